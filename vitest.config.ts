@@ -1,0 +1,21 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const lib = (path: string) => fileURLToPath(new URL(`./lib/${path}`, import.meta.url))
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^tandem-mq$/, replacement: lib('index.ts') },
+      { find: /^tandem-mq\/(.*)$/, replacement: lib('$1/index.ts') },
+    ],
+  },
+  test: {
+    include: ['test/**/*.test.ts'],
+    exclude: ['test/integration/**', 'node_modules/**'],
+    testTimeout: 20_000,
+    hookTimeout: 20_000,
+    dangerouslyIgnoreUnhandledErrors: false,
+    pool: 'forks',
+  },
+})
