@@ -1,0 +1,162 @@
+/**
+ * Rules between fields, and values that follow from other fields.
+ * Why apart from the rows: a range is checked where a value is read, a relation only after the merge, and each
+ * names both fields. Source: features.md 3 (column "range, rule"), CF-3.
+ */
+import { consoleLogger, type LogLevel } from '../util/index.js'
+import type { Draft } from './draft.js'
+
+/** Levels each codec takes. 'none' and 'snappy' have none. */
+const LEVELS: Readonly<Record<string, readonly [number, number]>> = { gzip: [0, 9], lz4: [0, 16], zstd: [-7, 22] }
+/** Sums of decimal weights are compared with this tolerance: 0.7 + 0.1 is below 0.8 in binary. */
+const WEIGHT_TOLERANCE = 1e-9
+const SSL_FIELDS = ['caFile', 'certFile', 'keyFile', 'ca', 'cert', 'key', 'passphrase', 'servername']
+
+export function relateClient(draft: Draft): void {
+  atLeast(draft, 'connection.retryBackoffMaxMs', 'connection.retryBackoffMs')
+  deriveLogger(draft)
+  deriveSecurity(draft)
+}
+
+export function relateProducer(draft: Draft): void {
+  relateIdempotence(draft)
+  relateSizes(draft)
+  relateTimes(draft)
+  relateWeights(draft)
+  relateCompression(draft)
+  if (draft.get('adaptiveBatch.targetLatencyMs') === undefined) {
+    draft.set('adaptiveBatch.targetLatencyMs', draft.get('performance.targetLatencyMs'))
+  }
+  // The log follows in a later version; until then nothing can be spilled to it.
+  const spills = draft.get('onFull') === 'spill'
+  if (spills)
+    draft.findings.invalid(draft.at('onFull'), 'spill', "'block', 'reject' or 'dropOldest' without wal.durability")
+}
+
+export function relateConsumer(draft: Draft): void {
+  const { number } = numbers(draft)
+  const [heartbeat, session] = [number('heartbeatIntervalMs'), number('sessionTimeoutMs')]
+  draft.relate('heartbeatIntervalMs', ['sessionTimeoutMs'], heartbeat < session, 'less than')
+  if (heartbeat < session && heartbeat > session / 3) {
+    const message = 'more than a third of sessionTimeoutMs: two lost heartbeats end the membership'
+    draft.findings.warn(draft.at('heartbeatIntervalMs'), message)
+  }
+  atLeast(draft, 'maxPollIntervalMs', 'sessionTimeoutMs')
+  atLeast(draft, 'fetchMaxBytes', 'fetchMinBytes')
+  atLeast(draft, 'prefetchBytes', 'maxPartitionFetchBytes')
+}
+
+function numbers(draft: Draft): { number: (path: string) => number } {
+  return { number: (path) => draft.number(path) }
+}
+
+function atLeast(draft: Draft, path: string, other: string): void {
+  draft.relate(path, [other], draft.number(path) >= draft.number(other), 'at least')
+}
+
+function deriveLogger(draft: Draft): void {
+  if (draft.get('logger') === undefined) draft.set('logger', consoleLogger(draft.get('logLevel') as LogLevel))
+}
+
+/** PR-14: 0 and 1 alone turn idempotence off with a warning; both given and clashing is refused. */
+function relateIdempotence(draft: Draft): void {
+  const isWeak = draft.get('acks') !== -1
+  if (isWeak && draft.isSet('idempotence')) {
+    draft.relate('acks', ['idempotence'], draft.get('idempotence') !== true, "'all' together with")
+  } else if (isWeak) {
+    draft.set('idempotence', false)
+    draft.findings.warn(draft.at('acks'), 'acks 0 and 1 turn idempotence off: retries may duplicate or reorder records')
+  }
+  if (draft.get('idempotence') === false && draft.number('maxInFlight') > 1) {
+    draft.findings.warn(draft.at('maxInFlight'), 'more than 1 in flight without idempotence gives up order under retry')
+  }
+}
+
+function relateSizes(draft: Draft): void {
+  const cap = draft.number('maxBatchBytes')
+  draft.relate('batchBytes', ['maxBatchBytes'], draft.number('batchBytes') <= cap, 'at most')
+  draft.relate('bufferMemoryBytes', ['maxBatchBytes'], draft.number('bufferMemoryBytes') >= 2 * cap, 'at least 2 x')
+  draft.relate(
+    'resumePercent',
+    ['softPercent'],
+    draft.number('resumePercent') <= draft.number('softPercent'),
+    'at most',
+  )
+  draft.relate('softPercent', ['hardPercent'], draft.number('softPercent') <= draft.number('hardPercent'), 'at most')
+  atLeast(draft, 'adaptiveBatch.maxBytes', 'adaptiveBatch.minBytes')
+}
+
+function relateTimes(draft: Draft): void {
+  const least = draft.number('requestTimeoutMs') + draft.number('lingerMs')
+  const isEnough = draft.number('deliveryTimeoutMs') >= least
+  draft.relate('deliveryTimeoutMs', ['requestTimeoutMs', 'lingerMs'], isEnough, 'at least the sum of')
+  atLeast(draft, 'retryBackoffMaxMs', 'retryBackoffMs')
+}
+
+function relateWeights(draft: Draft): void {
+  const sum = draft.number('timeWeight') + draft.number('sizeWeight')
+  draft.relate('timeWeight', ['sizeWeight'], sum > 0, 'a sum above 0 with')
+  const isReachable = sum === 0 || draft.number('threshold') <= sum + WEIGHT_TOLERANCE
+  draft.relate('threshold', ['timeWeight', 'sizeWeight'], isReachable, 'at most the sum of')
+}
+
+function relateCompression(draft: Draft): void {
+  const level = draft.get('compressionLevel') as number | undefined
+  const range = LEVELS[draft.get('compression') as string]
+  if (level === undefined || range === undefined) return
+  const holds = level >= range[0] && level <= range[1]
+  draft.relate('compressionLevel', ['compression'], holds, `a level ${range[0]}..${range[1]} for`)
+}
+
+/** Derives `securityProtocol` and `ssl.enabled`; refuses what contradicts or lacks something. */
+function deriveSecurity(draft: Draft): void {
+  const impliedTls = SSL_FIELDS.some((field) => draft.get(`ssl.${field}`) !== undefined)
+  const isTls = (draft.get('ssl.enabled') ?? (impliedTls || draft.get('ssl.insecureSkipVerify'))) === true
+  const isSasl = draft.get('sasl.mechanism') !== undefined
+  const derived = `${isSasl ? 'SASL_' : ''}${isTls ? 'SSL' : isSasl ? 'PLAINTEXT' : ''}` || 'PLAINTEXT'
+  relateProtocol(draft, derived, isTls)
+  requireSecrets(draft)
+  refuseSecurity(draft, isTls || isSasl)
+}
+
+function relateProtocol(draft: Draft, derived: string, isTls: boolean): void {
+  const given = draft.get('securityProtocol')
+  const sayNothing = !draft.isSet('ssl.enabled') && derived === 'PLAINTEXT' && (given === 'SSL' || given === undefined)
+  const isGivenTls = isTls || (sayNothing && given === 'SSL')
+  draft.set('ssl.enabled', isGivenTls)
+  if (given === undefined) draft.set('securityProtocol', derived)
+  else if (!sayNothing) {
+    const other = String(given).includes('SSL') === isTls ? 'sasl.mechanism' : 'ssl.enabled'
+    draft.relate('securityProtocol', [other], given === derived, `'${derived}', which follows from`)
+  }
+}
+
+function requireSecrets(draft: Draft): void {
+  const has = (path: string) => draft.get(path) !== undefined
+  if ((has('ssl.certFile') || has('ssl.cert')) && !has('ssl.keyFile') && !has('ssl.key')) {
+    draft.findings.missing(
+      draft.at('ssl.keyFile'),
+      'the key that belongs to the certificate (ssl.certFile or ssl.cert)',
+    )
+  }
+  const mechanism = draft.get('sasl.mechanism')
+  if (mechanism === undefined || has('sasl.authenticator')) return
+  for (const field of neededFor(String(mechanism))) {
+    if (!has(field)) draft.findings.missing(draft.at(field), `a value, which ${String(mechanism)} needs`)
+  }
+}
+
+function neededFor(mechanism: string): readonly string[] {
+  if (mechanism === 'GSSAPI') return ['sasl.authenticator']
+  return mechanism === 'OAUTHBEARER' ? ['sasl.token'] : ['sasl.username', 'sasl.password']
+}
+
+/**
+ * TLS and SASL follow in a later version. Until the connections speak them they are refused: sending in the clear
+ * what a caller asked to protect would be worse than not starting.
+ */
+function refuseSecurity(draft: Draft, isAsked: boolean): void {
+  if (!isAsked && draft.get('securityProtocol') === 'PLAINTEXT') return
+  const at = draft.at('securityProtocol')
+  draft.findings.invalid(at, draft.get('securityProtocol'), "'PLAINTEXT': this version has no TLS and no SASL yet")
+}
