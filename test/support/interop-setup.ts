@@ -1,0 +1,86 @@
+/**
+ * Gives the integration tests a Kafka: the one named by KAFKA_BROKERS, else one node of `scripts/kafka`, ended afterwards.
+ * Invariant: what was started here is stopped here, also after a failed run; where no Kafka can be had the tests are
+ * skipped with the reason, and TANDEM_REQUIRE_KAFKA=1 turns that reason into a failure.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { TestProject } from 'vitest/node'
+
+const SCRIPT = fileURLToPath(new URL('../../scripts/kafka', import.meta.url))
+
+/** Where the Kafka of this run is, or why there is none. Folders are null for a Kafka that somebody else runs. */
+export interface RealKafka {
+  readonly brokers: readonly string[]
+  readonly jarFolder: string | null
+  readonly dataFolder: string | null
+  readonly absent: string | null
+}
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    realKafka: RealKafka
+  }
+}
+
+export default function setup(project: TestProject): (() => void) | undefined {
+  const given = process.env.KAFKA_BROKERS
+  if (given !== undefined && given !== '') {
+    project.provide('realKafka', {
+      brokers: given.split(','),
+      jarFolder: process.env.KAFKA_JARS ?? jarsOrNull(),
+      dataFolder: process.env.KAFKA_DATA_FOLDER ?? null,
+      absent: null,
+    })
+    return undefined
+  }
+  const stateFolder = mkdtempSync(join(tmpdir(), 'tandem-kafka-state-'))
+  const stop = () => {
+    kafka(['down'], stateFolder)
+    rmSync(stateFolder, { recursive: true, force: true })
+  }
+  try {
+    kafka(['up', '1'], stateFolder)
+    project.provide('realKafka', fromEnvironmentLines(kafka(['env'], stateFolder)))
+    return stop
+  } catch (error) {
+    stop()
+    const absent = storyOf(error)
+    if (process.env.TANDEM_REQUIRE_KAFKA === '1') throw new Error(`no Kafka to test with: ${absent}`, { cause: error })
+    console.error(`SKIPPED: every integration test, no Kafka to test with: ${absent}`)
+    project.provide('realKafka', { brokers: [], jarFolder: null, dataFolder: null, absent })
+    return undefined
+  }
+}
+
+function kafka(args: readonly string[], stateFolder: string): string {
+  const env = { ...process.env, KAFKA_STATE: stateFolder }
+  return execFileSync(process.execPath, [SCRIPT, ...args], { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+}
+
+/** The jars alone are enough for the Java readers of a foreign Kafka. */
+function jarsOrNull(): string | null {
+  try {
+    return kafka(['jars'], '').trim()
+  } catch {
+    return null
+  }
+}
+
+function fromEnvironmentLines(text: string): RealKafka {
+  const value = (name: string) => new RegExp(`^${name}=(.*)$`, 'm').exec(text)?.[1] ?? ''
+  return {
+    brokers: value('KAFKA_BROKERS').split(','),
+    jarFolder: value('KAFKA_JARS'),
+    dataFolder: value('KAFKA_DATA_FOLDER'),
+    absent: null,
+  }
+}
+
+function storyOf(error: unknown): string {
+  const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : ''
+  return stderr !== '' ? stderr : String(error)
+}
