@@ -8,12 +8,14 @@ import type { Entries, Scope } from './scope.js'
 export class Draft {
   readonly findings: Findings
   readonly #entries: Entries
+  readonly #scope: Scope
   readonly #prefix: string
   readonly #values = new Map<string, unknown>()
 
   constructor(scope: Scope, entries: Entries, prefix: string, findings: Findings) {
     this.findings = findings
     this.#entries = entries
+    this.#scope = scope
     this.#prefix = prefix
     for (const [path, spec] of Object.entries(scope.table)) {
       const entry = entries.get(path)
@@ -41,7 +43,7 @@ export class Draft {
 
   /** The path as the caller wrote it, else as it is named here. */
   at(path: string): string {
-    return this.#entries.get(path)?.at ?? this.#prefix + path
+    return this.#entries.get(path)?.at ?? (Object.hasOwn(this.#scope.inherited, path) ? path : this.#prefix + path)
   }
 
   /** A relation between good values that does not hold becomes one finding that names both fields. */

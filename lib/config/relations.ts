@@ -34,8 +34,8 @@ export function relateProducer(draft: Draft): void {
 }
 
 export function relateConsumer(draft: Draft): void {
-  const { number } = numbers(draft)
-  const [heartbeat, session] = [number('heartbeatIntervalMs'), number('sessionTimeoutMs')]
+  const heartbeat = draft.number('heartbeatIntervalMs')
+  const session = draft.number('sessionTimeoutMs')
   draft.relate('heartbeatIntervalMs', ['sessionTimeoutMs'], heartbeat < session, 'less than')
   if (heartbeat < session && heartbeat > session / 3) {
     const message = 'more than a third of sessionTimeoutMs: two lost heartbeats end the membership'
@@ -44,10 +44,6 @@ export function relateConsumer(draft: Draft): void {
   atLeast(draft, 'maxPollIntervalMs', 'sessionTimeoutMs')
   atLeast(draft, 'fetchMaxBytes', 'fetchMinBytes')
   atLeast(draft, 'prefetchBytes', 'maxPartitionFetchBytes')
-}
-
-function numbers(draft: Draft): { number: (path: string) => number } {
-  return { number: (path) => draft.number(path) }
 }
 
 function atLeast(draft: Draft, path: string, other: string): void {
@@ -61,13 +57,16 @@ function deriveLogger(draft: Draft): void {
 /** PR-14: 0 and 1 alone turn idempotence off with a warning; both given and clashing is refused. */
 function relateIdempotence(draft: Draft): void {
   const isWeak = draft.get('acks') !== -1
-  if (isWeak && draft.isSet('idempotence')) {
-    draft.relate('acks', ['idempotence'], draft.get('idempotence') !== true, "'all' together with")
-  } else if (isWeak) {
+  draft.relate(
+    'acks',
+    ['idempotence'],
+    !(isWeak && draft.isSet('idempotence') && draft.get('idempotence') === true),
+    "'all' together with",
+  )
+  if (isWeak && !draft.isSet('idempotence')) {
     draft.set('idempotence', false)
     draft.findings.warn(draft.at('acks'), 'acks 0 and 1 turn idempotence off: retries may duplicate or reorder records')
-  }
-  if (draft.get('idempotence') === false && draft.number('maxInFlight') > 1) {
+  } else if (draft.get('idempotence') === false && draft.number('maxInFlight') > 1) {
     draft.findings.warn(draft.at('maxInFlight'), 'more than 1 in flight without idempotence gives up order under retry')
   }
 }

@@ -19,8 +19,8 @@ import { collect, type Entries, isPlainObject, type Scope, scopeOf } from './sco
 type Relate = (draft: Draft) => void
 
 const clientScope = scopeOf(clientFields)
-const producerScope = scopeOf({ ...clientFields, ...producerFields })
-const consumerScope = scopeOf({ ...clientFields, ...consumerFields })
+const producerScope = scopeOf(producerFields, clientFields)
+const consumerScope = scopeOf(consumerFields, clientFields)
 
 /** What resolving an object said besides its result; also marks objects that are resolved already. */
 const warningsOf = new WeakMap<object, readonly ConfigWarning[]>()

@@ -24,6 +24,8 @@ interface Row {
 
 export interface Scope {
   readonly table: FieldTable
+  /** Paths that a group inherits: unset ones are named as the client's. */
+  readonly inherited: FieldTable
   readonly rows: ReadonlyMap<string, Row>
   readonly groups: ReadonlySet<string>
 }
@@ -31,7 +33,8 @@ export interface Scope {
 /** Other names of groups. */
 const GROUP_ALIASES: Readonly<Record<string, string>> = { SASL: 'sasl', SSL: 'ssl' }
 
-export function scopeOf(table: FieldTable): Scope {
+export function scopeOf(own: FieldTable, inherited: FieldTable = {}): Scope {
+  const table = { ...inherited, ...own }
   const rows = new Map<string, Row>()
   const groups = new Set<string>()
   for (const [path, spec] of Object.entries(table)) {
@@ -41,7 +44,7 @@ export function scopeOf(table: FieldTable): Scope {
       if (dot > 0) groups.add(name.slice(0, dot))
     }
   }
-  return { table, rows, groups }
+  return { table, inherited, rows, groups }
 }
 
 /** Every value of `input` that the scope knows; everything else becomes a finding. */
@@ -89,14 +92,11 @@ function isSame(a: unknown, b: unknown): boolean {
 }
 
 function unknownField(name: string, group: string, scope: Scope): string {
-  const inGroup =
-    group === '' ? [...topNames(scope)] : [...scope.rows.keys()].filter((row) => row.startsWith(`${group}.`))
-  const nearest = nearestName(name, inGroup)
-  return nearest === undefined ? 'no such field' : `a known field; the nearest is ${nearest}`
-}
-
-function topNames(scope: Scope): Set<string> {
-  return new Set([...scope.rows.keys()].map((row) => row.split('.')[0] as string))
+  const known = [...scope.rows].filter(([row]) => group === '' || row.startsWith(`${group}.`))
+  const names = known.map(([row]) => (group === '' ? (row.split('.')[0] as string) : row))
+  const nearest = nearestName(name, names)
+  if (nearest === undefined) return 'no such field'
+  return `a known field; the nearest is ${scope.rows.get(nearest)?.path ?? nearest}`
 }
 
 export function isPlainObject(value: unknown): value is Record<string, unknown> {
