@@ -71,6 +71,7 @@ export async function readWithKafkajs(brokers: readonly string[], topic: string)
   const ends = await endOffsets(brokers, topic)
   const left = new Set(ends.flatMap((end, partition) => (end > 0 ? [partition] : [])))
   const records: ReadRecord[] = []
+  const next: number[] = []
   const consumer = kafkajsClient(brokers).consumer({
     groupId: `reader-${topic}-${Date.now()}`,
     maxWaitTimeInMs: FETCH_WAIT_MS,
@@ -88,6 +89,8 @@ export async function readWithKafkajs(brokers: readonly string[], topic: string)
       eachMessage: async ({ partition, message }) => {
         const { key, value, headers } = message
         const offset = Number(message.offset)
+        if (offset < (next[partition] ?? 0)) return // a consumer that joined again repeats what it has read
+        next[partition] = offset + 1
         records.push({
           partition,
           offset,

@@ -1,0 +1,79 @@
+/**
+ * Builds and packs the package, installs the tarball into a project of its own, and uses it from there.
+ * Why: `exports`, `files` and the type declarations are wrong in ways that no test inside the repository can see.
+ *   node scripts/ci/pack.mjs <work folder>
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+
+/** Subpath and one name that it must export. */
+const ENTRIES = {
+  'tandem-mq': 'Producer',
+  'tandem-mq/broker': 'createBroker',
+  'tandem-mq/channel': 'DoubleBufferChannel',
+}
+const MUST_SHIP = ['dist/index.js', 'dist/index.d.ts', 'LICENSE', 'README.md', 'package.json']
+
+const work = resolve(process.argv[2] ?? '.')
+const project = join(work, 'consumer-project')
+mkdirSync(project, { recursive: true })
+
+const tarball = pack()
+writeFileSync(join(project, 'package.json'), '{"name":"consumer-project","private":true,"type":"module"}\n')
+run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', join(work, tarball)], project)
+importAll()
+compileAll()
+console.log(`${tarball}: packed, installed, imported and type checked from another project`)
+
+function pack() {
+  const [report] = JSON.parse(jsonPart(run('npm', ['pack', '--json', '--pack-destination', work], '.')))
+  const shipped = report.files.map(({ path }) => path)
+  const missing = MUST_SHIP.filter((path) => !shipped.includes(path))
+  const foreign = shipped.filter((path) => !/^(dist\/|[A-Z]+\.md$|LICENSE$|package\.json$)/.test(path))
+  if (missing.length + foreign.length > 0)
+    throw new Error(`tarball lacks [${missing}] and should not hold [${foreign}]`)
+  return report.filename
+}
+
+/** npm prints what its scripts print before its own answer. */
+function jsonPart(text) {
+  const at = text.search(/^\[$/m)
+  return at < 0 ? text : text.slice(at)
+}
+
+function importAll() {
+  const lines = Object.entries(ENTRIES).map(
+    ([entry, name]) =>
+      `if (typeof (await import('${entry}')).${name} !== 'function') throw new Error('${entry} lacks ${name}')`,
+  )
+  writeFileSync(join(project, 'use.js'), `${lines.join('\n')}\n`)
+  run(process.execPath, ['use.js'], project)
+}
+
+function compileAll() {
+  const lines = Object.entries(ENTRIES).map(
+    ([entry, name]) => `import { ${name} } from '${entry}'\nconsole.log(${name}.name)`,
+  )
+  writeFileSync(join(project, 'use.ts'), `${lines.join('\n')}\n`)
+  const options = [
+    '--noEmit',
+    '--strict',
+    '--target',
+    'es2022',
+    '--module',
+    'nodenext',
+    '--moduleResolution',
+    'nodenext',
+  ]
+  const types = ['--typeRoots', resolve('node_modules/@types'), '--types', 'node']
+  run(resolve('node_modules/.bin/tsc'), [...options, ...types, 'use.ts'], project)
+}
+
+function run(program, args, cwd) {
+  try {
+    return execFileSync(program, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+  } catch (error) {
+    throw new Error(`${program} ${args.join(' ')} failed:\n${error.stdout}${error.stderr}`)
+  }
+}
