@@ -1,0 +1,514 @@
+/**
+ * The double buffer: writers fill `active`, a seal numbers it and puts a spare in its place. Hot path.
+ * It knows neither bytes nor Kafka; its owner makes the buffers and says what a record in them is.
+ * Invariants: an empty buffer is never sealed; seal numbers rise and are given synchronously in `seal()`, so the heap
+ * hands out buffers in the order in which they were filled; at most one deadline timer, none while active is empty;
+ * no promise, closure, timer or object per write. CH-1, CH-2, CH-4..CH-9, CH-20.
+ *
+ *   wrote()                  seal()                    take()
+ *   [ active ] --- due ---> [ 7 ][ 8 ][ 9 ] heap ---> owner ---> recycle() ---> [ spare ]
+ *        ^                          ^------- putBack() -----'                        |
+ *        '---------------------------------------------------------------------------'
+ */
+import { MQError } from '../errors/index.js'
+import { assert, type Clock, type Deferred, deferred, systemClock, type TimerHandle } from '../util/index.js'
+import { SealedHeap } from './sealed-heap.js'
+import { type ChannelSettings, type ChannelUpdate, channelSettings } from './settings.js'
+import { NEVER } from './switch-plan.js'
+
+/** What the channel must know of a buffer. All fields exist from the start; -1 = not yet. */
+export interface ChannelBuffer {
+  /** Kept up to date by the writer, before it calls `wrote()`. Unchanged while the buffer is taken. */
+  records: number
+  bytes: number
+  /** Seal number, set by `seal()`, -1 before. */
+  sequence: number
+  /** Monotonic time of the first record, set by the channel, -1 before. */
+  firstAtMs: number
+}
+
+/**
+ * Who uses the channel. A lane implements this itself, so that no closure exists per channel.
+ * Every call comes after the channel has finished its own change of state.
+ */
+export interface ChannelOwner<B extends ChannelBuffer> {
+  /** A new, empty buffer. May throw: then nothing was sealed. */
+  createBuffer(): B
+  /** Makes a spent buffer ready for its next generation; the channel resets the four fields of `ChannelBuffer`. */
+  clearBuffer?(buffer: B): void
+  /** A cleared buffer that nobody will use again. */
+  discardBuffer?(buffer: B): void
+  /** `sealOn: 'demand'`: the active buffer is due; called once per buffer generation. */
+  onDue?(): void
+  /** The channel sealed by itself: `sealOn: 'due'`, or closing. The buffer waits in the heap, `take()` hands it out. */
+  onSealed?(buffer: B): void
+  /** Settings changed; one call for all updates of one turn of the event loop. */
+  onConfig?(configVersion: number): void
+  /** A strategy function threw. */
+  onError?(error: MQError): void
+  /** Readers that wait, for `stats()`. */
+  waiting?(): number
+}
+
+/** Where seal numbers come from: several channels may share one order. */
+export interface Sequencer {
+  /** Higher than every number before. */
+  next(): number
+}
+
+export class CountingSequencer implements Sequencer {
+  #last: number
+  constructor(last = 0) {
+    this.#last = last
+  }
+  next(): number {
+    return ++this.#last
+  }
+}
+
+export interface DoubleBufferOptions {
+  readonly clock?: Clock
+  /** 'due': seals by itself. 'demand': says `onDue` and keeps filling until the owner seals. Default 'due'. */
+  readonly sealOn?: 'due' | 'demand'
+  readonly sequencer?: Sequencer
+  /** Most spent buffers kept for reuse. Default 2. */
+  readonly maxSpares?: number
+}
+
+export interface ChannelStats {
+  readonly activeRecords: number
+  readonly activeBytes: number
+  readonly sealedBuffers: number
+  readonly sealedBytes: number
+  readonly pooledBuffers: number
+  /** Number of the last seal, 0 before the first. */
+  readonly sequence: number
+  readonly switches: number
+  /** Deadline checks that sealed nothing. */
+  readonly skippedSwitches: number
+  readonly waiters: number
+}
+
+export interface CloseOptions {
+  /** Longest wait for readers. Milliseconds, default 30,000. */
+  readonly timeoutMs?: number
+  /** False: discard what is pending at once. Default true. */
+  readonly drain?: boolean
+}
+
+/** Of the records that were pending when `close` was called. */
+export interface CloseResult {
+  readonly delivered: number
+  readonly undelivered: number
+}
+
+export type ChannelState = 'open' | 'closing' | 'closed'
+
+const DEFAULT_CLOSE_MS = 30_000
+
+export class DoubleBufferChannel<B extends ChannelBuffer> {
+  /** The buffer that takes writes now. Read it afresh for each write: any call may have sealed it. */
+  active: B
+  /** A write that reaches one of these asks whether the buffer is due. */
+  #lookRecords = 1
+  #lookBytes = NEVER
+  #settings: ChannelSettings
+  readonly #owner: ChannelOwner<B>
+  readonly #clock: Clock
+  readonly #sequencer: Sequencer
+  readonly #sealsItself: boolean
+  readonly #maxSpares: number
+  readonly #heap = new SealedHeap<B>()
+  #spares: B[] | null = null // made with the first spent buffer: an idle lane costs little
+  /** The active buffer has no first record that we saw: its window has not begun. */
+  #isFresh = true
+  #isDue = false
+  #timer: TimerHandle | null = null
+  #timerDueMs = 0 // monotonic
+  #onTimer: (() => void) | null = null
+  #sequence = 0
+  #switches = 0
+  #skippedSwitches = 0
+  #sealedRecords = 0
+  #sealedBytes = 0
+  #takenBuffers = 0
+  #takenRecords = 0
+  #configVersion = 1
+  #isConfigEventDue = false
+  #state: ChannelState = 'open'
+  #closing: Closing | null = null
+
+  /** `settings` come from `channelSettings`; channels with equal tuning share one object. */
+  constructor(owner: ChannelOwner<B>, settings: ChannelSettings, options: DoubleBufferOptions = {}) {
+    this.#owner = owner
+    this.#settings = settings
+    this.#clock = options.clock ?? systemClock
+    this.#sequencer = options.sequencer ?? new CountingSequencer()
+    this.#sealsItself = options.sealOn !== 'demand'
+    this.#maxSpares = options.maxSpares ?? 2
+    this.active = owner.createBuffer()
+  }
+
+  get settings(): ChannelSettings {
+    return this.#settings
+  }
+
+  get configVersion(): number {
+    return this.#configVersion
+  }
+
+  get state(): ChannelState {
+    return this.#state
+  }
+
+  /** True from the moment the active buffer became due until it is sealed (`sealOn: 'demand'`). */
+  get isDue(): boolean {
+    return this.#isDue
+  }
+
+  get sealedBuffers(): number {
+    return this.#heap.size
+  }
+
+  /** Records in active, sealed and taken buffers, for an owner that recycles what it takes. */
+  get pendingRecords(): number {
+    return this.active.records + this.#sealedRecords + this.#takenRecords
+  }
+
+  /** Call after each write into `active`. A few comparisons unless the buffer may be due. */
+  wrote(): void {
+    const buffer = this.active
+    if (buffer.records >= this.#lookRecords || buffer.bytes >= this.#lookBytes) this.#look(buffer)
+  }
+
+  /**
+   * Numbers the active buffer, lays it into the heap and puts a spare in its place; null when there is nothing to seal.
+   * Constant time at any fill. The buffer that is returned waits in the heap: only `take()` makes it yours.
+   */
+  seal(): B | null {
+    const sealed = this.active
+    if (sealed.records === 0) return null
+    // First, because it may throw; until then nothing has changed.
+    const next = this.#spares?.pop() ?? this.#owner.createBuffer()
+    const sequence = this.#sequencer.next()
+    assert(sequence > this.#sequence, 'seal numbers rise')
+    if (this.#isFresh) sealed.firstAtMs = this.#clock.monotonicMs()
+    sealed.sequence = sequence
+    this.#sequence = sequence
+    this.#switches++
+    this.active = next
+    this.#beginGeneration()
+    this.#shelve(sealed)
+    return sealed
+  }
+
+  /** The sealed buffer with the lowest number, yours until `putBack` or `recycle`. */
+  take(): B | undefined {
+    const buffer = this.#heap.pop()
+    if (buffer === undefined) return undefined
+    this.#sealedRecords -= buffer.records
+    this.#sealedBytes -= buffer.bytes
+    this.#takenBuffers++
+    this.#takenRecords += buffer.records
+    return buffer
+  }
+
+  /** The buffer that `take` would give, left where it is. */
+  peek(): B | undefined {
+    return this.#heap.peek()
+  }
+
+  /** A taken buffer comes back under its old number and leaves first again. */
+  putBack(buffer: B): void {
+    assert(buffer.sequence >= 0, 'only a sealed buffer can be put back')
+    this.#untake(buffer)
+    this.#shelve(buffer)
+  }
+
+  /** A sealed buffer that this channel did not hand out: the parts of a split one, or one recovered from a log. */
+  adopt(buffer: B): void {
+    assert(buffer.sequence >= 0 && buffer.records > 0, 'only a numbered buffer with records can be adopted')
+    this.#shelve(buffer)
+  }
+
+  /** A taken buffer is spent: cleared and kept as a spare, or discarded. A second time throws. */
+  recycle(buffer: B): void {
+    assert(buffer.sequence >= 0, 'a buffer was recycled twice, or was never sealed')
+    this.#untake(buffer)
+    this.#reuse(buffer)
+    this.#closing?.check()
+  }
+
+  /**
+   * Changes settings while running: used at the next switch decision, and the deadline is armed anew.
+   * Throws INVALID_CONFIG and changes nothing when a value is wrong or a field unknown. Returns the new version.
+   */
+  updateConfig(update: ChannelUpdate): number {
+    this.#settings = channelSettings(update, this.#settings)
+    this.#configVersion++
+    if (this.active.records > 0 && !this.#isDue) this.#rearm()
+    this.#announceConfig()
+    return this.#configVersion
+  }
+
+  stats(): ChannelStats {
+    return {
+      activeRecords: this.active.records,
+      activeBytes: this.active.bytes,
+      sealedBuffers: this.#heap.size,
+      sealedBytes: this.#sealedBytes,
+      pooledBuffers: this.#spares?.length ?? 0,
+      sequence: this.#sequence,
+      switches: this.#switches,
+      skippedSwitches: this.#skippedSwitches,
+      waiters: this.#owner.waiting?.() ?? 0,
+    }
+  }
+
+  /**
+   * Seals the rest and waits until every buffer was taken and recycled, at most `timeoutMs`; then discards what is left.
+   * The owner refuses writes from now on. A second call gets the answer of the first.
+   */
+  close(options: CloseOptions = {}): Promise<CloseResult> {
+    if (this.#closing !== null) return this.#closing.promise
+    this.#state = 'closing'
+    const closing = new Closing(this.pendingRecords, () => this.#takenBuffers === 0 && this.#heap.size === 0)
+    this.#closing = closing
+    const sealed = this.seal()
+    if (sealed !== null) this.#owner.onSealed?.(sealed)
+    closing.start(this.#clock, options.drain === false ? 0 : (options.timeoutMs ?? DEFAULT_CLOSE_MS), () =>
+      this.#finishClosing(),
+    )
+    return closing.promise
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close().then(() => {})
+  }
+
+  // --- the switch decision -----------------------------------------------------------------------------------------
+
+  #look(buffer: B): void {
+    if (this.#isDue) return // Only bytes without a limit get here.
+    const isFirst = this.#isFresh
+    if (isFirst) {
+      this.#isFresh = false
+      buffer.firstAtMs = this.#clock.monotonicMs()
+    }
+    if (this.#isDueNow(buffer)) {
+      if (this.active === buffer) this.#becomeDue()
+      return
+    }
+    if (this.active !== buffer) return // A strategy function sealed it.
+    this.#setNextLook(buffer)
+    if (isFirst) this.#arm(buffer, 0)
+    else if (this.#timer !== null) this.#advanceDeadline(buffer)
+  }
+
+  #isDueNow(buffer: B): boolean {
+    const { plan } = this.#settings
+    if (buffer.records >= plan.fullRecords || buffer.bytes >= plan.fullBytes) return true
+    return this.#ask(buffer, plan.needsClock ? this.#clock.monotonicMs() - buffer.firstAtMs : 0)
+  }
+
+  #ask(buffer: B, elapsedMs: number): boolean {
+    const { plan } = this.#settings
+    const stats = plan.stats
+    stats.records = buffer.records
+    stats.bytes = buffer.bytes
+    stats.elapsedMs = elapsedMs
+    return plan.isUserFunction ? this.#askUser() : plan.strategy(stats)
+  }
+
+  /** A throwing function counts as false and raises `error` (CH-7). */
+  #askUser(): boolean {
+    const { plan } = this.#settings
+    try {
+      return plan.strategy(plan.stats) === true
+    } catch (cause) {
+      const text = 'switchStrategy threw and counts as false: return a boolean'
+      this.#owner.onError?.(new MQError('PRODUCE_FAILED', text, { reason: 'CALLBACK' }, { cause }))
+      return false
+    }
+  }
+
+  #becomeDue(): void {
+    if (!this.#sealsItself) {
+      this.#isDue = true
+      this.#lookRecords = NEVER
+      this.#lookBytes = NEVER
+      this.#cancelTimer()
+      this.#owner.onDue?.()
+      return
+    }
+    const sealed = this.seal()
+    if (sealed !== null) this.#owner.onSealed?.(sealed)
+  }
+
+  #beginGeneration(): void {
+    this.#isFresh = true
+    this.#isDue = false
+    this.#lookRecords = 1
+    this.#lookBytes = NEVER
+    this.#cancelTimer()
+  }
+
+  #setNextLook(buffer: B): void {
+    const { plan } = this.#settings
+    this.#lookRecords = Math.min(plan.fullRecords, Math.max(plan.fromRecords, buffer.records + plan.stepRecords))
+    this.#lookBytes = Math.min(plan.fullBytes, Math.max(plan.fromBytes, buffer.bytes + plan.stepBytes))
+  }
+
+  // --- the deadline ------------------------------------------------------------------------------------------------
+
+  /** Sets the timer for the next moment at which time can make the buffer due. */
+  #arm(buffer: B, elapsedMs: number): void {
+    const { plan } = this.#settings
+    const earliestMs = plan.earliestMs
+    const afterMs = elapsedMs < earliestMs ? earliestMs : plan.dueAfterMs(buffer.records, buffer.bytes)
+    if (afterMs !== Number.POSITIVE_INFINITY) this.#setTimer(buffer.firstAtMs + afterMs)
+  }
+
+  #setTimer(dueMs: number): void {
+    this.#onTimer ??= () => this.#deadline()
+    this.#timerDueMs = dueMs
+    this.#timer = this.#clock.setTimer(this.#onTimer, Math.max(0, dueMs - this.#clock.monotonicMs()))
+  }
+
+  #cancelTimer(): void {
+    if (this.#timer === null) return
+    this.#timer.cancel()
+    this.#timer = null
+  }
+
+  /** More fill can bring the composite deadline nearer; a difference below the timers' resolution is not worth one. */
+  #advanceDeadline(buffer: B): void {
+    const { plan } = this.#settings
+    const dueMs = buffer.firstAtMs + Math.max(plan.earliestMs, plan.dueAfterMs(buffer.records, buffer.bytes))
+    if (dueMs > this.#timerDueMs - 1) return
+    this.#cancelTimer()
+    this.#setTimer(dueMs)
+  }
+
+  #deadline(): void {
+    this.#timer = null
+    const buffer = this.active
+    assert(buffer.records > 0 && !this.#isDue, 'a deadline belongs to a buffer that is not due yet')
+    // A timer may fire a fraction of a millisecond early; its own due time counts then.
+    const nowMs = Math.max(this.#clock.monotonicMs(), this.#timerDueMs)
+    if (this.#isDueAt(buffer, nowMs)) {
+      if (this.active === buffer) this.#becomeDue()
+      return
+    }
+    this.#skippedSwitches++
+    if (this.active !== buffer) return // A strategy function sealed it.
+    if (this.#settings.plan.isUserFunction) this.#setTimer(nowMs + Math.max(1, this.#settings.windowMs))
+    else this.#arm(buffer, nowMs - buffer.firstAtMs)
+  }
+
+  #isDueAt(buffer: B, nowMs: number): boolean {
+    const { plan, windowMs } = this.#settings
+    if (buffer.records >= plan.fullRecords || buffer.bytes >= plan.fullBytes) return true
+    if (plan.isUserFunction) return this.#ask(buffer, Math.max(windowMs, nowMs - buffer.firstAtMs))
+    // The sum is the one that armed the timer, so no rounding error can make us miss by a hair and come again.
+    const dueMs = buffer.firstAtMs + plan.dueAfterMs(buffer.records, buffer.bytes)
+    return nowMs >= dueMs || this.#ask(buffer, nowMs - buffer.firstAtMs)
+  }
+
+  /** After an update: what is due under the new settings becomes due by timer, never inside `updateConfig`. */
+  #rearm(): void {
+    const buffer = this.active
+    this.#cancelTimer()
+    if (this.#isFresh) return // Filled, but `wrote()` was not called yet: it will look then.
+    this.#setNextLook(buffer)
+    const { plan } = this.#settings
+    const nowMs = this.#clock.monotonicMs()
+    const isFull = buffer.records >= plan.fullRecords || buffer.bytes >= plan.fullBytes
+    const isFilled = !plan.isUserFunction && this.#ask(buffer, nowMs - buffer.firstAtMs)
+    if (isFull || isFilled) this.#setTimer(nowMs)
+    else this.#arm(buffer, nowMs - buffer.firstAtMs)
+  }
+
+  #announceConfig(): void {
+    if (this.#isConfigEventDue) return
+    this.#isConfigEventDue = true
+    this.#clock.defer(() => {
+      this.#isConfigEventDue = false
+      this.#owner.onConfig?.(this.#configVersion)
+    })
+  }
+
+  // --- sealed, taken, spent ----------------------------------------------------------------------------------------
+
+  #shelve(buffer: B): void {
+    this.#sealedRecords += buffer.records
+    this.#sealedBytes += buffer.bytes
+    this.#heap.push(buffer)
+  }
+
+  #untake(buffer: B): void {
+    this.#takenBuffers--
+    this.#takenRecords -= buffer.records
+  }
+
+  #reuse(buffer: B): void {
+    this.#owner.clearBuffer?.(buffer)
+    buffer.records = 0
+    buffer.bytes = 0
+    buffer.sequence = -1
+    buffer.firstAtMs = -1
+    if (this.#spares === null) this.#spares = []
+    if (this.#state !== 'closed' && this.#spares.length < this.#maxSpares) this.#spares.push(buffer)
+    else this.#owner.discardBuffer?.(buffer)
+  }
+
+  /** Drained or out of time: what still waits is discarded; taken buffers return to nobody. Gives the undelivered count. */
+  #finishClosing(): number {
+    const undelivered = this.#sealedRecords + this.#takenRecords
+    this.#state = 'closed'
+    this.#cancelTimer()
+    for (let buffer = this.take(); buffer !== undefined; buffer = this.take()) {
+      this.#untake(buffer)
+      this.#reuse(buffer)
+    }
+    for (const spare of this.#spares?.splice(0) ?? []) this.#owner.discardBuffer?.(spare)
+    return undelivered
+  }
+}
+
+/** The wait of `close()`: made only there, so that a living channel does not carry it. */
+class Closing {
+  readonly #pending: number
+  readonly #isDrained: () => boolean
+  readonly #settled: Deferred<CloseResult> = deferred()
+  #timer: TimerHandle | null = null
+  #finish: (() => number) | null = null
+
+  constructor(pending: number, isDrained: () => boolean) {
+    this.#pending = pending
+    this.#isDrained = isDrained
+  }
+
+  get promise(): Promise<CloseResult> {
+    return this.#settled.promise
+  }
+
+  start(clock: Clock, timeoutMs: number, finish: () => number): void {
+    this.#finish = finish
+    if (timeoutMs <= 0 || this.#isDrained()) this.#end()
+    else this.#timer = clock.setTimer(() => this.#end(), timeoutMs)
+  }
+
+  check(): void {
+    if (this.#finish !== null && this.#isDrained()) this.#end()
+  }
+
+  #end(): void {
+    const finish = this.#finish
+    if (finish === null) return
+    this.#finish = null
+    this.#timer?.cancel()
+    const undelivered = finish()
+    this.#settled.resolve({ delivered: this.#pending - undelivered, undelivered })
+  }
+}
