@@ -6,6 +6,7 @@ export { ByteWriter } from './byte-writer.js'
 export { type CompileOptions, compile, type MessageCodec } from './compile.js'
 export { type ControlRecord, readControlRecord } from './control-record.js'
 export { corruptBatch } from './corrupt-batch.js'
+export { brokerError, type KafkaError, type KafkaErrorKind, kafkaError } from './error-codes.js'
 export {
   correlationIdOf,
   type DecodedRequest,
