@@ -1,2 +1,2 @@
 export { type CodecName, type CompressionCodec, type CompressionType, DEFAULT_DECOMPRESS_CEILING } from './codec.js'
-export { codecById, createCompressionCodec, registerCodec } from './registry.js'
+export { codecById, createCompressionCodec, decompressWithin, registerCodec } from './registry.js'

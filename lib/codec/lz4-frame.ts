@@ -3,7 +3,8 @@
  *
  *   04 22 4D 18 | FLG | BD | content size 8? | dictionary id 4? | HC | { int32 size, high bit: stored | bytes | xxh32? } | 0 | xxh32?
  *
- * Why our own: the native frame compressor links blocks (Java refuses them) and takes 2.2 ms where blocks take 1.6.
+ * Why our own: the native frame functions take 2.2 ms to compress and 2.6 ms to decompress 1 MiB of JSON-like records,
+ * its raw blocks 1.6 and 0.4 ms; and they know no ceiling.
  * Source: the published LZ4 frame format 1.6.4.
  */
 import { broken } from './failures.js'

@@ -3,7 +3,7 @@
  * Invariant: a name has one id and an id one name, so that a batch's attribute bits always find their codec.
  */
 import { MQError } from '../errors/index.js'
-import type { CodecName, CompressionCodec } from './codec.js'
+import { type CodecName, type CompressionCodec, DEFAULT_DECOMPRESS_CEILING } from './codec.js'
 import { tooLarge } from './failures.js'
 import { gzipCodec } from './gzip.js'
 import { makeLz4Codec } from './lz4.js'
@@ -70,4 +70,16 @@ export function registerCodec(codec: CompressionCodec): void {
   }
   byName.set(type, codec)
   byId[id] = codec
+}
+
+/**
+ * What a batch reader needs: undoes the codec with that id, below one ceiling. `magic` 0 reads lz4 leniently.
+ *
+ * ```ts
+ * const records = await recordsOf(bytes, header, decompressWithin(64 * 1024 * 1024))
+ * ```
+ */
+export function decompressWithin(ceilingBytes: number = DEFAULT_DECOMPRESS_CEILING) {
+  return (codecId: number, payload: Uint8Array, magic: number): Uint8Array | Promise<Uint8Array> =>
+    codecById(codecId).decompress(payload, ceilingBytes, magic === 0)
 }

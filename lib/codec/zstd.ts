@@ -67,7 +67,8 @@ function overZlib(zstd: ZlibZstd): CompressionCodec {
 }
 
 function overPackage(load?: Require): CompressionCodec {
-  const zstd = lazyPackage<ZstdPackage>('zstd', '@mongodb-js/zstd', load)
+  // Its native part, because the main file of 1.2.2 (the pinned version) drops the level.
+  const zstd = lazyPackage<ZstdPackage>('zstd', '@mongodb-js/zstd/bindings.js', load)
   return {
     type: 'zstd',
     id: 4,
