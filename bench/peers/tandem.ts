@@ -1,0 +1,40 @@
+/**
+ * tandem-mq with its default settings, as a service would use it: `sendAsync` per record, `ready()` when told to wait.
+ * A loop that never yields would starve its own sockets, which no service does: it gives way to the event loop now and then.
+ * Which build is measured is said by TANDEM_ENTRY (the harness builds `dist`), since a loader's transformations cost time.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { PeerFactory } from '../harness/peer.js'
+
+type Tandem = typeof import('tandem-mq')
+
+/** Records between two turns of the event loop; about 50 us of work. */
+const RECORDS_PER_TURN = Number(process.env.TANDEM_TURN ?? 512)
+
+export const createPeer: PeerFactory = async ({ brokers, compression }) => {
+  const { Producer } = (await import(process.env.TANDEM_ENTRY ?? 'tandem-mq')) as Tandem
+  const producer = new Producer({ brokers: [...brokers], clientId: 'bench-tandem', compression })
+  await producer.connect()
+  return {
+    version: 'this repository',
+    settings: { idempotent: true, acks: -1, compression, recordsPerTurn: RECORDS_PER_TURN },
+    async produce(topic, values, records) {
+      const failedBefore = producer.getMetrics().failedMessages
+      for (let index = 0; index < records; index++) {
+        const hasRoom = producer.sendAsync(topic, values[index % values.length] as Buffer)
+        if (!hasRoom) await producer.ready()
+        else if (index % RECORDS_PER_TURN === 0) await nextTurn()
+      }
+      await producer.flush()
+      const failed = producer.getMetrics().failedMessages - failedBefore
+      if (failed > 0) throw new Error(`${failed} of ${records} records failed`)
+    },
+    batches() {
+      const { batches, batchBytes } = producer.getMetrics() as { batches?: number; batchBytes?: number }
+      return batches === undefined || batchBytes === undefined ? null : { count: batches, bytes: batchBytes }
+    },
+    async close() {
+      await producer.close()
+    },
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * Produce benchmark: several clients, the same records, the same real Kafka, interleaved rounds.
+ * Why CPU stands beside the rate: client and broker share the cores, so the rate alone says more about the broker.
+ * Invariant: each run is a process of its own with a fresh topic; it counts only if the log holds exactly what was sent.
+ * Prints one JSON line per run and one summary line. Source: kafka.md section 9.
+ */
+import { execFileSync, fork } from 'node:child_process'
+import { appendFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { type BenchKafka, openKafka } from './harness/kafka.js'
+import { type BenchOptions, HELP, parseOptions } from './harness/options.js'
+import type { Job, Measurement } from './harness/peer.js'
+import { type Row, round, summarise, type VoidRow } from './harness/summary.js'
+
+const REPOSITORY = fileURLToPath(new URL('..', import.meta.url))
+const WORKER = fileURLToPath(new URL('./harness/worker.ts', import.meta.url))
+const RUN_LIMIT_MS = 300_000
+
+type Answer = { measurement: Measurement } | { failure: string }
+
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(args: readonly string[]): Promise<number> {
+  const options = parse(args)
+  if (typeof options === 'number') return options
+  if (options.clients.includes('tandem')) build()
+  const kafka = await openKafka(options.brokers)
+  try {
+    return await runRounds(kafka, options)
+  } finally {
+    await kafka.stop()
+  }
+}
+
+function parse(args: readonly string[]): BenchOptions | number {
+  try {
+    const options = parseOptions(args)
+    if (options !== null) return options
+    console.log(HELP)
+    return 0
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : String(error))
+    return 2
+  }
+}
+
+/** The published form is measured: loaders that compile on the fly leave traces in hot functions. */
+function build(): void {
+  execFileSync(process.execPath, ['scripts/run.mjs', 'build'], {
+    cwd: REPOSITORY,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
+}
+
+async function runRounds(kafka: BenchKafka, options: BenchOptions): Promise<number> {
+  const rows: Row[] = []
+  const voids: VoidRow[] = []
+  const emit = (line: object) => {
+    const text = JSON.stringify(line)
+    console.log(text)
+    if (options.out !== null) appendFileSync(options.out, `${text}\n`)
+  }
+  emit({ environment: environmentOf(options) })
+  for (let number = 1; number <= options.rounds; number++) {
+    // A B, B A, A B: what drifts over time touches all clients alike.
+    const order = number % 2 === 1 ? options.clients : [...options.clients].reverse()
+    for (const client of order) {
+      const row = await runOnce(kafka, options, client, number)
+      if ('void' in row) voids.push(row)
+      else rows.push(row)
+      emit(row)
+    }
+  }
+  emit({ summary: summarise(options.clients, rows, voids), voidRuns: voids.length })
+  return voids.length === 0 ? 0 : 1
+}
+
+async function runOnce(
+  kafka: BenchKafka,
+  options: BenchOptions,
+  client: string,
+  number: number,
+): Promise<Row | VoidRow> {
+  const suffix = `${client}-${number}-${Date.now().toString(36)}`
+  const topic = `bench-${suffix}`
+  const warmupTopic = `warmup-${suffix}`
+  for (const name of [topic, warmupTopic]) await kafka.createTopic(name, options.partitions)
+  const brokerCpuBefore = kafka.brokerCpuSeconds()
+  try {
+    const answer = await inOwnProcess({ ...options, client, brokers: kafka.brokers, topic, warmupTopic })
+    if ('failure' in answer) return { client, round: number, void: answer.failure }
+    const brokerCpuAfter = kafka.brokerCpuSeconds()
+    const recordsInLog = await kafka.countRecords(topic)
+    if (recordsInLog !== options.records) {
+      return { client, round: number, void: `sent ${options.records} records, the log holds ${recordsInLog}` }
+    }
+    const brokerCpu = brokerCpuBefore === null || brokerCpuAfter === null ? null : brokerCpuAfter - brokerCpuBefore
+    return rowOf(client, number, options, recordsInLog, answer.measurement, brokerCpu)
+  } finally {
+    await kafka.deleteTopics([topic, warmupTopic])
+  }
+}
+
+/** Broker CPU covers the warm-up too, therefore it is divided by all records of the run. */
+function rowOf(
+  client: string,
+  number: number,
+  options: BenchOptions,
+  recordsInLog: number,
+  measured: Measurement,
+  brokerCpuSeconds: number | null,
+): Row {
+  const { records, warmupRecords } = options
+  return {
+    client,
+    round: number,
+    records,
+    recordsInLog,
+    ...measured,
+    seconds: round(measured.seconds, 4),
+    ratePerSecond: Math.round(records / measured.seconds),
+    cpuUsPerMessage: round((measured.cpuSeconds * 1e6) / records, 3),
+    brokerCpuUsPerMessage:
+      brokerCpuSeconds === null ? null : round((brokerCpuSeconds * 1e6) / (records + warmupRecords), 3),
+  }
+}
+
+function inOwnProcess(job: Job): Promise<Answer> {
+  return new Promise((resolve) => {
+    const child = fork(WORKER, [], {
+      cwd: REPOSITORY,
+      execArgv: ['--import', 'tsx'],
+      env: { ...process.env, TANDEM_ENTRY: pathToFileURL(`${REPOSITORY}dist/index.js`).href },
+    })
+    const limit = setTimeout(() => child.kill('SIGKILL'), RUN_LIMIT_MS)
+    const settle = (answer: Answer) => {
+      clearTimeout(limit)
+      resolve(answer)
+    }
+    child.once('message', (answer) => settle(answer as Answer))
+    child.once('error', (error) => settle({ failure: error.message }))
+    child.once('exit', (code, signal) => settle({ failure: `the process ended without a result (${signal ?? code})` }))
+    child.send(job)
+  })
+}
+
+function environmentOf(options: BenchOptions): object {
+  const processors = cpus()
+  return {
+    time: new Date().toISOString(),
+    node: process.version,
+    platform: `${process.platform} ${process.arch}`,
+    cpu: `${processors.length} x ${processors[0]?.model ?? 'unknown'}`,
+    kafka: options.brokers === null ? `started here (${process.env.KAFKA_VERSION ?? '4.1.1'})` : 'given',
+    options: { ...options, brokers: undefined, out: undefined },
+  }
+}
