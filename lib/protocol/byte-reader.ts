@@ -144,8 +144,9 @@ export class ByteReader {
     const middle = low.more ? this.#sevens(4) : NOTHING
     const high = middle.more ? this.#lastOfTen() : 0
     const magnitude = Math.floor(low.value / 2) + middle.value * 0x800_0000 + high * 2 ** 55
-    if (magnitude > Number.MAX_SAFE_INTEGER) this.malformed('a varlong within 2^53', `about ${magnitude}`)
-    return low.value % 2 === 1 ? -magnitude - 1 : magnitude
+    const value = low.value % 2 === 1 ? -magnitude - 1 : magnitude
+    if (!Number.isSafeInteger(value)) this.malformed('a varlong within 2^53', `about ${value}`)
+    return value
   }
 
   /** Zigzag varint, 64 bits, all values. */

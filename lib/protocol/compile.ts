@@ -92,9 +92,9 @@ function planOf(fields: Fields, scope: Scope, path: string): StructPlan {
   return plan
 }
 
-/** A value that no default, no ignorable and no tag makes optional must be given where the version has it. */
-function mayBeLeftOut(field: Field): boolean {
-  return field.default !== undefined || field.ignorable
+/** The same rule as in the types: default, ignorable, or not in every version. All others must be given. */
+function mayBeLeftOut({ default: declared, ignorable, versions }: Field): boolean {
+  return declared !== undefined || ignorable || versions.min > 0 || versions.max !== Number.POSITIVE_INFINITY
 }
 
 const NO_ELEMENTS: readonly never[] = Object.freeze([])
@@ -171,7 +171,7 @@ function arrayCodec(element: ValueCodec, form: ValueForm, isNullDefault: boolean
     read: (reader) => {
       const claimed = length.read(reader)
       if (claimed === -1) return readNull(form, reader)
-      const count = reader.count(claimed, element.minBytes)
+      const count = reader.count(claimed, Math.max(1, element.minBytes))
       const list: unknown[] = []
       for (let i = 0; i < count; i++) list.push(element.read(reader))
       return list
