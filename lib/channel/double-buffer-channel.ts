@@ -11,98 +11,22 @@
  *        '---------------------------------------------------------------------------'
  */
 import { MQError } from '../errors/index.js'
-import { assert, type Clock, type Deferred, deferred, systemClock, type TimerHandle } from '../util/index.js'
+import { assert, type Clock, systemClock, type TimerHandle } from '../util/index.js'
+import {
+  type ChannelBuffer,
+  type ChannelOwner,
+  type ChannelState,
+  type ChannelStats,
+  type CloseOptions,
+  type CloseResult,
+  CountingSequencer,
+  type DoubleBufferOptions,
+  type Sequencer,
+} from './channel-types.js'
+import { Closing } from './closing.js'
 import { SealedHeap } from './sealed-heap.js'
 import { type ChannelSettings, type ChannelUpdate, channelSettings } from './settings.js'
 import { NEVER } from './switch-plan.js'
-
-/** What the channel must know of a buffer. All fields exist from the start; -1 = not yet. */
-export interface ChannelBuffer {
-  /** Kept up to date by the writer, before it calls `wrote()`. Unchanged while the buffer is taken. */
-  records: number
-  bytes: number
-  /** Seal number, set by `seal()`, -1 before. */
-  sequence: number
-  /** Monotonic time of the first record, set by the channel, -1 before. */
-  firstAtMs: number
-}
-
-/**
- * Who uses the channel. A lane implements this itself, so that no closure exists per channel.
- * Every call comes after the channel has finished its own change of state.
- */
-export interface ChannelOwner<B extends ChannelBuffer> {
-  /** A new, empty buffer. May throw: then nothing was sealed. */
-  createBuffer(): B
-  /** Makes a spent buffer ready for its next generation; the channel resets the four fields of `ChannelBuffer`. */
-  clearBuffer?(buffer: B): void
-  /** A cleared buffer that nobody will use again. */
-  discardBuffer?(buffer: B): void
-  /** `sealOn: 'demand'`: the active buffer is due; called once per buffer generation. */
-  onDue?(): void
-  /** The channel sealed by itself: `sealOn: 'due'`, or closing. The buffer waits in the heap, `take()` hands it out. */
-  onSealed?(buffer: B): void
-  /** Settings changed; one call for all updates of one turn of the event loop. */
-  onConfig?(configVersion: number): void
-  /** A strategy function threw. */
-  onError?(error: MQError): void
-  /** Readers that wait, for `stats()`. */
-  waiting?(): number
-}
-
-/** Where seal numbers come from: several channels may share one order. */
-export interface Sequencer {
-  /** Higher than every number before. */
-  next(): number
-}
-
-export class CountingSequencer implements Sequencer {
-  #last: number
-  constructor(last = 0) {
-    this.#last = last
-  }
-  next(): number {
-    return ++this.#last
-  }
-}
-
-export interface DoubleBufferOptions {
-  readonly clock?: Clock
-  /** 'due': seals by itself. 'demand': says `onDue` and keeps filling until the owner seals. Default 'due'. */
-  readonly sealOn?: 'due' | 'demand'
-  readonly sequencer?: Sequencer
-  /** Most spent buffers kept for reuse. Default 2. */
-  readonly maxSpares?: number
-}
-
-export interface ChannelStats {
-  readonly activeRecords: number
-  readonly activeBytes: number
-  readonly sealedBuffers: number
-  readonly sealedBytes: number
-  readonly pooledBuffers: number
-  /** Number of the last seal, 0 before the first. */
-  readonly sequence: number
-  readonly switches: number
-  /** Deadline checks that sealed nothing. */
-  readonly skippedSwitches: number
-  readonly waiters: number
-}
-
-export interface CloseOptions {
-  /** Longest wait for readers. Milliseconds, default 30,000. */
-  readonly timeoutMs?: number
-  /** False: discard what is pending at once. Default true. */
-  readonly drain?: boolean
-}
-
-/** Of the records that were pending when `close` was called. */
-export interface CloseResult {
-  readonly delivered: number
-  readonly undelivered: number
-}
-
-export type ChannelState = 'open' | 'closing' | 'closed'
 
 const DEFAULT_CLOSE_MS = 30_000
 
@@ -449,17 +373,21 @@ export class DoubleBufferChannel<B extends ChannelBuffer> {
   #untake(buffer: B): void {
     this.#takenBuffers--
     this.#takenRecords -= buffer.records
+    assert(this.#takenBuffers >= 0, 'a buffer came back that nobody had taken')
   }
 
   #reuse(buffer: B): void {
     this.#owner.clearBuffer?.(buffer)
+    buffer.sequence = -1 // A second `recycle` is told by this.
+    if (this.#state === 'closed' || (this.#spares?.length ?? 0) >= this.#maxSpares) {
+      this.#owner.discardBuffer?.(buffer) // Its counts stay for whoever still looks at it.
+      return
+    }
     buffer.records = 0
     buffer.bytes = 0
-    buffer.sequence = -1
     buffer.firstAtMs = -1
-    if (this.#spares === null) this.#spares = []
-    if (this.#state !== 'closed' && this.#spares.length < this.#maxSpares) this.#spares.push(buffer)
-    else this.#owner.discardBuffer?.(buffer)
+    if (this.#spares === null) this.#spares = [buffer]
+    else this.#spares.push(buffer)
   }
 
   /** Drained or out of time: what still waits is discarded; taken buffers return to nobody. Gives the undelivered count. */
@@ -473,42 +401,5 @@ export class DoubleBufferChannel<B extends ChannelBuffer> {
     }
     for (const spare of this.#spares?.splice(0) ?? []) this.#owner.discardBuffer?.(spare)
     return undelivered
-  }
-}
-
-/** The wait of `close()`: made only there, so that a living channel does not carry it. */
-class Closing {
-  readonly #pending: number
-  readonly #isDrained: () => boolean
-  readonly #settled: Deferred<CloseResult> = deferred()
-  #timer: TimerHandle | null = null
-  #finish: (() => number) | null = null
-
-  constructor(pending: number, isDrained: () => boolean) {
-    this.#pending = pending
-    this.#isDrained = isDrained
-  }
-
-  get promise(): Promise<CloseResult> {
-    return this.#settled.promise
-  }
-
-  start(clock: Clock, timeoutMs: number, finish: () => number): void {
-    this.#finish = finish
-    if (timeoutMs <= 0 || this.#isDrained()) this.#end()
-    else this.#timer = clock.setTimer(() => this.#end(), timeoutMs)
-  }
-
-  check(): void {
-    if (this.#finish !== null && this.#isDrained()) this.#end()
-  }
-
-  #end(): void {
-    const finish = this.#finish
-    if (finish === null) return
-    this.#finish = null
-    this.#timer?.cancel()
-    const undelivered = finish()
-    this.#settled.resolve({ delivered: this.#pending - undelivered, undelivered })
   }
 }

@@ -1,6 +1,15 @@
 /** The door of channel: the double buffer, when it switches, and the memory below it. */
 export { Arena } from './arena.js'
 export { ArenaPool, type ArenaPoolOptions, type ArenaPoolStats, smallArenaPool } from './arena-pool.js'
+export { BufferQueue } from './buffer-queue.js'
+export { BufferedChannel } from './buffered-channel.js'
+export type {
+  BufferedChannelEvents,
+  BufferedChannelOptions,
+  ChannelCounters,
+} from './buffered-types.js'
+export { ByteChannel, type ByteChannelOptions, type Chunk } from './byte-channel.js'
+export type { OnFull } from './channel-errors.js'
 export {
   type ChannelBuffer,
   type ChannelOwner,
@@ -9,10 +18,18 @@ export {
   type CloseOptions,
   type CloseResult,
   CountingSequencer,
-  DoubleBufferChannel,
   type DoubleBufferOptions,
   type Sequencer,
-} from './double-buffer-channel.js'
+} from './channel-types.js'
+export { DoubleBufferChannel } from './double-buffer-channel.js'
+export {
+  type EvictMetrics,
+  type EvictPolicy,
+  type EvictStats,
+  type WaterMarkOptions,
+  WaterMarkPolicy,
+} from './evict-policy.js'
+export { ItemBuffer, ItemChannel, type ItemChannelOptions } from './item-channel.js'
 export { type BudgetLimits, MemoryBudget } from './memory-budget.js'
 export { SealedHeap, type Sequenced } from './sealed-heap.js'
 export { type ChannelSettings, type ChannelTuning, type ChannelUpdate, channelSettings } from './settings.js'

@@ -1,0 +1,429 @@
+/**
+ * What the byte and the item channel have in common: a double buffer under a memory budget, with readers and an end.
+ * Invariants: written = read + dropped + discarded + pending at every moment; each record is charged to the budget once and given
+ * back once (on reading, release, eviction or close); nobody overtakes a writer that waits. CH-16, CH-17, CH-19.
+ */
+import type { MQError } from '../errors/index.js'
+import { type Clock, Emitter, systemClock } from '../util/index.js'
+import type {
+  BufferedChannelEvents,
+  BufferedChannelOptions,
+  ChannelCounters,
+  ReadableBuffer,
+} from './buffered-types.js'
+import {
+  bufferFull,
+  checkOnFull,
+  listenerThrew,
+  type OnFull,
+  readerClosed,
+  readTimedOut,
+  recordTooLarge,
+  writerClosed,
+} from './channel-errors.js'
+import type {
+  ChannelBuffer,
+  ChannelState,
+  ChannelStats,
+  CloseOptions,
+  CloseResult,
+  Sequencer,
+} from './channel-types.js'
+import { DoubleBufferChannel } from './double-buffer-channel.js'
+import { type EvictPolicy, type EvictStats, WaterMarkPolicy } from './evict-policy.js'
+import { MemoryBudget } from './memory-budget.js'
+import { type ChannelSettings, type ChannelUpdate, channelSettings } from './settings.js'
+import { WaiterQueue, type WaitOptions } from './waiters.js'
+
+const DEFAULT_MEMORY_BYTES = 64 * 1024 * 1024
+const DEFAULT_BLOCK_MS = 60_000
+/** The least a record is charged: its slot in our lists costs memory too, also when the payload is empty. */
+const SLOT_BYTES = 16
+
+/** What a record of this many payload bytes is charged. */
+export function chargeOf(bytes: number): number {
+  return Math.max(bytes, SLOT_BYTES)
+}
+
+export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
+  protected readonly core: DoubleBufferChannel<B>
+  protected readonly budget: MemoryBudget
+  protected readonly clock: Clock
+  readonly #events: Emitter<BufferedChannelEvents>
+  readonly #readers = new WaiterQueue<Item>()
+  readonly #onFull: OnFull
+  readonly #evictPolicy: EvictPolicy
+  readonly #maxBlockMs: number
+  protected maxBytes: number
+  /** Writers that wait, including those that have their room but did not run yet. */
+  #blockedWriters = 0
+  #isOpen = true
+  #isReporting = false
+  /** Crossings of the budget's limits that are told as soon as our own change of state is finished. */
+  #crossings: ('backpressure' | 'drain')[] = []
+  #reading: B | null = null
+  #lastReadMs: number
+  #writtenRecords = 0
+  #writtenBytes = 0
+  #refusedWrites = 0
+  #readRecords = 0
+  #readBytes = 0
+  #failedReads = 0
+  #droppedRecords = 0
+  #discardedRecords = 0
+  #closing: Promise<CloseResult> | null = null
+
+  protected constructor(options: BufferedChannelOptions, defaults: ChannelUpdate, makeBuffer: () => B) {
+    const { clock = systemClock, sequencer, maxSpares, onFull = 'block', maxBlockMs = DEFAULT_BLOCK_MS } = options
+    checkOnFull(onFull)
+    const settings = channelSettings({ ...defaults, ...tuningOf(options) })
+    this.clock = clock
+    this.maxBytes = settings.maxBytes
+    this.#onFull = onFull
+    this.#maxBlockMs = maxBlockMs
+    this.#evictPolicy = options.evictPolicy ?? new WaterMarkPolicy()
+    this.#lastReadMs = clock.monotonicMs()
+    this.#events = new Emitter<BufferedChannelEvents>((error) => this.#listenerThrew(error))
+    this.budget = new MemoryBudget({
+      ...options,
+      limitBytes: options.bufferMemoryBytes ?? DEFAULT_MEMORY_BYTES,
+      limitRecords: options.bufferMaxRecords,
+    })
+    this.budget.onSoft = () => this.#crossings.push('backpressure')
+    this.budget.onResume = () => this.#crossings.push('drain')
+    this.core = new DoubleBufferChannel<B>(
+      {
+        createBuffer: makeBuffer,
+        clearBuffer: (buffer) => this.#clear(buffer),
+        onSealed: () => this.#serveReaders(),
+        onConfig: (configVersion) => this.#events.emit('config', { configVersion, settings: this.settings }),
+        onError: (error) => this.#events.emit('error', error),
+        waiting: () => this.#readers.size,
+      },
+      settings,
+      { clock, ...(sequencer === undefined ? {} : { sequencer }), ...(maxSpares === undefined ? {} : { maxSpares }) },
+    )
+  }
+
+  get state(): ChannelState {
+    return this.core.state
+  }
+
+  get settings(): ChannelSettings {
+    return this.core.settings
+  }
+
+  get configVersion(): number {
+    return this.core.configVersion
+  }
+
+  /** Records written and neither read, dropped nor discarded. */
+  get pendingRecords(): number {
+    return this.#writtenRecords - this.#readRecords - this.#droppedRecords - this.#discardedRecords
+  }
+
+  /** Bytes of the budget in use, and their bound. */
+  get usedBytes(): number {
+    return this.budget.usedBytes
+  }
+
+  get limitBytes(): number {
+    return this.budget.limitBytes
+  }
+
+  /** Returns the function that ends the subscription. A listener that throws hurts nobody else. */
+  on<K extends keyof BufferedChannelEvents>(name: K, listener: (event: BufferedChannelEvents[K]) => void): () => void {
+    return this.#events.on(name, listener)
+  }
+
+  /** Resolves below the soft limit: at once, or with the next `drain`. */
+  ready(options: WaitOptions = {}): Promise<void> {
+    if (!this.#isOpen) return Promise.reject(writerClosed())
+    return this.budget.ready({ ...options, clock: options.clock ?? this.clock })
+  }
+
+  /** Makes what was written readable now; false when there is nothing. */
+  seal(): boolean {
+    const sealed = this.core.seal()
+    if (sealed !== null) this.#serveReaders()
+    return sealed !== null
+  }
+
+  /** Throws INVALID_CONFIG, and changes nothing then. Returns the new version. */
+  updateConfig(update: ChannelUpdate): number {
+    const version = this.core.updateConfig(update)
+    this.maxBytes = this.core.settings.maxBytes
+    return version
+  }
+
+  stats(): ChannelStats {
+    return this.core.stats()
+  }
+
+  counters(): ChannelCounters {
+    return {
+      writtenRecords: this.#writtenRecords,
+      writtenBytes: this.#writtenBytes,
+      refusedWrites: this.#refusedWrites,
+      readRecords: this.#readRecords,
+      readBytes: this.#readBytes,
+      failedReads: this.#failedReads,
+      droppedRecords: this.#droppedRecords,
+      discardedRecords: this.#discardedRecords,
+    }
+  }
+
+  /** The oldest record that is sealed, or undefined. Readers that wait come first. */
+  tryRead(): Item | undefined {
+    const buffer = this.#reading ?? this.#takeNext()
+    return buffer === null ? undefined : this.#readFrom(buffer)
+  }
+
+  /**
+   * Waits for the next record. Rejects TIMEOUT, `signal.reason`, or CONSUMER_CLOSED/CHANNEL_CLOSED when the channel is
+   * closed and drained.
+   */
+  async read(options: WaitOptions = {}): Promise<Item> {
+    if (options.signal?.aborted === true) throw options.signal.reason
+    const item = this.tryRead()
+    if (item !== undefined) return item
+    if (this.state === 'closed') throw this.#failed(readerClosed())
+    const waiting = { ...options, clock: options.clock ?? this.clock }
+    return this.#readers.add(undefined, waiting, () => this.#failed(readTimedOut(options.timeoutMs))).promise
+  }
+
+  /**
+   * Refuses writes, seals the rest and waits until readers have taken it, at most `timeoutMs` (30,000); with
+   * `drain: false` it discards at once. Both numbers count the records that were pending. Idempotent.
+   */
+  close(options: CloseOptions = {}): Promise<CloseResult> {
+    this.#closing ??= this.#close(options)
+    return this.#closing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  // --- for the kinds -----------------------------------------------------------------------------------------------
+
+  /** Lets one record in if that needs neither waiting nor dropping. Hot path: two comparisons and the budget. */
+  protected tryAdmit(chargeBytes: number): boolean {
+    return this.#isOpen && this.#blockedWriters === 0 && this.budget.tryTake(chargeBytes, 1)
+  }
+
+  /** Lets one record in, or throws. */
+  protected admit(chargeBytes: number): void {
+    if (!this.tryAdmit(chargeBytes)) this.#admitAtLimit(chargeBytes)
+  }
+
+  /** As `admit`, but waits where `onFull` is 'block'. */
+  protected async admitLater(chargeBytes: number, options: WaitOptions): Promise<void> {
+    if (this.#onFull !== 'block' || !this.#isOpen) return this.admit(chargeBytes)
+    this.seal() // A waiting writer ends the window: what is not sealed could never be read and make room.
+    const { signal, timeoutMs = this.#maxBlockMs, clock = this.clock } = options
+    this.#blockedWriters++
+    try {
+      await this.budget.waitForRoom(chargeBytes, { records: 1, signal, timeoutMs, clock })
+    } catch (error) {
+      this.#blockedWriters--
+      this.#refusedWrites++
+      throw error
+    }
+    this.#blockedWriters--
+    if (this.#isOpen) return
+    this.budget.give(chargeBytes, 1)
+    throw this.#refused(writerClosed())
+  }
+
+  /** Accounts for a record that the kind has put into `buffer`, and lets the strategy decide. */
+  protected wrote(buffer: B, bytes: number, chargeBytes: number): boolean {
+    buffer.records++
+    buffer.bytes += bytes
+    buffer.heldBytes += chargeBytes
+    this.#writtenRecords++
+    this.#writtenBytes += bytes
+    this.core.wrote()
+    if (this.#crossings.length > 0) this.#tellCrossings()
+    return !this.budget.isSoft
+  }
+
+  /** Whole buffers instead of records, for a kind that offers it. Their records count as read when recycled. */
+  protected takeBuffer(): B | undefined {
+    this.#lastReadMs = this.clock.monotonicMs()
+    return this.core.take()
+  }
+
+  protected recycleBuffer(buffer: B): void {
+    if (this.state !== 'closed') {
+      this.#readRecords += buffer.records
+      this.#readBytes += buffer.bytes
+    }
+    this.core.recycle(buffer)
+    if (this.#crossings.length > 0) this.#tellCrossings()
+  }
+
+  /** Takes the record at `index` out of `buffer`. */
+  protected abstract extract(buffer: B, index: number): Item
+
+  /** True when the record at `index` stays charged after reading: its lease calls `giveBack`. */
+  protected abstract isLeased(buffer: B, index: number): boolean
+
+  /** One record's charge returns to the budget. */
+  protected giveBack(chargeBytes: number): void {
+    this.budget.give(chargeBytes, 1)
+    if (this.#crossings.length > 0) this.#tellCrossings()
+  }
+
+  /** Payload bytes and charge of the record at `index`. */
+  protected abstract bytesAt(buffer: B, index: number): number
+  protected abstract chargeAt(buffer: B, index: number): number
+
+  /** Empties the kind's own fields. */
+  protected abstract wipe(buffer: B): void
+
+  // --- reading -----------------------------------------------------------------------------------------------------
+
+  #takeNext(): B | null {
+    this.#reading = this.core.take() ?? null
+    return this.#reading
+  }
+
+  #readFrom(buffer: B): Item {
+    const index = buffer.readRecords++
+    const charge = this.chargeAt(buffer, index)
+    const isLeased = this.isLeased(buffer, index)
+    this.#readRecords++
+    this.#readBytes += this.bytesAt(buffer, index)
+    buffer.heldBytes -= charge
+    const item = this.extract(buffer, index)
+    if (buffer.readRecords === buffer.records) {
+      this.#lastReadMs = this.clock.monotonicMs()
+      this.#reading = null
+      this.core.recycle(buffer)
+    }
+    if (!isLeased) this.giveBack(charge)
+    return item
+  }
+
+  /** Hands records straight to those who wait: exactly min(records, waiters) are woken, oldest first. */
+  #serveReaders(): void {
+    while (this.#readers.size > 0) {
+      const item = this.tryRead()
+      if (item === undefined) return
+      this.#readers.wake(1, item)
+    }
+  }
+
+  /** Unread records of a buffer that is emptied (dropped, or discarded by close) give their charge back. */
+  #clear(buffer: B): void {
+    const unread = buffer.records - buffer.readRecords
+    const held = buffer.heldBytes
+    this.wipe(buffer)
+    buffer.heldBytes = 0
+    buffer.readRecords = 0
+    if (unread > 0) this.budget.give(held, unread)
+  }
+
+  // --- at the limit ------------------------------------------------------------------------------------------------
+
+  #admitAtLimit(chargeBytes: number): void {
+    if (!this.#isOpen) throw this.#refused(writerClosed())
+    if (chargeBytes > this.budget.limitBytes) throw this.#refused(recordTooLarge(chargeBytes, this.limitBytes))
+    this.seal()
+    if (this.#onFull === 'dropOldest' && this.#makeRoom(chargeBytes)) return
+    throw this.#refused(bufferFull(chargeBytes, this.#use()))
+  }
+
+  /** Drops until the record fits, as far as the policy agrees. */
+  #makeRoom(chargeBytes: number): boolean {
+    while (!this.budget.tryTake(chargeBytes, 1)) {
+      const stats = this.#evictStats()
+      if (this.core.sealedBuffers === 0 || !this.#evictPolicy.shouldEvict(stats)) return false
+      if (this.#drop(this.#evictPolicy.evict(stats)) === 0) return false
+    }
+    return true
+  }
+
+  /** Whole buffers, oldest first, until `count` records are gone. */
+  #drop(count: number): number {
+    let records = 0
+    let bytes = 0
+    while (records < count) {
+      const buffer = this.core.take()
+      if (buffer === undefined) break
+      records += buffer.records
+      bytes += buffer.bytes
+      this.dropping(buffer)
+      this.core.recycle(buffer)
+    }
+    this.#droppedRecords += records
+    if (records > 0) this.#events.emit('dropped', { records, bytes, policy: this.#evictPolicy.name })
+    return records
+  }
+
+  /** Told before a buffer is thrown away. */
+  protected dropping(_buffer: B): void {}
+
+  #evictStats(): EvictStats {
+    const { activeBytes, sealedBytes } = this.core.stats()
+    return {
+      records: this.pendingRecords,
+      bytes: activeBytes + sealedBytes,
+      usedBytes: this.budget.usedBytes,
+      limitBytes: this.budget.limitBytes,
+      idleMs: this.clock.monotonicMs() - this.#lastReadMs,
+    }
+  }
+
+  // --- the end -----------------------------------------------------------------------------------------------------
+
+  async #close(options: CloseOptions): Promise<CloseResult> {
+    this.#isOpen = false
+    const pending = this.pendingRecords
+    this.budget.rejectWaiters(() => writerClosed())
+    await this.core.close(options)
+    const undelivered = this.pendingRecords
+    this.#discardedRecords = undelivered
+    const reading = this.#reading
+    this.#reading = null
+    if (reading !== null) this.core.recycle(reading)
+    this.#readers.rejectAll(() => this.#failed(readerClosed()))
+    this.#tellCrossings()
+    return { delivered: pending - undelivered, undelivered }
+  }
+
+  #tellCrossings(): void {
+    const crossings = this.#crossings
+    this.#crossings = []
+    for (const name of crossings) this.#events.emit(name, this.#use())
+  }
+
+  #use(): BufferedChannelEvents['drain'] {
+    return { usedBytes: this.budget.usedBytes, limitBytes: this.budget.limitBytes }
+  }
+
+  #listenerThrew(cause: unknown): void {
+    // An error listener that throws must not be told of its own error for ever.
+    if (this.#isReporting) return
+    this.#isReporting = true
+    this.#events.emit('error', listenerThrew(cause))
+    this.#isReporting = false
+  }
+
+  #failed(error: MQError): MQError {
+    this.#failedReads++
+    return error
+  }
+
+  #refused(error: MQError): MQError {
+    this.#refusedWrites++
+    return error
+  }
+}
+
+function tuningOf(options: BufferedChannelOptions): ChannelUpdate {
+  const { maxRecords, maxBytes, windowMs, switchStrategy, timeWeight, sizeWeight, threshold, fillPercent } = options
+  const all = { maxRecords, maxBytes, windowMs, switchStrategy, timeWeight, sizeWeight, threshold, fillPercent }
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
+}

@@ -1,0 +1,176 @@
+/**
+ * Payloads in, payloads out: the double-buffered channel of Chanjet and TurboStream. Hot path: `write`, `tryRead`.
+ * Ownership: with `copyOnWrite` the caller may reuse his bytes when `write` returns; without, they stay his but must
+ * not change until they were read. A chunk's bytes are the reader's until he releases it.
+ * Invariant: a chunk gives its memory back exactly once, however often it is released. CH-4, CH-12, CH-16.
+ */
+import { MQError } from '../errors/index.js'
+import { Arena } from './arena.js'
+import { ArenaPool, smallArenaPool } from './arena-pool.js'
+import { BufferedChannel, chargeOf } from './buffered-channel.js'
+import type { BufferedChannelOptions } from './buffered-types.js'
+import { ByteBuffer } from './byte-buffer.js'
+import type { WaitOptions } from './waiters.js'
+
+export interface ByteChannelOptions extends BufferedChannelOptions {
+  /** False: keep a reference instead of a copy. Default true. */
+  readonly copyOnWrite?: boolean
+  /**
+   * 'safe' (default): below 1,024 B a copy, to 32,768 B a leased view, above a view. 'zeroCopy': always a leased view.
+   * A leased view counts against `bufferMemoryBytes` until `release()`.
+   */
+  readonly readMode?: 'safe' | 'zeroCopy'
+  /** Where copies live; share one pool among channels. Default: a pool of its own. */
+  readonly arenas?: ArenaPool
+}
+
+/** A payload that was read. `release()` gives its memory back; twice is harmless; after it `bytes` must not be touched. */
+export interface Chunk {
+  readonly bytes: Uint8Array
+  readonly length: number
+  release(): void
+}
+
+const KIB = 1024
+const MIB = 1024 * KIB
+const BYTE_DEFAULTS = Object.freeze({ maxRecords: 10_000, maxBytes: 100 * MIB, windowMs: 5000 })
+/** Safe reading copies below this, so that a chunk that is kept pins no arena. */
+const COPY_BELOW_BYTES = 1024
+/** Safe reading leases up to this; larger payloads own their memory, which the garbage collector takes back. */
+const LEASE_TO_BYTES = 32 * KIB
+const POOL_BYTES = 16 * MIB
+
+export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk> {
+  readonly #arenas: ArenaPool
+  readonly #small: ArenaPool
+  readonly #copies: boolean
+  readonly #isSafe: boolean
+
+  /**
+   * ```ts
+   * const channel = new ByteChannel({ maxRecords: 1000, windowMs: 20 })
+   * channel.write(Buffer.from('hello'))
+   * const chunk = await channel.read()
+   * chunk.release()
+   * ```
+   */
+  constructor(options: ByteChannelOptions = {}) {
+    super(options, BYTE_DEFAULTS, () => new ByteBuffer())
+    this.#arenas = options.arenas ?? new ArenaPool({ maxRetainedBytes: POOL_BYTES })
+    this.#small = smallArenaPool()
+    this.#copies = options.copyOnWrite ?? true
+    this.#isSafe = (options.readMode ?? 'safe') === 'safe'
+  }
+
+  /**
+   * Takes a payload; an empty one is legal. False means that the soft limit is passed: slow down, or await `ready()`.
+   * Throws PRODUCER_CLOSED/CHANNEL_CLOSED, POOL_EXHAUSTED/BUFFER_FULL, MESSAGE_TOO_LARGE; nothing was taken then.
+   */
+  write(bytes: Uint8Array): boolean {
+    const charge = chargeOf(lengthOf(bytes))
+    this.admit(charge)
+    return this.#append(bytes, charge)
+  }
+
+  /** As `write`, but with `onFull: 'block'` waits for room, in the order of the calls; past `maxBlockMs` TIMEOUT/BUFFER_FULL. */
+  async writeAsync(bytes: Uint8Array, options: WaitOptions = {}): Promise<boolean> {
+    const charge = chargeOf(lengthOf(bytes))
+    if (this.tryAdmit(charge)) return this.#append(bytes, charge)
+    // The caller may reuse his bytes once we return to him, which for a waiting write is before they are taken.
+    const mine = this.#copies ? Buffer.from(bytes) : bytes
+    await this.admitLater(charge, options)
+    return this.#append(mine, charge)
+  }
+
+  /** Buffers really allocated for copies, on writing and reading (metric `pool_alloc_total`). */
+  get allocations(): number {
+    return this.#arenas.stats().allocations + this.#small.stats().allocations
+  }
+
+  #append(bytes: Uint8Array, charge: number): boolean {
+    const length = bytes.length
+    // An item above `maxBytes` gets a buffer of its own.
+    if (length > this.maxBytes) this.seal()
+    const buffer = this.core.active
+    if (!this.#copies) buffer.keep(bytes)
+    else if (this.#isSafe && length > LEASE_TO_BYTES) buffer.keep(ownCopy(bytes))
+    else buffer.copy(bytes, this.#arenas)
+    return this.wrote(buffer, length, charge)
+  }
+
+  protected override bytesAt(buffer: ByteBuffer, index: number): number {
+    return buffer.lengths[index] as number
+  }
+
+  protected override chargeAt(buffer: ByteBuffer, index: number): number {
+    return chargeOf(buffer.lengths[index] as number)
+  }
+
+  protected override wipe(buffer: ByteBuffer): void {
+    buffer.wipe(this.#arenas)
+  }
+
+  protected override extract(buffer: ByteBuffer, index: number): Chunk {
+    const holder = buffer.holders[index] as Arena | Uint8Array
+    const start = buffer.starts[index] as number
+    const length = buffer.lengths[index] as number
+    buffer.holders[index] = null
+    if (this.#isSafe && length < COPY_BELOW_BYTES) return this.#copyOut(holder, start, length)
+    if (this.#isSafe && length > LEASE_TO_BYTES) return new ByteChunk(holder as Uint8Array, null)
+    return this.#lease(holder, start, length)
+  }
+
+  protected override isLeased(buffer: ByteBuffer, index: number): boolean {
+    const length = buffer.lengths[index] as number
+    return !this.#isSafe || (length >= COPY_BELOW_BYTES && length <= LEASE_TO_BYTES)
+  }
+
+  #copyOut(holder: Arena | Uint8Array, start: number, length: number): Chunk {
+    const arena = this.#small.take(length)
+    const target = arena.bytes
+    if (holder instanceof Arena) holder.bytes.copy(target, 0, start, start + length)
+    else target.set(holder)
+    return new ByteChunk(target.subarray(0, length), () => this.#small.release(arena))
+  }
+
+  #lease(holder: Arena | Uint8Array, start: number, length: number): Chunk {
+    const charge = chargeOf(length)
+    if (!(holder instanceof Arena)) return new ByteChunk(holder, () => this.giveBack(charge))
+    this.#arenas.retain(holder)
+    return new ByteChunk(holder.bytes.subarray(start, start + length), () => {
+      this.#arenas.release(holder)
+      this.giveBack(charge)
+    })
+  }
+}
+
+class ByteChunk implements Chunk {
+  readonly bytes: Uint8Array
+  #giveBack: (() => void) | null
+
+  constructor(bytes: Uint8Array, giveBack: (() => void) | null) {
+    this.bytes = bytes
+    this.#giveBack = giveBack
+  }
+
+  get length(): number {
+    return this.bytes.length
+  }
+
+  release(): void {
+    const giveBack = this.#giveBack
+    this.#giveBack = null
+    giveBack?.()
+  }
+}
+
+function lengthOf(bytes: Uint8Array): number {
+  if (bytes instanceof Uint8Array) return bytes.length
+  throw new MQError('SERIALIZATION_FAILED', `a byte channel takes a Uint8Array, got ${typeof bytes}: encode it first`)
+}
+
+function ownCopy(bytes: Uint8Array): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length)
+  copy.set(bytes)
+  return copy
+}

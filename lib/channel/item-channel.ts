@@ -1,0 +1,120 @@
+/**
+ * Items in, items out: arrays that swap, for `BatchQueue<T>` and for everything that is not bytes. Hot path: `write`.
+ * Two ways to read: one item at a time (`read`, `tryRead`), or a whole sealed batch (`take`), which stays charged to
+ * the budget until it is recycled and may be put back.
+ * Invariant: as `BufferedChannel`; a channel is read in one of the two ways. CH-1.
+ */
+import { MQError } from '../errors/index.js'
+import { BufferedChannel } from './buffered-channel.js'
+import type { BufferedChannelOptions, ReadableBuffer } from './buffered-types.js'
+import type { WaitOptions } from './waiters.js'
+
+export interface ItemChannelOptions<T> extends BufferedChannelOptions {
+  /** Bytes an item counts for. Default 0: then `bufferMaxRecords` is the bound. */
+  readonly sizeOf?: (item: T) => number
+  /** Told the items of a buffer that is thrown away under 'dropOldest'. */
+  readonly onDrop?: (items: readonly T[]) => void
+}
+
+const ITEM_DEFAULTS = Object.freeze({ maxRecords: 1000, windowMs: 5000 })
+/** Without a size per item the count must be bounded (trap 14). */
+const DEFAULT_MAX_ITEMS = 1_000_000
+
+export class ItemBuffer<T> implements ReadableBuffer {
+  records = 0
+  bytes = 0
+  sequence = -1
+  firstAtMs = -1
+  heldBytes = 0
+  readRecords = 0
+  /** In the order of writing. Yours to read while the buffer is taken. */
+  readonly items: T[] = []
+  /** Bytes of each item; empty when items have no size. */
+  readonly sizes: number[] = []
+}
+
+export class ItemChannel<T> extends BufferedChannel<ItemBuffer<T>, T> {
+  readonly #sizeOf: ((item: T) => number) | null
+  readonly #onDrop: ((items: readonly T[]) => void) | null
+
+  constructor(options: ItemChannelOptions<T> = {}) {
+    const hasSize = options.sizeOf !== undefined || options.bufferMaxRecords !== undefined
+    super(
+      hasSize ? options : { ...options, bufferMaxRecords: DEFAULT_MAX_ITEMS },
+      ITEM_DEFAULTS,
+      () => new ItemBuffer<T>(),
+    )
+    this.#sizeOf = options.sizeOf ?? null
+    this.#onDrop = options.onDrop ?? null
+  }
+
+  /** As `ByteChannel.write`: false above the soft limit; throws when closed, full or too large. */
+  write(item: T): boolean {
+    const bytes = this.#bytesOf(item)
+    this.admit(bytes)
+    return this.#append(item, bytes)
+  }
+
+  /** As `write`, but with `onFull: 'block'` waits for room, in the order of the calls. */
+  async writeAsync(item: T, options: WaitOptions = {}): Promise<boolean> {
+    const bytes = this.#bytesOf(item)
+    if (!this.tryAdmit(bytes)) await this.admitLater(bytes, options)
+    return this.#append(item, bytes)
+  }
+
+  /** The oldest sealed buffer; its items are yours until `putBack` or `recycle`. */
+  take(): ItemBuffer<T> | undefined {
+    return this.takeBuffer()
+  }
+
+  /** A taken buffer leaves first again, under its old number. */
+  putBack(buffer: ItemBuffer<T>): void {
+    this.core.putBack(buffer)
+  }
+
+  /** A taken buffer is done with: its memory is given back. */
+  recycle(buffer: ItemBuffer<T>): void {
+    this.recycleBuffer(buffer)
+  }
+
+  #bytesOf(item: T): number {
+    if (item === undefined) {
+      throw new MQError('SERIALIZATION_FAILED', 'undefined is no item: tryRead() says by it that there is none')
+    }
+    return this.#sizeOf === null ? 0 : this.#sizeOf(item)
+  }
+
+  #append(item: T, bytes: number): boolean {
+    if (bytes > this.maxBytes) this.seal()
+    const buffer = this.core.active
+    buffer.items[buffer.records] = item
+    if (this.#sizeOf !== null) buffer.sizes[buffer.records] = bytes
+    return this.wrote(buffer, bytes, bytes)
+  }
+
+  protected override bytesAt(buffer: ItemBuffer<T>, index: number): number {
+    return buffer.sizes[index] ?? 0
+  }
+
+  protected override chargeAt(buffer: ItemBuffer<T>, index: number): number {
+    return buffer.sizes[index] ?? 0
+  }
+
+  protected override extract(buffer: ItemBuffer<T>, index: number): T {
+    return buffer.items[index] as T
+  }
+
+  protected override isLeased(): boolean {
+    return false
+  }
+
+  protected override wipe(buffer: ItemBuffer<T>): void {
+    // The array keeps its memory only while it is short: `length = 0` frees it, and items must not be kept alive.
+    buffer.items.length = 0
+    buffer.sizes.length = 0
+  }
+
+  protected override dropping(buffer: ItemBuffer<T>): void {
+    this.#onDrop?.(buffer.items.slice())
+  }
+}
