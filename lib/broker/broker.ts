@@ -1,0 +1,421 @@
+/**
+ * The in-process Kafka broker as its users see it: make a cluster, look into it, break it on command.
+ * Why a product and not a mock: real protocol over real ports, so that any Kafka client can be tested against it.
+ * Invariant: after `close()` neither port, connection nor timer is left.
+ */
+import { MQError } from '../errors/index.js'
+import { type Clock, FakeClock, type RandomSource, systemClock, systemRandom, type TimerHandle } from '../util/index.js'
+import { ClusterState } from './cluster-state.js'
+import { compactLog } from './compaction.js'
+import type { Fault, FaultHandle, FaultMatcher } from './faults.js'
+import { servedApiNames } from './handler-table.js'
+import type { ArrivedRequest, RequestFilter } from './journal.js'
+import { corruptStored, type LogView, viewOf } from './log-view.js'
+import { BrokerNode } from './node.js'
+import { PROFILES, type ProfileName } from './profiles.js'
+import { type LoggedRecord, readRecords } from './read-records.js'
+import type { Replicas } from './replicas.js'
+import { BrokerConfig, type ConfigMap, type ConfigValue } from './topic-config.js'
+import type { Topic, TopicOptions } from './topics.js'
+
+const FIRST_BROKER_ID = 1
+
+export interface BrokerOptions {
+  /** Number of brokers, default 1. Their ids are 1, 2, .. */
+  readonly nodes?: number
+  /** Kafka version to imitate, default '4.1'. */
+  readonly profile?: ProfileName
+  /** Broker settings under Kafka's names, for example `{ 'min.insync.replicas': 2 }`. See docs/broker.md. */
+  readonly config?: ConfigMap
+  /** Address to listen on, default 127.0.0.1. */
+  readonly host?: string
+  /** Port of the first broker, the others follow; default 0 = free ports. */
+  readonly port?: number
+  /** Racks of the brokers in order. */
+  readonly racks?: readonly string[]
+  /** 'header' skips reading the records of each batch; default 'full'. */
+  readonly validate?: 'full' | 'header'
+  readonly clock?: Clock
+  readonly random?: RandomSource
+}
+
+export interface TopicPartition {
+  readonly topic: string
+  readonly partition: number
+}
+
+export interface SawFilter extends RequestFilter {
+  /** Default 1. */
+  readonly count?: number
+}
+
+/**
+ * Starts a cluster of brokers in this process.
+ *
+ * ```ts
+ * const broker = await createBroker({ nodes: 3, config: { 'min.insync.replicas': 2 } })
+ * broker.createTopic('orders', { partitions: 6, replicationFactor: 3 })
+ * // connect any Kafka client to broker.bootstrap
+ * await broker.close()
+ * ```
+ * Rejects with CONNECTION_FAILED when a port is taken, with INVALID_CONFIG for a setting that does not exist.
+ */
+export async function createBroker(options: BrokerOptions = {}): Promise<Broker> {
+  const broker = new Broker(options)
+  await broker.open()
+  return broker
+}
+
+export class Broker {
+  readonly #state: ClusterState
+  readonly #nodes = new Map<number, BrokerNode>()
+  readonly #clock: Clock
+  #connections = 0
+  #expiryTimer: TimerHandle | null = null
+  #isClosed = false
+
+  /** Use `createBroker`. */
+  constructor(options: BrokerOptions) {
+    const profile = PROFILES[options.profile ?? '4.1']
+    const brokerIds = Array.from({ length: options.nodes ?? 1 }, (_, index) => FIRST_BROKER_ID + index)
+    this.#clock = options.clock ?? systemClock
+    this.#state = new ClusterState({
+      brokerIds,
+      profile,
+      config: new BrokerConfig(options.config ?? {}, profile.defaults, options.validate ?? 'full'),
+      clock: this.#clock,
+      random: options.random ?? systemRandom,
+    })
+    const port = options.port ?? 0
+    for (const [index, brokerId] of brokerIds.entries()) {
+      const node = new BrokerNode({
+        cluster: this.#state,
+        brokerId,
+        host: options.host ?? '127.0.0.1',
+        port: port === 0 ? 0 : port + index,
+        rack: options.racks?.[index] ?? null,
+        nextConnection: () => this.#connections++,
+      })
+      this.#nodes.set(brokerId, node)
+    }
+  }
+
+  /** @internal Called by `createBroker`. */
+  async open(): Promise<void> {
+    try {
+      for (const node of this.#nodes.values()) await node.start()
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+    this.#armExpiry()
+  }
+
+  /** Addresses of all brokers, `host:port,host:port`. */
+  get bootstrap(): string {
+    return [...this.#nodes.values()].map((node) => node.address).join(',')
+  }
+
+  get brokerIds(): readonly number[] {
+    return [...this.#nodes.keys()]
+  }
+
+  /** Open client connections over all brokers. */
+  get connections(): number {
+    return [...this.#nodes.values()].reduce((sum, node) => sum + node.connections, 0)
+  }
+
+  get clusterId(): string {
+    return this.#state.clusterId
+  }
+
+  /** Stops everything. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#expiryTimer?.cancel()
+    this.#state.faults.clear()
+    await Promise.all([...this.#nodes.values()].map((node) => node.stop()))
+  }
+
+  // --- topics ---
+
+  /** Creates a topic; throws INVALID_TOPIC or INVALID_CONFIG. Returns its id. */
+  createTopic(name: string, options: TopicOptions = {}): string {
+    return this.#state.topics.create(name, options).topicId
+  }
+
+  deleteTopic(name: string): void {
+    this.#state.topics.delete(name)
+    this.#state.offsets.forgetTopic(name)
+  }
+
+  /** Deletes the topic and creates it again, empty and with another id. Returns the new id. */
+  recreateTopic(name: string, options: TopicOptions = {}): string {
+    const old = this.#topic(name)
+    this.deleteTopic(name)
+    const assignments = old.partitions.map((partition) => partition.replicas)
+    const configs = Object.fromEntries(
+      old.config.entries().flatMap(({ name: key, value, isDefault }) => (isDefault ? [] : [[key, value]])),
+    )
+    const isResized = options.partitions !== undefined || options.replicationFactor !== undefined
+    return this.createTopic(name, { configs, ...(isResized ? {} : { assignments }), ...options })
+  }
+
+  /** Grows the topic to `count` partitions. */
+  addPartitions(name: string, count: number): void {
+    this.#state.topics.addPartitions(name, count)
+  }
+
+  /** Changes a topic setting from now on; `null` returns to the broker's. */
+  setTopicConfig(name: string, key: string, value: ConfigValue | null): void {
+    this.#topic(name).config.set(key, value)
+  }
+
+  /** Changes a broker setting from now on. */
+  setConfig(key: string, value: ConfigValue): void {
+    this.#state.config.set(key, value)
+    if (key === 'producer.id.expiration.check.interval.ms') this.#armExpiry()
+  }
+
+  // --- looking ---
+
+  /** Marks, replicas, batches and producers of a partition, as the leader (or the named broker) has them. */
+  log(topic: string, partition: number, brokerId?: number): LogView {
+    return viewOf(this.#replicas({ topic, partition }), brokerId)
+  }
+
+  /** All stored records of a partition, decompressed. Rejects with CONSUME_FAILED when a batch is damaged. */
+  async records(topic: string, partition: number, brokerId?: number): Promise<LoggedRecord[]> {
+    const { batches, logStart } = this.log(topic, partition, brokerId)
+    const found: LoggedRecord[] = []
+    for (const batch of batches) {
+      for (const record of await readRecords(batch.bytes)) if (record.offset >= logStart) found.push(record)
+    }
+    return found
+  }
+
+  /** Requests that arrived, oldest first; the latest 10,000 (16 MiB) are kept. */
+  requests(filter: RequestFilter = {}): ArrivedRequest[] {
+    return this.#state.journal.list(filter)
+  }
+
+  /** How many such requests arrived since the start. */
+  count(filter: RequestFilter): number {
+    return this.#state.journal.count(filter)
+  }
+
+  forgetRequests(): void {
+    this.#state.journal.clear()
+  }
+
+  /** Settles when `count` such requests have arrived (since the start). */
+  saw(filter: SawFilter): Promise<void> {
+    return this.#state.journal.until(() => this.count(filter) >= (filter.count ?? 1))
+  }
+
+  /** Settles when the fault has acted `count` times. */
+  hit(handle: FaultHandle, count = 1): Promise<void> {
+    return this.#state.journal.until(() => handle.hits >= count)
+  }
+
+  /** Settles when the log end of the partition is at or behind `logEnd`. */
+  async appended(topic: string, partition: number, logEnd: number): Promise<void> {
+    const replicas = this.#replicas({ topic, partition })
+    if (replicas.log.logEnd >= logEnd) return
+    await new Promise<void>((resolve) => {
+      const stop = replicas.watch(() => {
+        if (replicas.log.logEnd < logEnd) return
+        stop()
+        resolve()
+      })
+    })
+  }
+
+  // --- faults on requests ---
+
+  /** Orders a fault for the requests that fit. */
+  on(matcher: FaultMatcher, what: Fault): FaultHandle {
+    return this.#state.faults.add(matcher, what)
+  }
+
+  // --- brokers ---
+
+  /** Crash: connections break, nothing is saved. Leaders move to in-sync replicas. */
+  async kill(brokerId: number): Promise<void> {
+    await this.#leave(brokerId)
+  }
+
+  /** Clean stop: producer states are saved. */
+  async stop(brokerId: number): Promise<void> {
+    for (const replicas of this.#partitions()) replicas.logOf(brokerId)?.takeSnapshot()
+    await this.#leave(brokerId)
+  }
+
+  /** Starts a killed or stopped broker on its old port; it loads its logs and catches up. */
+  async start(brokerId: number): Promise<void> {
+    const node = this.#node(brokerId)
+    if (node.isListening) return
+    const expirationMs = this.#state.config.number('producer.id.expiration.ms')
+    for (const replicas of this.#partitions()) replicas.logOf(brokerId)?.reload(this.#clock.now(), expirationMs)
+    this.#state.producerIds.brokerRestarted(brokerId)
+    await node.start()
+    for (const replicas of this.#partitions()) replicas.brokerUp(brokerId)
+  }
+
+  /** The broker's process stands still; its sockets stay open. */
+  pause(brokerId: number): void {
+    this.#node(brokerId).pause()
+  }
+
+  resume(brokerId: number): void {
+    this.#node(brokerId).resume()
+  }
+
+  /** Breaks all connections of one broker, or of all. */
+  disconnect(brokerId?: number): void {
+    const nodes = brokerId === undefined ? [...this.#nodes.values()] : [this.#node(brokerId)]
+    for (const node of nodes) node.closeConnections('disconnected on command')
+  }
+
+  // --- partitions ---
+
+  /** A new leader epoch; `brokerId` is a live in-sync replica. */
+  moveLeader(of: TopicPartition, brokerId: number): void {
+    const replicas = this.#replicas(of)
+    if (!replicas.isr.includes(brokerId) || !this.#state.isAlive(brokerId)) {
+      const isr = replicas.isr.join(',')
+      throw new MQError('INVALID_PARTITION', `broker ${brokerId} is not live and in sync (${isr})`, { ...of, brokerId })
+    }
+    replicas.lead(brokerId)
+  }
+
+  /** As `moveLeader`, to any live replica: what it lacks is lost, also below the high watermark. */
+  uncleanElection(of: TopicPartition, brokerId: number): void {
+    const replicas = this.#replicas(of)
+    if (!replicas.replicas.includes(brokerId) || !this.#state.isAlive(brokerId)) {
+      throw new MQError('INVALID_PARTITION', `broker ${brokerId} is no live replica`, { ...of, brokerId })
+    }
+    replicas.lead(brokerId)
+  }
+
+  /** Exactly these replicas are in sync, the leader among them; the others stop copying until named again. */
+  setIsr(of: TopicPartition, brokerIds: readonly number[]): void {
+    const replicas = this.#replicas(of)
+    if (!brokerIds.includes(replicas.leaderId)) {
+      throw new MQError('INVALID_PARTITION', `leader ${replicas.leaderId} stays in sync`, { ...of, brokerIds })
+    }
+    replicas.setIsr(brokerIds)
+  }
+
+  /** Followers stop copying until the returned function is called. */
+  holdReplication(of: TopicPartition): () => void {
+    return this.#replicas(of).hold()
+  }
+
+  /** Tests the age of producer states now (B-11). With `of` or `producerId`: forgets those, whatever their age. */
+  expireProducers(of?: TopicPartition, producerId?: bigint): void {
+    if (of === undefined && producerId === undefined) {
+      this.#state.expire()
+      return
+    }
+    const targets = of === undefined ? this.#partitions() : [this.#replicas(of)]
+    for (const replicas of targets) for (const log of replicas.logs()) log.producers.forget(producerId)
+  }
+
+  /** No replica knows any producer of this partition, as after data and state were removed (B-13). */
+  forgetState(of: TopicPartition): void {
+    this.expireProducers(of)
+  }
+
+  deleteRecords(of: TopicPartition, beforeOffset: number): void {
+    this.#replicas(of).deleteRecords(beforeOffset)
+  }
+
+  /** Keeps the newest record of each key, in whole batches (see docs/broker.md). */
+  async compact(of: TopicPartition): Promise<void> {
+    await compactLog(this.#replicas(of))
+  }
+
+  /** Flips bits of the stored batch that holds `offset`, in the leader's log or that of `brokerId`. */
+  corruptLog(of: TopicPartition, offset: number, options: { at?: number; xor?: number; brokerId?: number } = {}): void {
+    corruptStored(this.#replicas(of), offset, options)
+  }
+
+  // --- cluster ---
+
+  setClusterId(clusterId: string): void {
+    this.#state.clusterId = clusterId
+  }
+
+  /** From now on this broker coordinates the group or transactional id; the others answer 16. */
+  moveCoordinator(key: string, brokerId: number): void {
+    this.#state.coordinatorOverrides.set(key, this.#node(brokerId).brokerId)
+  }
+
+  /** Forgets the fetch sessions of one broker, or of all. */
+  evictSessions(brokerId?: number): void {
+    const nodes = brokerId === undefined ? [...this.#nodes.values()] : [this.#node(brokerId)]
+    for (const node of nodes) node.sessions.evictAll()
+  }
+
+  /** Offers other versions of an api; without a range it is not offered at all. */
+  setVersions(api: string, min?: number, max?: number): void {
+    if (!servedApiNames().includes(api)) {
+      throw new MQError('INVALID_CONFIG', `no api ${api}: choose among ${servedApiNames().join(', ')}`, { api })
+    }
+    this.#state.versionOverrides.set(api, min === undefined || max === undefined ? null : { min, max })
+  }
+
+  /** Moves the clock, when it is a FakeClock; throws INVALID_CONFIG otherwise. */
+  advance(ms: number): void {
+    if (!(this.#clock instanceof FakeClock)) {
+      throw new MQError('INVALID_CONFIG', 'advance() needs createBroker({ clock: new FakeClock() })')
+    }
+    this.#clock.advance(ms)
+  }
+
+  async #leave(brokerId: number): Promise<void> {
+    const node = this.#node(brokerId)
+    if (!node.isListening) return
+    const stopped = node.stop()
+    for (const replicas of this.#partitions()) replicas.brokerDown(brokerId)
+    await stopped
+  }
+
+  #armExpiry(): void {
+    this.#expiryTimer?.cancel()
+    if (this.#isClosed) return
+    const intervalMs = this.#state.config.number('producer.id.expiration.check.interval.ms')
+    this.#expiryTimer = this.#clock.setTimer(() => {
+      this.#state.expire()
+      this.#armExpiry()
+    }, intervalMs)
+  }
+
+  #partitions(): Replicas[] {
+    return this.#state.topics.all().flatMap((topic) => [...topic.partitions])
+  }
+
+  #topic(name: string): Topic {
+    const topic = this.#state.topics.byName(name)
+    if (topic === undefined) throw new MQError('TOPIC_NOT_FOUND', `${name} does not exist`, { topic: name })
+    return topic
+  }
+
+  #replicas({ topic, partition }: TopicPartition): Replicas {
+    const replicas = this.#topic(topic).partitions[partition]
+    if (replicas === undefined) {
+      throw new MQError('PARTITION_NOT_FOUND', `${topic} has no partition ${partition}`, { topic, partition })
+    }
+    return replicas
+  }
+
+  #node(brokerId: number): BrokerNode {
+    const node = this.#nodes.get(brokerId)
+    if (node === undefined) {
+      throw new MQError('INVALID_CONFIG', `no broker ${brokerId}: there are ${this.brokerIds.join(', ')}`, { brokerId })
+    }
+    return node
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * Committed offsets of groups, without the groups: what OffsetCommit and OffsetFetch need (membership comes later).
+ * Invariant: an offset that was never committed is absent, not 0.
+ */
+export interface CommittedOffset {
+  readonly offset: number
+  readonly leaderEpoch: number
+  readonly metadata: string | null
+}
+
+export class OffsetStore {
+  readonly #groups = new Map<string, Map<string, Map<number, CommittedOffset>>>()
+
+  commit(groupId: string, topic: string, partition: number, committed: CommittedOffset): void {
+    const topics = getOrCreate(this.#groups, groupId)
+    getOrCreate(topics, topic).set(partition, committed)
+  }
+
+  committed(groupId: string, topic: string, partition: number): CommittedOffset | undefined {
+    return this.#groups.get(groupId)?.get(topic)?.get(partition)
+  }
+
+  /** All topics of a group with their partitions. */
+  all(groupId: string): ReadonlyMap<string, ReadonlyMap<number, CommittedOffset>> {
+    return this.#groups.get(groupId) ?? new Map()
+  }
+
+  /** A deleted topic takes its committed offsets with it. */
+  forgetTopic(topic: string): void {
+    for (const topics of this.#groups.values()) topics.delete(topic)
+  }
+}
+
+function getOrCreate<K, A, B>(map: Map<K, Map<A, B>>, key: K): Map<A, B> {
+  let found = map.get(key)
+  if (found === undefined) {
+    found = new Map()
+    map.set(key, found)
+  }
+  return found
+}
