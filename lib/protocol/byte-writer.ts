@@ -5,7 +5,7 @@
  * Invariant: pieces already handed to `segments` are never moved or written again, apart from the frame size that
  * `finishFrame` puts into the first one. Source: kafka.md W-5, W-12.
  *
- *   segments  [ own 0..31 ][ records (foreign) ][ own 31..58 ][ records ] ...   #from = start of the piece being written
+ *   segments  [ own 0..31 ][ records (foreign) ][ own 31..58 ][ records ] ...   #from = start of the open piece
  */
 import { MQError } from '../errors/index.js'
 

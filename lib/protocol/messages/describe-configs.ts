@@ -1,5 +1,6 @@
 /**
- * DescribeConfigs: settings of topics, brokers, groups. Versions: 1 source and synonyms, 3 type and documentation, 4 flexible.
+ * DescribeConfigs: settings of topics, brokers, groups.
+ * Versions: 1 source and synonyms, 3 type and documentation, 4 flexible.
  */
 import { api, array, bool, int8, int16, int32, string } from '../schema.js'
 

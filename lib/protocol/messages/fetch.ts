@@ -1,8 +1,9 @@
 /**
  * Fetch: reads record batches of many partitions, within an incremental session.
  * Versions: 7 sessions, 9 leader epoch, 10 zstd, 11 rack and preferred replica, 12 flexible and divergence by epoch,
- * 13 topic id in place of the name, 15 the replica moves into a tag, 16 names the new leader (tag), 17 and 18 concern replicas.
- * The high watermark a follower may send defaults to the largest int64 and is therefore a bigint; consumers leave it out.
+ * 13 topic id in place of the name, 15 the replica moves into a tag, 16 names the new leader (tag), 17 and 18 concern
+ * replicas. The high watermark that a follower sends defaults to the largest int64 and is therefore a bigint; consumers
+ * leave it out.
  */
 import { api, array, int8, int16, int32, int64, n64, records, string, struct, uuid } from '../schema.js'
 

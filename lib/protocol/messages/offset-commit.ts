@@ -1,7 +1,7 @@
 /**
  * OffsetCommit: stores the next offset to read, per group and partition.
- * Versions: 6 leader epoch, 7 static members, 8 flexible, 9 the generation may be a member epoch (KIP-848), 10 topic ids
- * (unstable in Kafka 4.1: schema only).
+ * Versions: 6 leader epoch, 7 static members, 8 flexible, 9 the generation may be a member epoch (KIP-848), 10 topic
+ * ids (unstable in Kafka 4.1: schema only).
  */
 import { api, array, int16, int32, n64, string, uuid } from '../schema.js'
 

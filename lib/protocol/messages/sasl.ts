@@ -1,7 +1,8 @@
 /**
  * SaslHandshake and SaslAuthenticate: choose a mechanism, then exchange its tokens.
  * SaslHandshake never becomes flexible, because old brokers read it before anything is negotiated; with its version 1
- * tokens travel as SaslAuthenticate. SaslAuthenticate: 1 session lifetime (authenticate again before it ends), 2 flexible.
+ * tokens travel as SaslAuthenticate. SaslAuthenticate: 1 session lifetime (authenticate again before it
+ * ends), 2 flexible.
  */
 import { api, array, bytes, int16, n64, string } from '../schema.js'
 
