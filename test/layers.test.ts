@@ -70,7 +70,7 @@ function roomOf(file: string): string {
 
 const name = (file: string) => relative(ROOT, file)
 
-export function checkLayers(files: ReadonlyMap<string, string>): string[] {
+function checkLayers(files: ReadonlyMap<string, string>): string[] {
   const problems: string[] = []
   const imports: Import[] = []
   for (const [file, text] of files) {

@@ -1,0 +1,256 @@
+/**
+ * What an answer means for its batch and its lane: acknowledged, again later, elsewhere, smaller, or never.
+ * Why one file: the whole error table (kafka.md 3.4) must be readable in one place; the verdict itself comes from the
+ * one judge, `cluster/retry`.
+ * Invariant: a batch leaves here settled, back in its lane's heap, or in the hands of exactly one later step.
+ */
+import { type Cluster, judgeProduce } from '../cluster/index.js'
+import { type ErrorContext, MQError, type Persistence } from '../errors/index.js'
+import { brokerError, kafkaError } from '../protocol/index.js'
+import { backoffMs, type Clock, type RandomSource } from '../util/index.js'
+import type { Batch, Outcome } from './batch.js'
+import type { ProducerCounters } from './counters.js'
+import type { Lane } from './lane.js'
+import type { PartitionAnswer, ProduceAnswer, Shipment } from './sender.js'
+import type { ProducerSettings } from './settings.js'
+
+const UNKNOWN_TOPIC = 3
+const UNKNOWN_SERVER_ERROR = -1
+const CORRUPT_MESSAGE = 2
+/** -1 is retried so often, then it is final. */
+const UNKNOWN_ERROR_TRIES = 3
+/** A topic that was just created may be unknown to some brokers for a while (P-39). */
+const UNKNOWN_TOPIC_ANSWERS = 5
+const UNKNOWN_TOPIC_MS = 10_000
+
+/** The steps that take more than one answer. */
+export interface Repairs {
+  /** 45, 47, 59 on the head, or a permanent code on a doubtful batch: ask the broker what it has (3.6). */
+  resolve(lane: Lane, batch: Batch, errorCode: number, refusal: MQError | null): void
+  /** Too large: the records go on in smaller batches. */
+  split(lane: Lane, batch: Batch): void
+  /** Only the named records are bad: the others go on. Keys are record indexes. */
+  withoutRecords(lane: Lane, batch: Batch, bad: ReadonlyMap<number, string | null>, errorCode: number): void
+  /** A batch of this identity failed: the numbers behind it must start anew. */
+  renewIdentity(lane: Lane): void
+  /** The topic is refused as a whole. */
+  failLane(lane: Lane, error: MQError): void
+  /** This producer can do nothing any more. */
+  die(error: MQError): void
+}
+
+export class Answers {
+  readonly #cluster: Cluster
+  readonly #settings: ProducerSettings
+  readonly #clock: Clock
+  readonly #random: RandomSource
+  readonly #counters: ProducerCounters
+  readonly #repairs: Repairs
+
+  constructor(
+    cluster: Cluster,
+    settings: ProducerSettings,
+    clock: Clock,
+    random: RandomSource,
+    counters: ProducerCounters,
+    repairs: Repairs,
+  ) {
+    this.#cluster = cluster
+    this.#settings = settings
+    this.#clock = clock
+    this.#random = random
+    this.#counters = counters
+    this.#repairs = repairs
+  }
+
+  answered(shipment: Shipment, answer: PartitionAnswer, response: ProduceAnswer, brokerId: number): void {
+    const { lane, batch } = shipment
+    const { errorCode } = answer
+    if (errorCode !== UNKNOWN_TOPIC) lane.unknownTopicAnswers = 0
+    const { action, provesNotWritten } = judgeProduce(errorCode)
+    if (!provesNotWritten && action !== 'ok') batch.isDoubtful = true
+    const error = this.#errorOf(lane, batch, answer)
+    switch (action) {
+      case 'ok':
+        return this.#acknowledged(shipment, answer, brokerId)
+      case 'retry':
+        return this.#retry(lane, batch, error, errorCode)
+      case 'refresh':
+        return this.#moved(lane, batch, error, errorCode, hintOf(answer, response))
+      case 'split':
+        return this.#tooLarge(lane, batch, error)
+      case 'identity':
+        return this.#outOfOrder(lane, batch, error, errorCode)
+      case 'transaction':
+      case 'failBatch':
+        return this.#refused(lane, batch, error, answer)
+      case 'failLane':
+        return this.#repairs.failLane(lane, error)
+      case 'dead':
+        this.fail(lane, batch, error)
+        return this.#repairs.die(error)
+    }
+  }
+
+  /** The attempt ended without an answer: what was written may be in the log. */
+  unanswered({ lane, batch }: Shipment, error: MQError): void {
+    if (error.context.wasSent !== 'no') batch.isDoubtful = true
+    this.#cluster.refresh('a produce request was not answered').catch(() => {})
+    this.#again(lane, batch, error, false)
+  }
+
+  /** Fails a batch for good and gives its lane a new start where numbers were used. */
+  fail(lane: Lane, batch: Batch, error: MQError): void {
+    const hadNumbers = batch.isStamped
+    lane.settle(batch, failure(error.with({ persistence: persistenceOf(batch) })))
+    if (hadNumbers) this.#repairs.renewIdentity(lane)
+  }
+
+  /** `deliveryTimeoutMs` is over: with what we know about whether it was written. */
+  expire(lane: Lane, batch: Batch): void {
+    const { topic, partition } = lane
+    const waitedMs = Math.round(this.#clock.monotonicMs() - batch.firstAtMs)
+    const text = `${batch.records} record(s) for ${topic}-${partition} were not acknowledged within deliveryTimeoutMs ${this.#settings.deliveryTimeoutMs}`
+    const context = { topic, partition, waitedMs, attempts: batch.attempts }
+    this.fail(lane, batch, new MQError('TIMEOUT', text, context, { cause: batch.lastError ?? undefined }))
+  }
+
+  isExpired(batch: Batch): boolean {
+    return this.#clock.monotonicMs() - batch.firstAtMs >= this.#settings.deliveryTimeoutMs
+  }
+
+  #acknowledged({ lane, batch, leaderEpoch }: Shipment, answer: PartitionAnswer, brokerId: number): void {
+    const { identity } = lane
+    const offset = answer.errorCode === 0 ? answer.baseOffset : -1
+    if (identity !== null) {
+      const isFirst = batch.attempts === 1 && leaderEpoch === identity.lastAckedLeaderEpoch
+      // P-30: below what we know to be acknowledged this is somebody else's batch under our numbers.
+      if (isFirst && offset >= 0 && offset <= identity.lastAckedOffset) return this.#reused(lane, batch, offset)
+      identity.lastAckedSequence = batch.lastSequence
+      identity.lastAckedLeaderEpoch = leaderEpoch
+      if (offset >= 0) identity.lastAckedOffset = offset + batch.records - 1
+    }
+    batch.isDoubtful = false
+    lane.window.acknowledged(brokerId, leaderEpoch)
+    if (lane.head === batch) lane.isRetrying = false
+    lane.settle(batch, { error: null, baseOffset: offset, logAppendTimeMs: answer.logAppendTimeMs })
+  }
+
+  #reused(lane: Lane, batch: Batch, offset: number): void {
+    const { topic, partition } = lane
+    const text = `the broker took a first attempt on ${topic}-${partition} for an old batch at offset ${offset}: another process uses this producer id`
+    const error = new MQError('PRODUCE_FAILED', text, { reason: 'IDENTITY_REUSED', topic, partition }, { fatal: true })
+    lane.settle(batch, failure(error.with({ persistence: 'possibly-persisted' })))
+    this.#repairs.die(error)
+  }
+
+  #retry(lane: Lane, batch: Batch, error: MQError, errorCode: number): void {
+    if (errorCode === UNKNOWN_SERVER_ERROR && ++batch.unknownErrors >= UNKNOWN_ERROR_TRIES) {
+      return this.#fatalForBatch(lane, batch, error)
+    }
+    if (errorCode === CORRUPT_MESSAGE && (++batch.corruptAnswers > 1 || !batch.isIntact())) {
+      return this.#fatalForBatch(lane, batch, error)
+    }
+    if (errorCode === CORRUPT_MESSAGE) lane.home?.abort(error)
+    this.#again(lane, batch, error, false)
+  }
+
+  #moved(lane: Lane, batch: Batch, error: MQError, errorCode: number, hint: LeaderHint | null): void {
+    const isUnknownTopic = errorCode === UNKNOWN_TOPIC && this.#isUnknownForGood(lane)
+    if (isUnknownTopic) return this.#repairs.failLane(lane, error)
+    const { topic, partition } = lane
+    const isKnown =
+      hint !== null && this.#cluster.applyLeaderHint(topic, partition, hint.leaderId, hint.leaderEpoch, hint.endpoints)
+    if (!isKnown) this.#cluster.refresh(`broker answered ${kafkaError(errorCode).name}`).catch(() => {})
+    this.#again(lane, batch, error, isKnown)
+  }
+
+  #isUnknownForGood(lane: Lane): boolean {
+    const nowMs = this.#clock.monotonicMs()
+    if (lane.unknownTopicAnswers++ === 0) lane.unknownTopicSinceMs = nowMs
+    const { unknownTopicRetries } = this.#settings
+    if (unknownTopicRetries !== undefined) return lane.unknownTopicAnswers > unknownTopicRetries
+    return lane.unknownTopicAnswers >= UNKNOWN_TOPIC_ANSWERS && nowMs - lane.unknownTopicSinceMs >= UNKNOWN_TOPIC_MS
+  }
+
+  /** Back into the lane under its old number, unless a limit says that it is over. */
+  #again(lane: Lane, batch: Batch, error: MQError, isNow: boolean): void {
+    batch.lastError = error
+    if (this.isExpired(batch)) return this.expire(lane, batch)
+    if (batch.attempts > this.#settings.maxRetries) return this.#exhausted(lane, batch, error)
+    this.#counters.retries++
+    lane.putBack(batch)
+    lane.isRetrying = true
+    lane.window.close()
+    const { retryBackoffMs, retryBackoffMaxMs } = this.#settings
+    if (isNow) lane.wake()
+    else lane.backOff(backoffMs(batch.attempts - 1, retryBackoffMs, retryBackoffMaxMs, this.#random))
+  }
+
+  #exhausted(lane: Lane, batch: Batch, cause: MQError): void {
+    const { topic, partition } = lane
+    const text = `${topic}-${partition} was tried ${batch.attempts} times`
+    this.fail(
+      lane,
+      batch,
+      new MQError('RETRY_EXHAUSTED', text, { topic, partition, attempts: batch.attempts }, { cause }),
+    )
+  }
+
+  #tooLarge(lane: Lane, batch: Batch, error: MQError): void {
+    if (batch.records > 1) return lane.whenQuiet(() => this.#repairs.split(lane, batch))
+    this.#fatalForBatch(lane, batch, error)
+  }
+
+  #outOfOrder(lane: Lane, batch: Batch, error: MQError, errorCode: number): void {
+    batch.lastError = error
+    if (!batch.isStamped) return this.fail(lane, batch, error)
+    if (lane.head !== batch) {
+      // P-27: an earlier one is missing; this one follows when that is settled.
+      lane.putBack(batch)
+      lane.isRetrying = true
+      return
+    }
+    lane.whenQuiet(() => this.#repairs.resolve(lane, batch, errorCode, null))
+  }
+
+  #refused(lane: Lane, batch: Batch, error: MQError, answer: PartitionAnswer): void {
+    const bad = new Map(answer.recordErrors.map((one) => [one.batchIndex, one.batchIndexErrorMessage ?? null]))
+    const isPartial = bad.size > 0 && bad.size < batch.records && !batch.isDoubtful
+    if (isPartial) return lane.whenQuiet(() => this.#repairs.withoutRecords(lane, batch, bad, answer.errorCode))
+    this.#fatalForBatch(lane, batch, error)
+  }
+
+  /** A permanent code proves "not written" only if no earlier attempt was unsure; else the broker's state decides. */
+  #fatalForBatch(lane: Lane, batch: Batch, error: MQError): void {
+    if (batch.isDoubtful && batch.isStamped) {
+      lane.whenQuiet(() => this.#repairs.resolve(lane, batch, error.context.kafkaCode ?? 0, error))
+    } else this.fail(lane, batch, error)
+  }
+
+  #errorOf(lane: Lane, batch: Batch, answer: PartitionAnswer): MQError {
+    const { topic, partition } = lane
+    const context: ErrorContext = { topic, partition, records: batch.records, bytes: batch.wireBytes }
+    return brokerError(answer.errorCode, 'PRODUCE_FAILED', answer.errorMessage ?? null, context)
+  }
+}
+
+interface LeaderHint {
+  readonly leaderId: number
+  readonly leaderEpoch: number
+  readonly endpoints: ProduceAnswer['nodeEndpoints']
+}
+
+/** KIP-951: who leads now, if the answer says so. */
+function hintOf(answer: PartitionAnswer, response: ProduceAnswer): LeaderHint | null {
+  const { leaderId, leaderEpoch } = answer.currentLeader
+  return leaderId < 0 ? null : { leaderId, leaderEpoch, endpoints: response.nodeEndpoints }
+}
+
+export function persistenceOf(batch: Batch): Persistence {
+  return batch.isDoubtful ? 'possibly-persisted' : 'not-persisted'
+}
+
+export function failure(error: MQError): Outcome {
+  return { error, baseOffset: -1, logAppendTimeMs: -1 }
+}

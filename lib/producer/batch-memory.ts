@@ -1,0 +1,87 @@
+/**
+ * Arenas under one budget.
+ * Why arenas and not records are counted: the bound must hold for memory really taken (P-4), and a comparison per
+ * arena costs nothing per record.
+ * Invariant: every arena and every compressed form a batch holds is in the budget exactly once, until it is settled.
+ */
+import { ArenaPool, type ArenaPoolStats, type MemoryBudget } from '../channel/index.js'
+import type { Batch } from './batch.js'
+
+export class BatchMemory {
+  readonly budget: MemoryBudget
+  readonly #arenas = new ArenaPool()
+
+  constructor(budget: MemoryBudget) {
+    this.budget = budget
+  }
+
+  /**
+   * Room for `minBytes` in this batch: an arena of about `wishBytes`, or the smallest that fits when memory is short.
+   * False when the budget is exhausted; nothing has changed then.
+   */
+  grow(batch: Batch, minBytes: number, wishBytes: number): boolean {
+    return this.#tryArena(batch, Math.max(minBytes, wishBytes)) || this.#tryArena(batch, minBytes)
+  }
+
+  #tryArena(batch: Batch, bytes: number): boolean {
+    const capacity = this.#arenas.capacityFor(bytes)
+    if (!this.budget.tryTake(capacity, 0)) return false
+    this.#replaceArena(batch, capacity)
+    return true
+  }
+
+  /** As `grow`, from the reserve: for records that were accepted before and only change their batch. */
+  growFromReserve(batch: Batch, minBytes: number): boolean {
+    const capacity = this.#arenas.capacityFor(minBytes)
+    if (!this.budget.tryTakeReserve(capacity, 0)) return false
+    this.#replaceArena(batch, capacity)
+    return true
+  }
+
+  #replaceArena(batch: Batch, capacity: number): void {
+    const before = batch.moveInto(this.#arenas.take(capacity))
+    if (before !== null) this.#arenas.release(before)
+    const held = batch.heldBytes
+    batch.heldBytes = capacity
+    if (held > 0) this.budget.give(held, 0)
+  }
+
+  /** Room for a codec's result, which is used only when it is smaller than its input; false: send raw. */
+  reserveScratch(bytes: number): boolean {
+    return this.budget.tryTakeReserve(bytes, 0)
+  }
+
+  /**
+   * A batch is finished: `reservedBytes` for its compressed form come back, and so does its arena when the compressed
+   * form is what leaves.
+   */
+  finished(batch: Batch, reservedBytes: number): void {
+    if (batch.codecId === 0) {
+      if (reservedBytes > 0) this.budget.give(reservedBytes, 0)
+      return
+    }
+    const arena = batch.releaseArena()
+    const before = batch.heldBytes + reservedBytes
+    batch.heldBytes = batch.wireBytes
+    if (arena !== null) this.#arenas.release(arena)
+    this.budget.give(before - batch.heldBytes, 0)
+  }
+
+  /** Everything a settled batch held comes back. */
+  release(batch: Batch): void {
+    const arena = batch.releaseBytes()
+    const held = batch.heldBytes
+    batch.heldBytes = 0
+    if (arena !== null) this.#arenas.release(arena)
+    if (held > 0) this.budget.give(held, 0)
+  }
+
+  stats(): ArenaPoolStats {
+    return this.#arenas.stats()
+  }
+
+  /** Forgets the arenas that wait for reuse. */
+  clear(): void {
+    this.#arenas.clear()
+  }
+}

@@ -1,0 +1,283 @@
+/**
+ * One batch from its first record to its settlement. Hot path: `append`.
+ * While active it is a RecordBatch v2 under construction in an arena, behind the reserved 61 bytes; sealed, it keeps
+ * the same bytes (or their compressed form) under one identity until it is settled.
+ * Invariant: from the first byte on a socket on, `wire()` never changes except under a new identity.
+ */
+import type { Arena, ChannelBuffer } from '../channel/index.js'
+import type { MQError } from '../errors/index.js'
+import {
+  BATCH_HEADER_BYTES,
+  type HeaderPairs,
+  type RecordBytes,
+  recordBodyBytes,
+  varintBytes,
+  writeBatchCrc,
+  writeBatchHeader,
+  writeIdentity,
+  writeRecord,
+} from '../protocol/index.js'
+import { assert, crc32c } from '../util/index.js'
+import { lastSequence } from './sequence.js'
+
+/** Where a record went. `offset` is -1 when the broker does not tell (acks 0, proven by state only). */
+export interface RecordMetadata {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  /** The record's time; the broker's where the topic uses log-append time. Milliseconds. */
+  readonly timestamp: number
+}
+
+/** Told exactly once per record, in partition order, never in the turn of the call that sent it. */
+export type SendCallback = (error: MQError | null, metadata: RecordMetadata | null) => void
+
+/** How a batch ended. */
+export interface Outcome {
+  readonly error: MQError | null
+  readonly baseOffset: number
+  readonly logAppendTimeMs: number
+}
+
+/** Which records of a replaced batch a broker refused, and with what. */
+export interface RefusedRecords {
+  keep(record: number): boolean
+  errorOf(record: number): MQError
+}
+
+/** Somebody who waits for several batches: flush. */
+export interface SettleToken {
+  left: number
+  done(): void
+}
+
+const NO_BYTES = Buffer.alloc(0)
+const NO_VIEW = new DataView(new ArrayBuffer(BATCH_HEADER_BYTES))
+export const NO_PRODUCER_ID = -1n
+
+export class Batch implements ChannelBuffer {
+  // ChannelBuffer: what the double buffer counts.
+  records = 0
+  bytes = 0
+  sequence = -1
+  firstAtMs = 0
+
+  arena: Arena | null = null
+  /** Bytes of the memory budget this batch holds: its arena, or its compressed form. */
+  heldBytes = 0
+  #target: Buffer = NO_BYTES
+  #room = 0
+  baseTimestamp = 0
+  maxTimestamp = 0
+
+  // Waiters: parallel arrays, made when the first one comes.
+  waiterRecords: number[] | null = null
+  waiterTimestamps: number[] | null = null
+  waiters: SendCallback[] | null = null
+  tokens: SettleToken[] | null = null
+
+  // Wire form, from `finish` on.
+  isFinished = false
+  #header: Buffer = NO_BYTES
+  #view: DataView = NO_VIEW
+  #body: Uint8Array = NO_BYTES
+  #recordsCrc = 0
+  #attributes = 0
+
+  // Identity, from `stamp` on.
+  producerId = NO_PRODUCER_ID
+  producerEpoch = -1
+  baseSequence = -1
+
+  // History.
+  attempts = 0
+  unknownErrors = 0
+  corruptAnswers = 0
+  isResentAfterResolve = false
+  /** An attempt was unsure and none succeeded: it may be in the log. */
+  isDoubtful = false
+  /** True while an attempt has not ended. */
+  isInFlight = false
+  sentAtMs = 0
+  lastError: MQError | null = null
+  outcome: Outcome | null = null
+  refused: RefusedRecords | null = null
+
+  /** Bytes the arena can still take. */
+  get room(): number {
+    return this.#room
+  }
+
+  /** Exact bytes of a record appended now, without its length prefix. */
+  bodyBytesOf(timestamp: number, keyLength: number, valueLength: number, headerBytes: number): number {
+    const delta = this.records === 0 ? 0 : timestamp - this.baseTimestamp
+    return recordBodyBytes(delta, this.records, keyLength, valueLength, headerBytes)
+  }
+
+  /** Whether a record of that body, with its length prefix, still fits. */
+  hasRoomFor(bodyBytes: number): boolean {
+    return varintBytes(bodyBytes) + bodyBytes <= this.#room
+  }
+
+  /** Writes one record; the caller made room for it. */
+  append(
+    bodyBytes: number,
+    timestamp: number,
+    key: RecordBytes,
+    keyLength: number,
+    value: RecordBytes,
+    valueLength: number,
+    headers: HeaderPairs | null,
+  ): void {
+    const index = this.records
+    if (index === 0) {
+      this.baseTimestamp = timestamp
+      this.maxTimestamp = timestamp
+    } else if (timestamp > this.maxTimestamp) this.maxTimestamp = timestamp
+    const at = this.bytes
+    const delta = timestamp - this.baseTimestamp
+    const end = writeRecord(this.#target, at, bodyBytes, delta, index, key, keyLength, value, valueLength, headers)
+    this.#room -= end - at
+    this.bytes = end
+    this.records = index + 1
+  }
+
+  /** Takes an arena: the first one, or a larger one into which the records so far are copied. */
+  moveInto(arena: Arena): Arena | null {
+    const before = this.arena
+    if (before === null) this.bytes = BATCH_HEADER_BYTES
+    else before.bytes.copy(arena.bytes, 0, 0, this.bytes)
+    this.arena = arena
+    this.#target = arena.bytes
+    this.#room = arena.capacity - this.bytes
+    return before
+  }
+
+  /** Keeps a batch from growing over `maxBytes` although its arena could take more. */
+  limitTo(maxBytes: number): void {
+    this.#room = Math.min(this.#room, maxBytes - this.bytes)
+  }
+
+  addWaiter(record: number, timestamp: number, callback: SendCallback): void {
+    if (this.waiters === null) {
+      this.waiters = []
+      this.waiterRecords = []
+      this.waiterTimestamps = []
+    }
+    this.waiters.push(callback)
+    ;(this.waiterRecords as number[]).push(record)
+    ;(this.waiterTimestamps as number[]).push(timestamp)
+  }
+
+  addToken(token: SettleToken): void {
+    if (this.tokens === null) this.tokens = []
+    this.tokens.push(token)
+    token.left++
+  }
+
+  /** The encoded records, uncompressed, as long as the arena is held. */
+  get plainRecords(): Uint8Array {
+    return this.#target.subarray(BATCH_HEADER_BYTES, this.bytes)
+  }
+
+  /** Fixes the wire form: the arena itself, or `compressed` behind a header of its own. */
+  finish(codecId: number, compressed: Uint8Array | null): void {
+    assert(!this.isFinished && this.records > 0 && this.arena !== null, 'a batch is finished once, with records')
+    if (compressed === null) {
+      this.#header = this.#target.subarray(0, BATCH_HEADER_BYTES)
+      this.#body = this.plainRecords
+      this.#view = this.arena.view
+    } else {
+      this.#header = Buffer.allocUnsafe(BATCH_HEADER_BYTES)
+      this.#view = new DataView(this.#header.buffer, this.#header.byteOffset, BATCH_HEADER_BYTES)
+      this.#body = compressed
+    }
+    this.#attributes = compressed === null ? 0 : codecId
+    this.#recordsCrc = crc32c(this.#body)
+    this.wireBytes = BATCH_HEADER_BYTES + this.#body.length
+    writeBatchHeader(this.#view, {
+      bytes: this.wireBytes,
+      count: this.records,
+      attributes: this.#attributes,
+      baseTimestamp: this.baseTimestamp,
+      maxTimestamp: this.maxTimestamp,
+    })
+    writeBatchCrc(this.#header, this.#view, this.#body, this.#recordsCrc)
+    this.isFinished = true
+  }
+
+  /** Writes an identity into the finished batch; the records are not read again. */
+  stamp(producerId: bigint, producerEpoch: number, baseSequence: number): void {
+    assert(this.isFinished && !this.isInFlight, 'only a finished batch at rest is stamped')
+    this.producerId = producerId
+    this.producerEpoch = producerEpoch
+    this.baseSequence = baseSequence
+    writeIdentity(this.#view, producerId, producerEpoch, baseSequence)
+    writeBatchCrc(this.#header, this.#view, this.#body, this.#recordsCrc)
+  }
+
+  /** Forgets the identity; allowed only while nothing of it may still be on its way. */
+  unstamp(): void {
+    assert(!this.isInFlight, 'a batch on the wire keeps its identity')
+    this.producerId = NO_PRODUCER_ID
+    this.producerEpoch = -1
+    this.baseSequence = -1
+    this.isDoubtful = false
+  }
+
+  get isStamped(): boolean {
+    return this.producerId !== NO_PRODUCER_ID
+  }
+
+  get lastSequence(): number {
+    return lastSequence(this.baseSequence, this.records)
+  }
+
+  /** Size on the wire, header included; 0 until finished. Outlives the bytes themselves, for the counters. */
+  wireBytes = 0
+
+  /** Size without compression, header included. */
+  get plainBytes(): number {
+    return this.bytes
+  }
+
+  get codecId(): number {
+    return this.#attributes & 7
+  }
+
+  /** Header and records as they go to the socket: never concatenated. */
+  wire(): readonly Uint8Array[] {
+    return this.#attributes === 0 ? [this.#target.subarray(0, this.bytes)] : [this.#header, this.#body]
+  }
+
+  /** The records as they are on the wire, for a check of our own CRC and for a split. */
+  get body(): Uint8Array {
+    return this.#body
+  }
+
+  /** P-34: is what we hold still what the CRC says? */
+  isIntact(): boolean {
+    return crc32c(this.#body) === this.#recordsCrc
+  }
+
+  /** Lets go of all bytes; returns the arena to give back. */
+  releaseBytes(): Arena | null {
+    const arena = this.arena
+    this.arena = null
+    this.#target = NO_BYTES
+    this.#header = NO_BYTES
+    this.#body = NO_BYTES
+    this.#view = NO_VIEW
+    this.#room = 0
+    return arena
+  }
+
+  /** Gives back the arena while the compressed form stays. */
+  releaseArena(): Arena | null {
+    assert(this.isFinished && this.#attributes !== 0, 'only a compressed batch can do without its arena')
+    const arena = this.arena
+    this.arena = null
+    this.#target = NO_BYTES
+    return arena
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * Tells callers what became of their records, after our own state is settled and never inside it.
+ * Invariant: each caller is told once, in partition order; one that throws hurts no other (P-52, P-53).
+ */
+import type { MQError } from '../errors/index.js'
+import type { Batch, Outcome, SettleToken } from './batch.js'
+
+/** What delivery needs of a settled batch; the batch itself is spent by then. */
+export interface Delivery {
+  readonly topic: string
+  readonly partition: number
+  readonly batch: Batch
+  readonly outcome: Outcome
+  /** Set for a batch whose records went on in others: only those refused are told here. */
+  readonly isReplaced: boolean
+}
+
+export class Deliveries {
+  readonly #onCallbackError: (error: unknown, topic: string) => void
+  #queue: Delivery[] = []
+  #isScheduled = false
+
+  constructor(onCallbackError: (error: unknown, topic: string) => void) {
+    this.#onCallbackError = onCallbackError
+  }
+
+  add(delivery: Delivery): void {
+    const { batch } = delivery
+    if (batch.waiters === null && batch.tokens === null) return
+    this.#queue.push(delivery)
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    queueMicrotask(() => this.#run())
+  }
+
+  #run(): void {
+    this.#isScheduled = false
+    const queue = this.#queue
+    this.#queue = []
+    for (const delivery of queue) {
+      this.#tellWaiters(delivery)
+      tellTokens(delivery.batch.tokens)
+    }
+  }
+
+  #tellWaiters({ topic, partition, batch, outcome, isReplaced }: Delivery): void {
+    const { waiters, waiterRecords, waiterTimestamps, refused } = batch
+    if (waiters === null || waiterRecords === null || waiterTimestamps === null) return
+    for (let at = 0; at < waiters.length; at++) {
+      const record = waiterRecords[at] as number
+      if (isReplaced && (refused === null || refused.keep(record))) continue
+      const error: MQError | null = isReplaced ? (refused?.errorOf(record) ?? null) : outcome.error
+      try {
+        if (error !== null) waiters[at]?.(error, null)
+        else {
+          const offset = outcome.baseOffset < 0 ? -1 : outcome.baseOffset + record
+          const timestamp = outcome.logAppendTimeMs >= 0 ? outcome.logAppendTimeMs : (waiterTimestamps[at] as number)
+          waiters[at]?.(null, { topic, partition, offset, timestamp })
+        }
+      } catch (thrown) {
+        this.#onCallbackError(thrown, topic)
+      }
+    }
+  }
+}
+
+function tellTokens(tokens: readonly SettleToken[] | null): void {
+  if (tokens === null) return
+  for (const token of tokens) if (--token.left === 0) token.done()
+}

@@ -1,0 +1,54 @@
+/**
+ * Who we are to brokers: producer id and epoch, fetched once, lazily, shared by all lanes.
+ * Why an epoch per lane: what happens to one lane must never change identity or bytes of another (P-24), and for
+ * idempotent producers a broker accepts a raised epoch without a request.
+ * Invariant: one identity means one content for ever; `stamp` is the only place that hands out sequences.
+ * Source: KIP-98, KIP-360; kafka.md 3.5.
+ */
+import { assert } from '../util/index.js'
+import type { Batch } from './batch.js'
+import { seqAdd } from './sequence.js'
+
+const MAX_EPOCH = 32767
+
+/** Numbers of one lane under one identity. */
+export class LaneIdentity {
+  producerId: bigint
+  epoch = 0
+  nextSequence: number
+  lastAckedSequence = -1
+  lastAckedOffset = -1
+  lastAckedLeaderEpoch = -1
+
+  constructor(producerId: bigint, firstSequence = 0) {
+    this.producerId = producerId
+    this.nextSequence = firstSequence
+  }
+
+  /** Gives the next sequences of this lane to a batch. */
+  stamp(batch: Batch): void {
+    assert(!batch.isStamped, 'a batch takes one identity at a time')
+    batch.stamp(this.producerId, this.epoch, this.nextSequence)
+    this.nextSequence = seqAdd(this.nextSequence, batch.records)
+  }
+
+  /** Raises the epoch for this lane alone; false at the last one, when a new producer id is needed. */
+  raiseEpoch(): boolean {
+    if (this.epoch >= MAX_EPOCH) return false
+    this.epoch++
+    this.#restart()
+    return true
+  }
+
+  /** Goes on under another producer id. */
+  replace(producerId: bigint): void {
+    this.producerId = producerId
+    this.epoch = 0
+    this.#restart()
+  }
+
+  #restart(): void {
+    this.nextSequence = 0
+    this.lastAckedSequence = -1
+  }
+}

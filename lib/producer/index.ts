@@ -1,0 +1,16 @@
+/** The door of `producer`: records out. */
+export type { RecordMetadata, SendCallback } from './batch.js'
+export type { BatchResult, BatchToSend, MessageToSend } from './batch-send.js'
+export type { ProducerMetrics } from './counters.js'
+export type { HeadersInput } from './headers.js'
+export { murmur2 } from './murmur2.js'
+export {
+  type CloseReport,
+  Producer,
+  type ProducerDeps,
+  type ProducerEvents,
+  type ProducerState,
+  type SendOptions,
+  type SendSyncOptions,
+} from './producer.js'
+export type { DataLoss } from './repairs.js'

@@ -1,0 +1,432 @@
+/**
+ * The outbound double buffer of one topic-partition. Hot path: `append`.
+ * Seal late, grow under pressure: the active buffer may leave from `batchBytes` on, but is sealed only when the
+ * sender takes it; while the window is full it keeps filling, up to `maxBatchBytes`.
+ * Invariant: batches settle in seal order, each record exactly once; what waits in the heap leaves in seal order.
+ *
+ *   append -> [active] -- due, window has room: sender seals --> take() -> wire -> settle (in seal order)
+ *                 \------- full: sealed into the heap ---------/     ^ putBack(): old number, leaves first
+ */
+import { type ChannelOwner, DoubleBufferChannel, type Sequencer } from '../channel/index.js'
+import type { MQError } from '../errors/index.js'
+import { BATCH_HEADER_BYTES, type HeaderPairs, type RecordBytes } from '../protocol/index.js'
+import { type Clock, Deque, type TimerHandle } from '../util/index.js'
+import { Batch, type Outcome, type RefusedRecords, type SendCallback, type SettleToken } from './batch.js'
+import type { BatchMemory } from './batch-memory.js'
+import type { CompressionPlan } from './finish-batch.js'
+import type { LaneIdentity } from './identity.js'
+import { InFlightWindow } from './in-flight-window.js'
+import type { ProducerSettings } from './settings.js'
+
+/** What a lane needs of its producer. */
+export interface LaneHost {
+  readonly settings: ProducerSettings
+  readonly clock: Clock
+  readonly memory: BatchMemory
+  readonly sequencer: Sequencer
+  /** Lanes with records, to share memory fairly. */
+  readonly busyLanes: number
+  /** A lane got its first record, or settled its last. */
+  began(): void
+  ended(): void
+  /** Something that hurts nobody but should be known: a switch strategy that throws. */
+  warn(error: MQError): void
+  /** A batch got its outcome and left the lane. */
+  settled(lane: Lane, batch: Batch, outcome: Outcome): void
+}
+
+/** The sender a lane is at home with: that of the broker which leads its partition. */
+export interface LaneHome {
+  readonly brokerId: number
+  /** The first record came into an empty lane: it may leave at the end of this turn. */
+  touch(lane: Lane): void
+  /** There is something that may leave as soon as window and socket allow. */
+  enqueue(lane: Lane): void
+  /** Gives up the socket to that broker; what is on it becomes unsure. */
+  abort(reason: MQError): void
+}
+
+/** Outcome of a batch whose records went into others: nothing of it is acknowledged or failed by itself. */
+export const REPLACED: Outcome = { error: null, baseOffset: -1, logAppendTimeMs: -1 }
+
+export const APPENDED = 0
+export const MEMORY_FULL = 1
+export type AppendResult = typeof APPENDED | typeof MEMORY_FULL
+
+export class Lane implements ChannelOwner<Batch> {
+  readonly topic: string
+  readonly partition: number
+  readonly window: InFlightWindow
+  readonly #host: LaneHost
+  readonly #channel: DoubleBufferChannel<Batch>
+  readonly #unsettled = new Deque<Batch>()
+
+  readonly compression: CompressionPlan
+  topicId: string
+  leaderId = -1
+  leaderEpoch = -1
+  /** Topic-level trouble: new records of this lane fail with it until metadata says otherwise. */
+  home: LaneHome | null = null
+  identity: LaneIdentity | null = null
+  /** Largest batch this lane builds; lowered when a broker finds one too large. Bytes. */
+  maxBatchBytes: number
+  #expectedBytes = BATCH_HEADER_BYTES
+
+  // What the sender keeps here, so that it needs no lookup.
+  isQueued = false
+  isLingering = false
+  queueKey = 0
+  lastRequest = 0
+
+  /** The active buffer leaves without waiting for size or linger. */
+  #isUrgent = false
+  /** A codec is at work on the next batch. */
+  isFinishing = false
+  /** Only the head goes out until it succeeded (P-22). */
+  isRetrying = false
+  /** Set: nothing leaves; runs as soon as nothing of this lane is in flight. */
+  readonly #whenQuiet: (() => void)[] = []
+  #isHeld = false
+  #isBusy = false
+  #backoff: TimerHandle | null = null
+  #lastSentMs = 0
+  /** Answers "unknown topic" in a row, and when they began (P-39). */
+  unknownTopicAnswers = 0
+  unknownTopicSinceMs = 0
+
+  constructor(topic: string, topicId: string, partition: number, compression: CompressionPlan, host: LaneHost) {
+    const { settings } = host
+    this.topic = topic
+    this.topicId = topicId
+    this.partition = partition
+    this.compression = compression
+    this.#host = host
+    this.maxBatchBytes = settings.maxBatchBytes
+    this.window = new InFlightWindow(settings.maxInFlight, settings.isIdempotent)
+    const { clock, sequencer } = host
+    // No spares: a settled batch may still be looked at by whoever sent it, so its object is never used again. The
+    // memory behind it is what is worth keeping, and that comes from the arena pool.
+    this.#channel = new DoubleBufferChannel<Batch>(this, settings.channel, {
+      clock,
+      sequencer,
+      sealOn: 'demand',
+      maxSpares: 0,
+    })
+  }
+
+  createBuffer(): Batch {
+    return new Batch()
+  }
+
+  clearBuffer(): void {}
+
+  /** The strategy or the deadline says that the active buffer may leave. */
+  onDue(): void {
+    this.home?.enqueue(this)
+  }
+
+  onError(error: MQError): void {
+    this.#host.warn(error)
+  }
+
+  /** Appends a record, or says that memory is full; nothing has changed then. */
+  append(
+    timestamp: number,
+    key: RecordBytes,
+    keyLength: number,
+    value: RecordBytes,
+    valueLength: number,
+    headers: HeaderPairs | null,
+    headerBytes: number,
+    callback: SendCallback | null,
+  ): AppendResult {
+    let batch = this.#channel.active
+    let bodyBytes = batch.bodyBytesOf(timestamp, keyLength, valueLength, headerBytes)
+    if (!batch.hasRoomFor(bodyBytes)) {
+      if (!this.#makeRoom(bodyBytes)) return MEMORY_FULL
+      batch = this.#channel.active
+      bodyBytes = batch.bodyBytesOf(timestamp, keyLength, valueLength, headerBytes)
+    }
+    if (callback !== null) batch.addWaiter(batch.records, timestamp, callback)
+    batch.append(bodyBytes, timestamp, key, keyLength, value, valueLength, headers)
+    if (batch.records === 1) this.#began()
+    this.#channel.wrote()
+    return APPENDED
+  }
+
+  /** A larger arena, or the next buffer when this one is as large as it may be. False: memory is full. */
+  #makeRoom(bodyBytes: number): boolean {
+    const batch = this.#channel.active
+    const needed = bodyBytes + 5
+    const used = Math.max(batch.bytes, BATCH_HEADER_BYTES)
+    if (batch.records === 0) return this.#grow(batch, used + needed, this.#wishBytes())
+    if (used + needed <= this.maxBatchBytes && this.#grow(batch, used + needed, 2 * batch.bytes)) return true
+    // Full, or no memory to grow: this buffer leaves as it is, and the next one must find room for itself.
+    this.#seal()
+    this.home?.enqueue(this)
+    return this.#grow(this.#channel.active, BATCH_HEADER_BYTES + needed, this.#wishBytes())
+  }
+
+  #grow(batch: Batch, minBytes: number, wishBytes: number): boolean {
+    const wish = Math.min(wishBytes, this.maxBatchBytes)
+    if (!this.#host.memory.grow(batch, Math.min(minBytes, Math.max(this.maxBatchBytes, minBytes)), wish)) return false
+    batch.limitTo(Math.max(this.maxBatchBytes, minBytes))
+    return true
+  }
+
+  /** About the size of the batch before, but never more than a fair share of the memory. */
+  #wishBytes(): number {
+    const share = this.#host.memory.budget.limitBytes / (8 * Math.max(1, this.#host.busyLanes))
+    return Math.min(this.#expectedBytes, share)
+  }
+
+  #began(): void {
+    if (!this.#isBusy) {
+      this.#isBusy = true
+      this.#host.began()
+    }
+    this.home?.touch(this)
+  }
+
+  /** What is in the active buffer may leave now: linger is over, somebody waits, or memory is short. */
+  leaveSoon(): void {
+    if (this.#channel.active.records === 0 && !this.hasSealed) return
+    this.#isUrgent = true
+    this.home?.enqueue(this)
+  }
+
+  get hasSealed(): boolean {
+    return this.#channel.sealedBuffers > 0
+  }
+
+  /** Records and bytes in the active buffer. */
+  get activeBytes(): number {
+    return this.#channel.active.bytes
+  }
+
+  get activeRecords(): number {
+    return this.#channel.active.records
+  }
+
+  /** Batches waiting or in flight, for the sticky partitioner. */
+  get queuedBatches(): number {
+    return this.#unsettled.size
+  }
+
+  /** Nothing accepted is left here. */
+  get isIdle(): boolean {
+    return this.#unsettled.size === 0 && this.#channel.active.records === 0
+  }
+
+  get isAvailable(): boolean {
+    return this.home !== null
+  }
+
+  /** True when `take` would give a batch, apart from the socket. */
+  canSend(): boolean {
+    if (this.#isHeld || this.#whenQuiet.length > 0 || this.isFinishing || this.#backoff !== null) return false
+    if (this.isRetrying ? this.window.inFlight > 0 : !this.window.hasRoom()) return false
+    return this.hasSealed || (this.#channel.active.records > 0 && (this.#isUrgent || this.#channel.isDue))
+  }
+
+  /** Order among the lanes of one sender: seal sequence of what would leave next. */
+  nextKey(): number {
+    const next = this.#channel.peek()
+    // Not sealed yet: it takes its number when it is taken, so it stands behind everything sealed so far.
+    return next === undefined ? this.#host.sequencer.next() : next.sequence
+  }
+
+  /** The next batch in seal order; seals the active buffer when nothing sealed waits. */
+  take(): Batch | null {
+    if (!this.hasSealed) this.#seal()
+    return this.#channel.take() ?? null
+  }
+
+  #seal(): void {
+    const batch = this.#channel.seal()
+    if (batch === null) return
+    this.#isUrgent = false
+    this.#expectedBytes = batch.bytes
+    this.#unsettled.pushBack(batch)
+  }
+
+  /** Back under its old number: it leaves before everything sealed later. */
+  putBack(batch: Batch): void {
+    this.#channel.putBack(batch)
+  }
+
+  /** Bookkeeping of an attempt that begins. */
+  sending(batch: Batch): void {
+    this.window.take()
+    batch.isInFlight = true
+    batch.attempts++
+    this.#lastSentMs = batch.sentAtMs = this.#host.clock.monotonicMs()
+  }
+
+  /** Bookkeeping of an attempt that ended. */
+  ended(batch: Batch): void {
+    this.window.release()
+    batch.isInFlight = false
+  }
+
+  /** The first batch without an outcome: lowest unacknowledged. */
+  get head(): Batch | undefined {
+    for (const batch of this.#unsettled) if (batch.outcome === null) return batch
+    return undefined
+  }
+
+  /** Sealed batches without an outcome, in seal order. */
+  get pendingBatches(): Batch[] {
+    return [...this.#unsettled].filter((batch) => batch.outcome === null)
+  }
+
+  /** Gives a batch its outcome; callers are told in seal order, memory comes back at once. */
+  settle(batch: Batch, outcome: Outcome): void {
+    if (batch.outcome !== null) return
+    batch.outcome = outcome
+    this.#host.memory.release(batch)
+    this.#deliverHead()
+  }
+
+  #deliverHead(): void {
+    for (let head = this.#unsettled.peekFront(); head !== undefined; head = this.#unsettled.peekFront()) {
+      if (head.outcome === null) return
+      this.#unsettled.popFront()
+      this.#host.settled(this, head, head.outcome)
+      this.#channel.recycle(head)
+      if (this.isIdle && this.#isBusy) {
+        this.#isBusy = false
+        this.#host.ended()
+      }
+    }
+  }
+
+  /**
+   * Puts `parts` in the place of `batch`, which a broker found too large or partly invalid. `refused` says which of
+   * its records go nowhere; their callers are told when it is their turn.
+   */
+  replace(batch: Batch, parts: readonly Batch[], refused: RefusedRecords | null): void {
+    const all = [...this.#unsettled]
+    this.#unsettled.clear()
+    for (const one of all) {
+      this.#unsettled.pushBack(one)
+      if (one === batch) for (const part of parts) this.#unsettled.pushBack(part)
+    }
+    for (const part of parts) this.#channel.adopt(part)
+    batch.outcome = REPLACED
+    batch.refused = refused
+    this.#host.memory.release(batch)
+    this.#deliverHead()
+  }
+
+  /** Takes one sealed batch out of the heap, wherever it stands. */
+  withdraw(batch: Batch): void {
+    const others: Batch[] = []
+    for (let next = this.#channel.take(); next !== undefined && next !== batch; next = this.#channel.take()) {
+      others.push(next)
+    }
+    for (const other of others) this.#channel.putBack(other)
+  }
+
+  /** Takes every sealed batch that is not in flight out of the heap (to fail or drop them); order is seal order. */
+  takeAllSealed(): Batch[] {
+    const batches: Batch[] = []
+    for (let batch = this.#channel.take(); batch !== undefined; batch = this.#channel.take()) batches.push(batch)
+    return batches
+  }
+
+  /** Seals what is active, so that it can be taken, failed or counted. */
+  sealActive(): void {
+    this.#seal()
+  }
+
+  /** Registers a token with everything accepted so far. */
+  addToken(token: SettleToken): void {
+    for (const batch of this.#unsettled) batch.addToken(token)
+    if (this.#channel.active.records > 0) this.#channel.active.addToken(token)
+  }
+
+  /** Nothing leaves from now on; `task` runs when nothing is in flight and nobody holds the lane, perhaps at once. */
+  whenQuiet(task: () => void): void {
+    this.#whenQuiet.push(task)
+    this.runIfQuiet()
+  }
+
+  /** One task at a time: it may hold the lane, and then the next one waits for `resume`. */
+  runIfQuiet(): void {
+    while (this.#whenQuiet.length > 0 && this.window.inFlight === 0 && !this.isFinishing && !this.#isHeld) {
+      const [task] = this.#whenQuiet.splice(0, 1)
+      task?.()
+    }
+  }
+
+  /** Holds the lane while its state at the broker is being found out. */
+  hold(): void {
+    this.#isHeld = true
+  }
+
+  resume(): void {
+    this.#isHeld = false
+    this.runIfQuiet()
+    this.wake()
+  }
+
+  get isHeld(): boolean {
+    return this.#isHeld
+  }
+
+  /** Nothing leaves for `ms`; a new leader ends it early through `wake`. */
+  backOff(ms: number): void {
+    this.#backoff?.cancel()
+    this.#backoff = this.#host.clock.setTimer(() => this.wake(), ms)
+  }
+
+  /** Ends a back-off and offers the lane to its sender. */
+  wake(): void {
+    this.#backoff?.cancel()
+    this.#backoff = null
+    if (this.canSend()) this.home?.enqueue(this)
+  }
+
+  /** Another broker leads the partition now; nothing of the lane is in flight. */
+  moveTo(home: LaneHome | null): void {
+    this.home = home
+    this.isQueued = false
+    this.isLingering = false
+    if (this.#channel.active.records > 0) home?.touch(this)
+  }
+
+  /** A silence longer than `ms` may have cost the broker its memory of our producer id: one batch at a time again. */
+  closeGateAfterSilence(ms: number): void {
+    if (this.#lastSentMs > 0 && this.#host.clock.monotonicMs() - this.#lastSentMs > ms) this.window.close()
+  }
+
+  isActiveOlderThan(ms: number): boolean {
+    const { active } = this.#channel
+    return active.records > 0 && this.#host.clock.monotonicMs() - active.firstAtMs >= ms
+  }
+
+  /** The first batch that never touched a socket and is not being worked on. */
+  oldestUnsent(): Batch | undefined {
+    if (this.isFinishing || this.#isHeld) return undefined
+    for (const batch of this.#unsettled)
+      if (batch.outcome === null && batch.attempts === 0 && !batch.isStamped) return batch
+    return undefined
+  }
+
+  /** Ends timers; the lane is not used any more. */
+  dispose(): void {
+    this.#backoff?.cancel()
+    this.#backoff = null
+    void this.#channel.close({ drain: false })
+  }
+
+  /** Outcome of everything pending here, in order. */
+  failAll(errorOf: (batch: Batch) => MQError): void {
+    this.sealActive()
+    this.takeAllSealed()
+    for (const batch of this.pendingBatches) {
+      if (!batch.isInFlight) this.settle(batch, { error: errorOf(batch), baseOffset: -1, logAppendTimeMs: -1 })
+    }
+  }
+}

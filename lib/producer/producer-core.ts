@@ -1,0 +1,467 @@
+/**
+ * The inside of a producer: topics and their lanes, one sender per broker, the identity, and the fate of batches.
+ * Why apart from the front end: everything here happens per batch or per metadata change, nothing per record.
+ * Invariant (P-23): a lane moves to another broker only when nothing of it is in flight.
+ */
+import { CountingSequencer, MemoryBudget } from '../channel/index.js'
+import type { Cluster, TopicMetadata } from '../cluster/index.js'
+import type { ResolvedProducerConfig } from '../config/index.js'
+import { MQError, toMQError } from '../errors/index.js'
+import { brokerError } from '../protocol/index.js'
+import { type Clock, type RandomSource, runInBackground, type TimerHandle } from '../util/index.js'
+import { Answers, failure, persistenceOf } from './answers.js'
+import type { Batch, Outcome, SettleToken } from './batch.js'
+import { BatchMemory } from './batch-memory.js'
+import { ProducerCounters } from './counters.js'
+import { Deliveries } from './deliver.js'
+import { LaneIdentity } from './identity.js'
+import { IdentitySource } from './identity-source.js'
+import { type Lane, type LaneHost, REPLACED } from './lane.js'
+import { type DataLoss, LaneRepairs } from './repairs.js'
+import { Resolver } from './resolver.js'
+import { type PartitionAnswer, type ProduceAnswer, Sender, type SenderHost, type Shipment } from './sender.js'
+import { compressionOf, type ProducerSettings, settingsOf } from './settings.js'
+import { type EarlyRecord, TopicLanes } from './topic-lanes.js'
+
+const UNKNOWN_TOPIC = 3
+/** A topic that metadata calls unknown for so long is gone; right after creation brokers may differ (P-39). */
+const UNKNOWN_TOPIC_MS = 10_000
+const SWEEP_MAX_MS = 1000
+
+export interface CoreEvents {
+  warning(error: MQError): void
+  error(error: MQError): void
+  dataLoss(loss: DataLoss): void
+  /** Appends records that waited for metadata; the front end knows how. */
+  replay(topic: TopicLanes, records: readonly EarlyRecord[]): void
+  /** Nothing can be sent any more. */
+  died(error: MQError): void
+}
+
+export class ProducerCore implements LaneHost, SenderHost {
+  readonly settings: ProducerSettings
+  readonly clock: Clock
+  readonly random: RandomSource
+  readonly memory: BatchMemory
+  readonly sequencer = new CountingSequencer()
+  readonly counters: ProducerCounters
+  busyLanes = 0
+  readonly #config: ResolvedProducerConfig
+  readonly #cluster: Cluster
+  readonly #events: CoreEvents
+  readonly #topics = new Map<string, TopicLanes>()
+  readonly #senders = new Map<number, Sender>()
+  readonly #identities: IdentitySource
+  readonly #repairs: LaneRepairs
+  readonly #answers: Answers
+  readonly #deliveries: Deliveries
+  readonly #unwatch: () => void
+  #producerId: bigint | null = null
+  #isAskingIdentity = false
+  #sweep: TimerHandle | null = null
+  #end: MQError | null = null
+
+  constructor(
+    config: ResolvedProducerConfig,
+    cluster: Cluster,
+    clock: Clock,
+    random: RandomSource,
+    events: CoreEvents,
+  ) {
+    this.settings = settingsOf(config)
+    this.clock = clock
+    this.random = random
+    this.#config = config
+    this.#cluster = cluster
+    this.#events = events
+    this.counters = new ProducerCounters(clock)
+    this.memory = new BatchMemory(
+      new MemoryBudget({
+        limitBytes: config.bufferMemoryBytes,
+        limitRecords: config.bufferMaxRecords,
+        softPercent: config.softPercent,
+        resumePercent: config.resumePercent,
+        hardPercent: config.hardPercent,
+      }),
+    )
+    this.#deliveries = new Deliveries((thrown, topic) => {
+      this.#events.error(toMQError(thrown, 'PRODUCE_FAILED', 'a send callback threw', { reason: 'CALLBACK', topic }))
+    })
+    this.#identities = new IdentitySource(cluster, clock, random, (error) => this.die(error))
+    const resolver = new Resolver(cluster, clock, random, config.deliveryTimeoutMs)
+    const pause = (ms: number) => new Promise<void>((resolve) => void clock.setTimer(resolve, ms))
+    this.#repairs = new LaneRepairs(
+      resolver,
+      this.#identities,
+      this.memory,
+      {
+        dataLoss: (loss) => events.dataLoss(loss),
+        warn: (error) => events.warning(error),
+        die: (error) => this.die(error),
+      },
+      pause,
+    )
+    this.#answers = new Answers(cluster, this.settings, clock, random, this.counters, this.#repairs)
+    this.#unwatch = cluster.onTopic((topic) => this.#metadataChanged(topic))
+  }
+
+  /** Set when nothing can be sent any more: closed, or a fatal refusal. */
+  get end(): MQError | null {
+    return this.#end
+  }
+
+  get inFlightRequests(): number {
+    let total = 0
+    for (const sender of this.#senders.values()) total += sender.inFlightRequests
+    return total
+  }
+
+  // --- topics ------------------------------------------------------------------------------------------------------
+
+  /** The lanes of a topic; the first call asks for its metadata. */
+  topicOf(name: string): TopicLanes {
+    const known = this.#topics.get(name)
+    if (known !== undefined) return known
+    const topic = new TopicLanes(name, compressionOf(this.#config, name), this, this.random)
+    this.#topics.set(name, topic)
+    this.#cluster.useTopic(name)
+    const metadata = this.#cluster.topic(name)
+    if (metadata !== undefined && metadata.errorCode === 0 && metadata.partitions.length > 0)
+      this.#adopt(topic, metadata)
+    else this.#awaitTopic(topic)
+    return topic
+  }
+
+  #awaitTopic(topic: TopicLanes): void {
+    const { maxBlockMs, unknownTopicRetries } = this.settings
+    runInBackground(
+      `metadata of ${topic.name}`,
+      async () => {
+        const metadata = await this.#cluster.waitForTopic(topic.name, {
+          timeoutMs: maxBlockMs,
+          allowAutoCreate: this.#config.allowAutoTopicCreation,
+          unknownTopicRetries,
+        })
+        if (!topic.isReady) this.#adopt(topic, metadata)
+      },
+      (name, error) => this.#topicFailed(topic, toMQError(error, 'TOPIC_NOT_FOUND', name, { topic: topic.name })),
+    )
+  }
+
+  #adopt(topic: TopicLanes, metadata: TopicMetadata): void {
+    topic.grow(metadata)
+    this.#assignLeaders(topic, metadata)
+    const { early, earlyTokens } = topic
+    topic.early = []
+    topic.earlyTokens = []
+    for (const record of early) this.memory.budget.give(record.heldBytes, 0)
+    this.#events.replay(topic, early)
+    for (const token of earlyTokens) {
+      for (const lane of topic.lanes) lane.addToken(token)
+      if (--token.left === 0) token.done()
+    }
+  }
+
+  #topicFailed(topic: TopicLanes, error: MQError): void {
+    if (topic.isReady) return
+    this.#topics.delete(topic.name)
+    const { early, earlyTokens } = topic
+    topic.early = []
+    topic.earlyTokens = []
+    const failed = error.with({ persistence: 'not-persisted' })
+    this.counters.failed += early.length
+    for (const record of early) {
+      this.memory.budget.give(record.heldBytes, this.#limitsRecords ? 1 : 0)
+      try {
+        record.callback?.(failed, null)
+      } catch (thrown) {
+        this.#events.error(toMQError(thrown, 'PRODUCE_FAILED', 'a send callback threw', { reason: 'CALLBACK' }))
+      }
+    }
+    if (early.length > 0) this.#events.error(failed)
+    for (const token of earlyTokens) if (--token.left === 0) token.done()
+  }
+
+  get #limitsRecords(): boolean {
+    return this.#config.bufferMaxRecords !== undefined
+  }
+
+  #metadataChanged(metadata: TopicMetadata): void {
+    const topic = this.#topics.get(metadata.name)
+    if (topic === undefined || !topic.isReady) return
+    if (metadata.errorCode !== 0) return this.#topicRefused(topic, metadata.errorCode)
+    if (metadata.partitions.length === 0) return
+    const isRecreated = topic.topicId !== metadata.topicId && topic.topicId !== '' && !isZero(metadata.topicId)
+    if (isRecreated) this.#recreated(topic, metadata)
+    topic.grow(metadata)
+    this.#assignLeaders(topic, metadata)
+  }
+
+  #topicRefused(topic: TopicLanes, errorCode: number): void {
+    if (errorCode === UNKNOWN_TOPIC) {
+      const nowMs = this.clock.monotonicMs()
+      for (const lane of topic.lanes) {
+        if (lane.unknownTopicAnswers++ === 0) lane.unknownTopicSinceMs = nowMs
+        const isGone = nowMs - lane.unknownTopicSinceMs >= UNKNOWN_TOPIC_MS
+        if (isGone && !lane.isIdle) this.#repairs.failLane(lane, topicError(topic.name, errorCode))
+      }
+      return
+    }
+    const error = topicError(topic.name, errorCode)
+    if (error.retryable) return
+    for (const lane of topic.lanes) if (!lane.isIdle) this.#repairs.failLane(lane, error)
+  }
+
+  /** P-41: batches made for the old topic are never written to the new one by name. */
+  #recreated(topic: TopicLanes, metadata: TopicMetadata): void {
+    const text = `topic ${topic.name} was deleted and created again`
+    const error = new MQError('TOPIC_NOT_FOUND', text, { topic: topic.name, topicId: metadata.topicId })
+    for (const lane of topic.lanes) {
+      this.#repairs.failLane(lane, error)
+      lane.whenQuiet(() => {
+        lane.topicId = metadata.topicId
+        if (lane.identity === null) return
+        lane.identity.lastAckedOffset = -1
+        this.#repairs.renewIdentity(lane)
+      })
+    }
+  }
+
+  #assignLeaders(topic: TopicLanes, metadata: TopicMetadata): void {
+    for (const { partition, leaderId, leaderEpoch } of metadata.partitions) {
+      const lane = topic.lanes[partition]
+      if (lane === undefined) continue
+      lane.unknownTopicAnswers = 0
+      if (lane.leaderId === leaderId && lane.leaderEpoch === leaderEpoch) continue
+      lane.whenQuiet(() => this.#moveLane(topic, lane, leaderId, leaderEpoch))
+    }
+  }
+
+  #moveLane(topic: TopicLanes, lane: Lane, leaderId: number, leaderEpoch: number): void {
+    lane.leaderEpoch = leaderEpoch
+    const home = leaderId < 0 ? null : this.#senderOf(leaderId)
+    if (home === null) topic.sticky.moveOn(lane.partition)
+    if (lane.leaderId !== leaderId) {
+      lane.leaderId = leaderId
+      lane.moveTo(home)
+    }
+    lane.wake()
+  }
+
+  #senderOf(brokerId: number): Sender {
+    let sender = this.#senders.get(brokerId)
+    if (sender === undefined) {
+      sender = new Sender(this.#cluster.link(brokerId, 'produce'), this)
+      this.#senders.set(brokerId, sender)
+    }
+    return sender
+  }
+
+  // --- what senders ask --------------------------------------------------------------------------------------------
+
+  identityReady(): boolean {
+    if (this.#producerId !== null) return true
+    if (!this.#isAskingIdentity) this.askIdentity()
+    return false
+  }
+
+  /** Asks for a producer id in the background; senders go on when it is there. */
+  askIdentity(): void {
+    if (this.#producerId !== null || this.#isAskingIdentity) return
+    this.#isAskingIdentity = true
+    runInBackground(
+      'producer id',
+      async () => {
+        this.#producerId = await this.#identities.fetch()
+        for (const sender of this.#senders.values()) sender.wake()
+      },
+      () => {
+        this.#isAskingIdentity = false // Told already: closed, or `die`.
+      },
+    )
+  }
+
+  stamp(lane: Lane, batch: Batch): void {
+    lane.identity ??= new LaneIdentity(this.#producerId as bigint)
+    lane.identity.stamp(batch)
+  }
+
+  answered(shipment: Shipment, answer: PartitionAnswer, response: ProduceAnswer, brokerId: number): void {
+    this.counters.requests++
+    this.#answers.answered(shipment, answer, response, brokerId)
+  }
+
+  unanswered(shipment: Shipment, error: MQError): void {
+    if (this.#end === null) this.#answers.unanswered(shipment, error)
+    else {
+      if (error.context.wasSent !== 'no') shipment.batch.isDoubtful = true
+      shipment.lane.settle(shipment.batch, failure(this.#end.with({ persistence: persistenceOf(shipment.batch) })))
+    }
+  }
+
+  taken({ lane, batch }: Shipment): void {
+    lane.settle(batch, { error: null, baseOffset: -1, logAppendTimeMs: -1 })
+  }
+
+  unsendable(lane: Lane, batch: Batch, error: MQError): void {
+    const { topic, partition } = lane
+    lane.settle(batch, failure(error.with({ topic, partition, persistence: 'not-persisted' })))
+  }
+
+  // --- what lanes tell ---------------------------------------------------------------------------------------------
+
+  warn(error: MQError): void {
+    this.#events.warning(error)
+  }
+
+  began(): void {
+    this.busyLanes++
+    if (this.#sweep === null && this.#end === null) this.#scheduleSweep()
+  }
+
+  ended(): void {
+    this.busyLanes--
+  }
+
+  settled(lane: Lane, batch: Batch, outcome: Outcome): void {
+    const { topic, partition } = lane
+    const isReplaced = outcome === REPLACED
+    this.#count(batch, outcome, isReplaced)
+    if (outcome.error !== null) this.#events.error(outcome.error)
+    this.#deliveries.add({ topic, partition, batch, outcome, isReplaced })
+  }
+
+  #count(batch: Batch, outcome: Outcome, isReplaced: boolean): void {
+    const { counters } = this
+    let { records } = batch
+    if (isReplaced) {
+      const { refused } = batch
+      let refusedRecords = 0
+      if (refused !== null) for (let at = 0; at < records; at++) if (!refused.keep(at)) refusedRecords++
+      counters.failed += refusedRecords
+      records = refusedRecords
+    } else if (outcome.error === null) {
+      counters.acknowledged += records
+      counters.acknowledgedBytes += batch.plainBytes
+      counters.batches++
+      counters.batchWireBytes += batch.wireBytes
+      counters.batchPlainBytes += batch.plainBytes
+      counters.latency.record(this.clock.monotonicMs() - batch.firstAtMs, records)
+      counters.recordRate.add(records)
+      counters.byteRate.add(batch.plainBytes)
+    } else if (outcome.error.context.reason === 'DROPPED') counters.dropped += records
+    else counters.failed += records
+    if (this.#limitsRecords) this.memory.budget.give(0, records)
+  }
+
+  // --- deadlines ---------------------------------------------------------------------------------------------------
+
+  #scheduleSweep(): void {
+    const everyMs = Math.max(5, Math.min(SWEEP_MAX_MS, this.settings.deliveryTimeoutMs / 20))
+    this.#sweep = this.clock.setTimer(() => {
+      this.#sweep = null
+      this.#expireOld()
+      if (this.busyLanes > 0 && this.#end === null) this.#scheduleSweep()
+    }, everyMs)
+  }
+
+  #expireOld(): void {
+    for (const topic of this.#topics.values()) for (const lane of topic.lanes) this.#expireLane(lane)
+  }
+
+  #expireLane(lane: Lane): void {
+    if (lane.isIdle || lane.isHeld) return
+    if (lane.isActiveOlderThan(this.settings.deliveryTimeoutMs)) lane.sealActive()
+    for (let head = lane.head; head !== undefined && this.#answers.isExpired(head); head = lane.head) {
+      if (head.isInFlight) {
+        const text = `a batch for ${lane.topic}-${lane.partition} is past its delivery deadline`
+        lane.home?.abort(new MQError('TIMEOUT', text, { topic: lane.topic, partition: lane.partition }))
+        return
+      }
+      if (lane.isFinishing) return
+      lane.withdraw(head)
+      this.#answers.expire(lane, head)
+      if (lane.isHeld) return
+    }
+  }
+
+  /** `onFull: 'dropOldest'`: fails the oldest sealed batch that was never sent; false when there is none. */
+  dropOldest(): boolean {
+    let oldest: { lane: Lane; batch: Batch } | null = null
+    for (const topic of this.#topics.values()) {
+      for (const lane of topic.lanes) {
+        const batch = lane.oldestUnsent()
+        if (batch !== undefined && (oldest === null || batch.sequence < oldest.batch.sequence)) oldest = { lane, batch }
+      }
+    }
+    if (oldest === null) return false
+    const { lane, batch } = oldest
+    const { topic, partition } = lane
+    lane.withdraw(batch)
+    const text = `${batch.records} record(s) for ${topic}-${partition} were dropped for newer ones: buffer memory is full`
+    const context = { reason: 'DROPPED', topic, partition, persistence: 'not-persisted' } as const
+    lane.settle(batch, failure(new MQError('PRODUCE_FAILED', text, context)))
+    return true
+  }
+
+  // --- flush and end -----------------------------------------------------------------------------------------------
+
+  /** Resolves when everything accepted before the call is settled; gives the token to stop waiting. */
+  flushToken(done: () => void): SettleToken {
+    const token: SettleToken = { left: 1, done }
+    for (const topic of this.#topics.values()) {
+      if (!topic.isReady) {
+        if (topic.early.length > 0) {
+          token.left++
+          topic.earlyTokens.push(token)
+        }
+        continue
+      }
+      for (const lane of topic.lanes) {
+        if (lane.isIdle) continue
+        lane.addToken(token)
+        lane.leaveSoon()
+      }
+    }
+    if (--token.left === 0) token.done()
+    return token
+  }
+
+  /** Memory is short: whatever waits for linger leaves now (P-8). */
+  leaveSoon(): void {
+    for (const topic of this.#topics.values()) for (const lane of topic.lanes) lane.leaveSoon()
+  }
+
+  die(error: MQError): void {
+    if (this.#end !== null) return
+    this.finish(error)
+    this.#events.died(error)
+  }
+
+  /** Nothing is sent from here on; everything pending that is not on the wire fails with `error`. */
+  finish(error: MQError): void {
+    if (this.#end !== null) return
+    this.#end = error
+    this.#identities.stop()
+    this.#sweep?.cancel()
+    for (const topic of [...this.#topics.values()]) {
+      if (!topic.isReady) this.#topicFailed(topic, error)
+      for (const lane of topic.lanes) lane.failAll((batch) => error.with({ persistence: persistenceOf(batch) }))
+    }
+  }
+
+  dispose(): void {
+    this.#unwatch()
+    for (const sender of this.#senders.values()) sender.close()
+    for (const topic of this.#topics.values()) for (const lane of topic.lanes) lane.dispose()
+    this.memory.clear()
+  }
+}
+
+function topicError(topic: string, errorCode: number): MQError {
+  return brokerError(errorCode, 'TOPIC_NOT_FOUND', null, { topic })
+}
+
+function isZero(topicId: string): boolean {
+  return /^A*$/.test(topicId)
+}

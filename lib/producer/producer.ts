@@ -1,0 +1,753 @@
+/**
+ * The producer's front end. Hot path: `sendAsync`, once per record.
+ * A record is checked, gets a partition and is encoded into its lane before the call returns; everything later happens
+ * once per batch, in `producer-core`.
+ * Invariant (PR-22): accepted = acknowledged + failed + dropped + pending, and each record is told its fate once.
+ */
+import { Cluster, type ClusterDeps, clusterOptionsOf } from '../cluster/index.js'
+import {
+  configWarnings,
+  type ProducerConfig,
+  type ResolvedProducerConfig,
+  resolveProducerConfig,
+  type Serializer,
+} from '../config/index.js'
+import { MQError, toMQError } from '../errors/index.js'
+import { BATCH_HEADER_BYTES, bytesLength, type HeaderPairs, headersBytes, type RecordBytes } from '../protocol/index.js'
+import { type Clock, Emitter, type RandomSource, randomInt, systemClock, systemRandom } from '../util/index.js'
+import type { RecordMetadata, SendCallback } from './batch.js'
+import { type BatchResult, type BatchToSend, checkBatch, collectResults } from './batch-send.js'
+import { BlockedSends } from './blocked-sends.js'
+import { type ProducerMetrics, snapshot } from './counters.js'
+import { type HeadersInput, headerPairs } from './headers.js'
+import { type Lane, MEMORY_FULL } from './lane.js'
+import { keyedPartition } from './partitioner.js'
+import { ProducerCore } from './producer-core.js'
+import type { DataLoss } from './repairs.js'
+import type { EarlyRecord, TopicLanes } from './topic-lanes.js'
+
+/** What accompanies a value. */
+export interface SendOptions<K = RecordBytes> {
+  /** Decides the partition (murmur2, as Java); null or unset: sticky. An empty key is a key. */
+  readonly key?: K | null
+  readonly headers?: HeadersInput
+  /** Explicit partition; unknown -> INVALID_PARTITION. */
+  readonly partition?: number
+  /** Record time, ms since 1970. Default: now. */
+  readonly timestamp?: number
+}
+
+export interface SendSyncOptions<K = RecordBytes> extends SendOptions<K> {
+  /** 'acknowledged' (default): as `acks` asks. 'accepted': when the record is ours; its offset is -1 then. */
+  readonly until?: 'acknowledged' | 'accepted'
+  /** Ends the wait with `signal.reason`; a record that still waits for memory is withdrawn. */
+  readonly signal?: AbortSignal
+  /** Ends the wait with TIMEOUT; the record itself goes on. Milliseconds. */
+  readonly timeoutMs?: number
+}
+
+export interface ProducerEvents {
+  /** Every MQError that records failed with, and errors thrown by callbacks. */
+  error: MQError
+  warning: MQError
+  /** Memory is above the soft limit: `sendAsync` returns false now. */
+  backpressure: { readonly usedBytes: number; readonly limitBytes: number }
+  /** Memory is back at the resume limit. */
+  drain: { readonly usedBytes: number; readonly limitBytes: number }
+  /** A broker lost records it had acknowledged. */
+  dataLoss: DataLoss
+}
+
+export interface ProducerDeps extends ClusterDeps {
+  readonly clock?: Clock
+  readonly random?: RandomSource
+}
+
+export type ProducerState = 'new' | 'open' | 'closing' | 'closed'
+
+const NOT_LIMITED = Number.POSITIVE_INFINITY
+/** Part of the buffer memory a record that waits for memory asks for at least: the smallest arena. */
+const SMALLEST_ARENA = 16 * 1024
+
+/**
+ * Sends records to Kafka: buffered, batched, compressed, idempotent.
+ *
+ * ```ts
+ * const producer = new Producer({ brokers: 'localhost:9092' })
+ * const { offset } = await producer.sendSync('orders', 'value', { key: 'customer-7' })
+ * await producer.close()
+ * ```
+ */
+export class Producer<V = RecordBytes, K = RecordBytes> {
+  readonly #config: ResolvedProducerConfig
+  readonly #clock: Clock
+  readonly #random: RandomSource
+  readonly #cluster: Cluster
+  readonly #core: ProducerCore
+  readonly #events: Emitter<ProducerEvents>
+  readonly #blocked: BlockedSends
+  readonly #maxRecordBytes: number
+  readonly #limitsRecords: boolean
+  #state: ProducerState = 'new'
+  #connecting: Promise<void> | null = null
+  #closing: Promise<CloseReport> | null = null
+  // The topic of the last record: services write to few topics, and a comparison beats a look-up.
+  #lastTopic: TopicLanes | null = null
+
+  constructor(config: ProducerConfig = {}, deps: ProducerDeps = {}) {
+    this.#config = resolveProducerConfig(config)
+    this.#clock = deps.clock ?? systemClock
+    this.#random = deps.random ?? systemRandom
+    this.#events = new Emitter((error) =>
+      this.#config.logger.error('an event listener threw', { error: String(error) }),
+    )
+    this.#cluster = new Cluster(clusterOptionsOf(this.#config), { ...deps, logger: this.#config.logger })
+    this.#core = new ProducerCore(this.#config, this.#cluster, this.#clock, this.#random, {
+      warning: (error) => this.#warn(error),
+      error: (error) => this.#events.emit('error', error),
+      dataLoss: (loss) => this.#events.emit('dataLoss', loss),
+      replay: (topic, records) => this.#replay(topic, records),
+      died: (error) => this.#died(error),
+    })
+    const { budget } = this.#core.memory
+    budget.onSoft = () => this.#clock.defer(() => this.#events.emit('backpressure', this.#usage()))
+    budget.onResume = () => this.#clock.defer(() => this.#events.emit('drain', this.#usage()))
+    this.#blocked = new BlockedSends(budget, this.#clock)
+    this.#maxRecordBytes = this.#config.maxBatchBytes - BATCH_HEADER_BYTES
+    this.#limitsRecords = this.#config.bufferMaxRecords !== undefined
+    for (const { message } of configWarnings(this.#config)) this.#config.logger.warn(message)
+  }
+
+  get state(): ProducerState {
+    return this.#state
+  }
+
+  /** Listens to an event; returns the function that ends it. */
+  on<E extends keyof ProducerEvents>(event: E, listener: (value: ProducerEvents[E]) => void): () => void {
+    return this.#events.on(event, listener)
+  }
+
+  /**
+   * Reaches a broker and fetches a producer id, so that the first send is quick. Optional: the first send does it too.
+   * Rejects CONNECTION_FAILED when no broker answers.
+   */
+  connect(): Promise<void> {
+    this.#open()
+    this.#connecting ??= this.#cluster.connect().catch((error: unknown) => {
+      this.#connecting = null
+      throw error
+    })
+    return this.#connecting
+  }
+
+  /**
+   * Sends one record and resolves when it is acknowledged as `acks` asks; never waits for linger.
+   * Rejects with an MQError: MESSAGE_TOO_LARGE, TOPIC_NOT_FOUND, INVALID_PARTITION, TIMEOUT, PRODUCE_FAILED, PRODUCER_CLOSED.
+   */
+  sendSync(topic: string, value: V | null, options?: SendSyncOptions<K>): Promise<RecordMetadata> {
+    return new Promise((resolve, reject) => {
+      const settle: SendCallback = (error, metadata) => {
+        if (error !== null) reject(error)
+        else resolve(metadata as RecordMetadata)
+      }
+      try {
+        this.#open()
+        this.#sendWaited(topic, value, options, settle, reject)
+      } catch (error) {
+        reject(this.#refusal(error, topic))
+      }
+    })
+  }
+
+  sendSyncWithKey(topic: string, key: K, value: V | null): Promise<RecordMetadata> {
+    return this.sendSync(topic, value, { key })
+  }
+
+  sendSyncWithHeaders(topic: string, key: K | null, value: V | null, headers: HeadersInput): Promise<RecordMetadata> {
+    return this.sendSync(topic, value, { key, headers })
+  }
+
+  /**
+   * Accepts one record and returns at once: true, or false when memory is above the soft limit (wait for `ready()`).
+   * `callback` is told once, in partition order, never in this turn. A record that is refused (too large, closed,
+   * memory full) is told to the callback, or to the `error` event when there is none.
+   */
+  sendAsync(
+    topic: string,
+    value: V | null,
+    options?: SendOptions<K> | SendCallback | null,
+    callback?: SendCallback | null,
+  ): boolean {
+    if (typeof options === 'function') {
+      callback = options
+      options = null
+    }
+    try {
+      if (this.#state !== 'open') this.#open()
+      const result = this.#accept(topic, value, options ?? null, callback ?? null, false)
+      if (result === MEMORY_FULL && !this.#makeRoom(topic, value, options ?? null, callback ?? null)) {
+        throw this.#bufferFull()
+      }
+    } catch (error) {
+      this.#refuse(this.#refusal(error, topic), callback ?? null)
+      return false
+    }
+    return !this.#core.memory.budget.isSoft
+  }
+
+  sendAsyncWithKey(topic: string, key: K, value: V | null, callback?: SendCallback): boolean {
+    return this.sendAsync(topic, value, { key }, callback)
+  }
+
+  sendAsyncWithHeaders(
+    topic: string,
+    key: K | null,
+    value: V | null,
+    headers: HeadersInput,
+    callback?: SendCallback,
+  ): boolean {
+    return this.sendAsync(topic, value, { key, headers }, callback)
+  }
+
+  /**
+   * Sends many records; resolves with one result per message **in input order**, whatever partitions they went to.
+   * A bad message fails alone; rejects only when the producer is closed or the batch is malformed.
+   */
+  sendBatchSync(batch: BatchToSend<V, K>): Promise<BatchResult[]> {
+    return new Promise((resolve, reject) => {
+      try {
+        this.sendBatchAsync(batch, (error, results) => {
+          if (error !== null) reject(error)
+          else resolve(results as BatchResult[])
+        })
+      } catch (error) {
+        reject(error)
+      }
+    })
+  }
+
+  /** As `sendBatchSync`, with a callback. Throws PRODUCER_CLOSED or INVALID_CONFIG for a malformed batch. */
+  sendBatchAsync(
+    batch: BatchToSend<V, K>,
+    callback: (error: MQError | null, results: BatchResult[] | null) => void,
+  ): void {
+    this.#open()
+    checkBatch(batch)
+    const { messages, lingerMs } = batch
+    const collect = collectResults(messages.length, this.#clock, (results) => callback(null, results))
+    const limits = { bytes: batch.maxBatchBytes ?? NOT_LIMITED, records: batch.maxBatchRecords ?? NOT_LIMITED }
+    const lanes = new Set<Lane>()
+    for (const [index, message] of messages.entries()) {
+      const topic = message.topic ?? (batch.topic as string)
+      const settle = collect(index, topic)
+      try {
+        this.#sendWaited(topic, message.value, message, settle, (error) => settle(error as MQError, null), {
+          limits,
+          lanes,
+          isUrgent: lingerMs === undefined || lingerMs === 0,
+        })
+      } catch (error) {
+        const refusal = this.#refusal(error, topic)
+        this.#clock.defer(() => settle(refusal, null))
+      }
+    }
+    if (lingerMs !== undefined && lingerMs > 0)
+      this.#clock.setTimer(() => {
+        for (const lane of lanes) lane.leaveSoon()
+      }, lingerMs)
+  }
+
+  /** Resolves at once below the soft limit, else when memory is back at the resume limit. */
+  async ready(options: { readonly signal?: AbortSignal; readonly timeoutMs?: number } = {}): Promise<void> {
+    await this.#core.memory.budget.ready({ ...options, clock: this.#clock })
+  }
+
+  /**
+   * Resolves when everything accepted before the call is settled. Concurrent calls, also from callbacks, are fine.
+   * TIMEOUT after `timeoutMs` with `context.pendingRecords`; the data stays queued.
+   */
+  flush(options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {}): Promise<void> {
+    const { timeoutMs, signal } = options
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason)
+      const onAbort = () => reject(signal?.reason)
+      signal?.addEventListener('abort', onAbort, { once: true })
+      const timer =
+        timeoutMs === undefined ? null : this.#clock.setTimer(() => reject(this.#flushTimeout(timeoutMs)), timeoutMs)
+      this.#afterBlocked(() =>
+        this.#core.flushToken(() => {
+          timer?.cancel()
+          signal?.removeEventListener('abort', onAbort)
+          resolve()
+        }),
+      )
+    })
+  }
+
+  /**
+   * Stops intake, sends what is pending, waits for it at most `timeoutMs`, and releases everything. Idempotent.
+   * What could not be sent fails with PRODUCER_CLOSED and is counted in the answer.
+   */
+  close(options: { readonly timeoutMs?: number } = {}): Promise<CloseReport> {
+    this.#closing ??= this.#close(options.timeoutMs ?? this.#config.closeTimeoutMs)
+    return this.#closing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** A snapshot of the counters. */
+  getMetrics(): ProducerMetrics {
+    const { usedBytes, limitBytes } = this.#core.memory.budget
+    return snapshot(this.#core.counters, {
+      bufferUsedBytes: usedBytes,
+      bufferLimitBytes: limitBytes,
+      inFlightRequests: this.#core.inFlightRequests,
+    })
+  }
+
+  // --- one record --------------------------------------------------------------------------------------------------
+
+  /** Takes a record over, or says MEMORY_FULL; throws when it can never be taken. */
+  #accept(
+    topicName: string,
+    value: V | null,
+    options: SendOptions<K> | null,
+    callback: SendCallback | null,
+    isUrgent: boolean,
+    placement: Placement | null = null,
+  ): number {
+    let topic = this.#lastTopic
+    if (topic === null || topic.name !== topicName || !topic.isReady) topic = this.#topicOf(topicName)
+    const valueBytes = isPlain(value) ? value : this.#serialize(value, topicName, 'value')
+    const valueLength = bytesLength(valueBytes)
+    let keyBytes: RecordBytes = null
+    let keyLength = -1
+    let headers: HeaderPairs | null = null
+    let headerBytes = 1
+    let timestamp = 0
+    let partition = -1
+    if (options !== null) {
+      const { key } = options
+      if (key !== undefined && key !== null) {
+        keyBytes = isPlain(key) ? key : this.#serialize(key, topicName, 'key')
+        keyLength = bytesLength(keyBytes)
+      }
+      if (options.headers !== undefined) {
+        headers = headerPairs(options.headers)
+        headerBytes = headersBytes(headers)
+      }
+      if (options.timestamp !== undefined) timestamp = checkedTimestamp(options.timestamp)
+      if (options.partition !== undefined) partition = options.partition
+    }
+    if (timestamp === 0) timestamp = this.#clock.now()
+    const size = Math.max(0, keyLength) + Math.max(0, valueLength) + headerBytes
+    // 31: the most that lengths, deltas and attributes can add; only records near the limit are measured exactly.
+    if (size + 31 > this.#maxRecordBytes) this.#checkSize(size, keyLength, valueLength)
+    if (!topic.isReady) {
+      return this.#acceptEarly(topic, {
+        partition,
+        timestamp,
+        key: keyBytes,
+        value: valueBytes,
+        headers,
+        size,
+        callback,
+        isUrgent,
+      })
+    }
+    return this.#append(
+      topic,
+      partition,
+      timestamp,
+      keyBytes,
+      keyLength,
+      valueBytes,
+      valueLength,
+      headers,
+      headerBytes,
+      callback,
+      isUrgent,
+      placement,
+    )
+  }
+
+  #append(
+    topic: TopicLanes,
+    partition: number,
+    timestamp: number,
+    key: RecordBytes,
+    keyLength: number,
+    value: RecordBytes,
+    valueLength: number,
+    headers: HeaderPairs | null,
+    headerBytes: number,
+    callback: SendCallback | null,
+    isUrgent: boolean,
+    placement: Placement | null,
+  ): number {
+    const isSticky = partition < 0 && keyLength < 0
+    const target = this.#partitionFor(topic, partition, key, value)
+    const lane = topic.lanes[target]
+    if (lane === undefined) throw invalidPartition(topic, target)
+    if (this.#limitsRecords && !this.#core.memory.budget.tryTake(0, 1)) return MEMORY_FULL
+    if (placement !== null) place(placement, lane, headerBytes + Math.max(0, keyLength) + Math.max(0, valueLength))
+    const result = lane.append(timestamp, key, keyLength, value, valueLength, headers, headerBytes, callback)
+    if (result === MEMORY_FULL) {
+      if (this.#limitsRecords) this.#core.memory.budget.give(0, 1)
+      return result
+    }
+    const { counters } = this.#core
+    counters.accepted++
+    const bytes = headerBytes + Math.max(keyLength, 0) + Math.max(valueLength, 0)
+    counters.acceptedBytes += bytes
+    if (isSticky) topic.sticky.wrote(bytes, this.#config.batchBytes)
+    if (isUrgent) lane.leaveSoon()
+    return result
+  }
+
+  #topicOf(name: string): TopicLanes {
+    const topic = this.#core.topicOf(checkedTopic(name))
+    this.#lastTopic = topic
+    return topic
+  }
+
+  #partitionFor(topic: TopicLanes, explicit: number, key: RecordBytes, value: RecordBytes): number {
+    if (explicit >= 0) return explicit
+    if (explicit !== -1) throw invalidPartition(topic, explicit)
+    const { partitioner } = this.#config
+    const count = topic.partitionCount
+    if (partitioner === 'default') return key === null ? topic.sticky.pick(count) : keyedPartition(key, count)
+    if (typeof partitioner === 'function') {
+      const chosen: unknown = partitioner(topic.name, toBytes(key), toBytes(value), count)
+      if (typeof chosen !== 'number' || !Number.isInteger(chosen) || chosen < 0) throw invalidPartition(topic, chosen)
+      return chosen
+    }
+    if (key !== null) return keyedPartition(key, count)
+    if (partitioner === 'random') return randomInt(this.#random, count)
+    topic.roundRobin = (topic.roundRobin + 1) % count
+    return topic.roundRobin
+  }
+
+  /** Keeps a copy until the topic's partitions are known; its bytes count in the budget. */
+  #acceptEarly(topic: TopicLanes, record: Omit<EarlyRecord, 'heldBytes' | 'atMs'> & { readonly size: number }): number {
+    const { size, ...rest } = record
+    const heldBytes = size + 64
+    if (!this.#core.memory.budget.tryTake(heldBytes, this.#limitsRecords ? 1 : 0)) return MEMORY_FULL
+    this.#core.counters.accepted++
+    this.#core.counters.acceptedBytes += size
+    topic.early.push({
+      ...rest,
+      key: copyOf(rest.key),
+      value: copyOf(rest.value),
+      heldBytes,
+      atMs: this.#clock.monotonicMs(),
+    })
+    return 0
+  }
+
+  /** Appends what waited for metadata, in its order. */
+  #replay(topic: TopicLanes, records: readonly EarlyRecord[]): void {
+    const { counters, memory } = this.#core
+    for (const record of records) {
+      const { partition, timestamp, key, value, headers, callback, isUrgent } = record
+      const [keyLength, valueLength] = [bytesLength(key), bytesLength(value)]
+      const headerBytes = headersBytes(headers)
+      const size = Math.max(0, keyLength) + Math.max(0, valueLength) + headerBytes
+      counters.accepted--
+      counters.acceptedBytes -= size
+      if (this.#limitsRecords) memory.budget.give(0, 1)
+      const attempt = () =>
+        this.#append(
+          topic,
+          partition,
+          timestamp,
+          key,
+          keyLength,
+          value,
+          valueLength,
+          headers,
+          headerBytes,
+          callback,
+          isUrgent,
+          null,
+        )
+      try {
+        if (this.#blocked.size > 0 || attempt() === MEMORY_FULL)
+          this.#block(attempt, size, (error) => this.#refuse(error, callback), undefined)
+      } catch (error) {
+        this.#refuse(this.#refusal(error, topic.name), callback)
+      }
+    }
+  }
+
+  // --- waiting and refusing ----------------------------------------------------------------------------------------
+
+  /** Sends for a caller who waits: blocks on a full memory if `onFull` says so. */
+  #sendWaited(
+    topic: string,
+    value: V | null,
+    options: SendSyncOptions<K> | undefined,
+    settle: SendCallback,
+    reject: (reason: unknown) => void,
+    extra: { limits: Placement['limits']; lanes: Set<Lane>; isUrgent: boolean } | null = null,
+  ): void {
+    const { until, signal, timeoutMs } = options ?? {}
+    if (signal?.aborted) return reject(signal.reason)
+    const isUrgent = extra?.isUrgent ?? true
+    const placement = extra === null ? null : { limits: extra.limits, lanes: extra.lanes }
+    const isAcceptedEnough = until === 'accepted'
+    const told = isAcceptedEnough ? null : settle
+    const attempt = () => this.#accept(topic, value, options ?? null, told, isUrgent, placement)
+    const accepted = () => {
+      if (isAcceptedEnough)
+        settle(null, {
+          topic,
+          partition: options?.partition ?? -1,
+          offset: -1,
+          timestamp: options?.timestamp ?? this.#clock.now(),
+        })
+    }
+    if (timeoutMs !== undefined || signal !== undefined) this.#limitWait(topic, timeoutMs, signal, reject)
+    if (this.#blocked.size === 0 && attempt() !== MEMORY_FULL) return accepted()
+    if (this.#config.onFull === 'dropOldest' && this.#dropUntil(attempt)) return accepted()
+    if (this.#config.onFull !== 'block') throw this.#bufferFull()
+    // The caller may reuse its bytes as soon as this call returns.
+    const copy = { ...options, key: copyOf((options?.key ?? null) as RecordBytes) as K | null }
+    const copied = isPlain(value) ? (copyOf(value) as V | null) : value
+    const again = () => {
+      const result = this.#accept(topic, copied, copy, told, isUrgent, placement)
+      if (result !== MEMORY_FULL) accepted()
+      return result
+    }
+    this.#block(again, typeof copied === 'string' || copied instanceof Uint8Array ? copied.length : 0, reject, signal)
+  }
+
+  #limitWait(
+    topic: string,
+    timeoutMs: number | undefined,
+    signal: AbortSignal | undefined,
+    reject: (reason: unknown) => void,
+  ): void {
+    signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
+    if (timeoutMs === undefined) return
+    const text = `no acknowledgement from ${topic} within timeoutMs ${timeoutMs}; the record itself goes on`
+    this.#clock.setTimer(
+      () => reject(new MQError('TIMEOUT', text, { topic, timeoutMs, persistence: 'possibly-persisted' })),
+      timeoutMs,
+    )
+  }
+
+  #block(attempt: () => number, size: number, fail: (error: MQError) => void, signal: AbortSignal | undefined): void {
+    this.#core.leaveSoon()
+    let bytes = SMALLEST_ARENA
+    while (bytes < size + BATCH_HEADER_BYTES + 31) bytes *= 2
+    this.#blocked.add({
+      bytes,
+      deadlineMs: this.#clock.monotonicMs() + this.#config.maxBlockMs,
+      attempt: () => {
+        try {
+          return attempt() !== MEMORY_FULL
+        } catch (error) {
+          fail(toMQError(error, 'PRODUCE_FAILED', 'a blocked send failed'))
+          return true
+        }
+      },
+      fail: (error) => {
+        this.#core.counters.refused++
+        fail(error)
+      },
+      isAborted: () => signal?.aborted ?? false,
+    })
+  }
+
+  /** `sendAsync` at the hard limit: only 'dropOldest' finds room; nothing overtakes those who wait. */
+  #makeRoom(topic: string, value: V | null, options: SendOptions<K> | null, callback: SendCallback | null): boolean {
+    this.#core.leaveSoon()
+    if (this.#config.onFull !== 'dropOldest') return false
+    return this.#dropUntil(() => this.#accept(topic, value, options, callback, false))
+  }
+
+  #dropUntil(attempt: () => number): boolean {
+    while (this.#core.dropOldest()) if (attempt() !== MEMORY_FULL) return true
+    return false
+  }
+
+  #afterBlocked(task: () => void): void {
+    if (this.#blocked.size === 0) return task()
+    // What waits for memory was asked for before this call: flush counts it in.
+    this.#clock.setTimer(() => this.#afterBlocked(task), 1)
+  }
+
+  #refuse(error: MQError, callback: SendCallback | null): void {
+    this.#core.counters.refused++
+    this.#clock.defer(() => {
+      if (callback === null) this.#events.emit('error', error)
+      else {
+        try {
+          callback(error, null)
+        } catch (thrown) {
+          this.#events.emit(
+            'error',
+            toMQError(thrown, 'PRODUCE_FAILED', 'a send callback threw', { reason: 'CALLBACK' }),
+          )
+        }
+      }
+    })
+  }
+
+  #refusal(error: unknown, topic: string): MQError {
+    return toMQError(error, 'PRODUCE_FAILED', `a record for ${topic} was refused`, {
+      topic,
+      persistence: 'not-persisted',
+    })
+  }
+
+  #serialize(data: unknown, topic: string, what: 'key' | 'value'): RecordBytes {
+    const override = this.#config.topics[topic]
+    const serializer: Serializer<unknown> | undefined =
+      what === 'key'
+        ? (override?.keySerializer ?? this.#config.keySerializer)
+        : (override?.valueSerializer ?? this.#config.valueSerializer)
+    if (serializer === undefined) {
+      const text = `the ${what} is ${typeof data}: expected Buffer, Uint8Array, string or null, or configure ${what}Serializer`
+      throw new MQError('SERIALIZATION_FAILED', text, { topic })
+    }
+    try {
+      return serializer.serialize(data, topic)
+    } catch (cause) {
+      throw new MQError('SERIALIZATION_FAILED', `${what}Serializer threw`, { topic }, { cause })
+    }
+  }
+
+  #checkSize(size: number, keyLength: number, valueLength: number): void {
+    // Exact for a record alone in its batch: both deltas are 0.
+    const body = size + 3 + varintSize(keyLength) + varintSize(valueLength)
+    const bytes = BATCH_HEADER_BYTES + varintSize(body) + body
+    const { maxBatchBytes } = this.#config
+    if (bytes <= maxBatchBytes) return
+    const text = `the record takes ${bytes} B as a batch of its own, maxBatchBytes is ${maxBatchBytes}: split the value or raise the limit`
+    throw new MQError('MESSAGE_TOO_LARGE', text, { bytes, maxBatchBytes, persistence: 'not-persisted' })
+  }
+
+  #bufferFull(): MQError {
+    const { usedBytes, limitBytes } = this.#core.memory.budget
+    const text = `buffer memory is full (${usedBytes} of ${limitBytes} B): wait for ready() when sendAsync returns false`
+    return new MQError('POOL_EXHAUSTED', text, {
+      reason: 'BUFFER_FULL',
+      usedBytes,
+      limitBytes,
+      persistence: 'not-persisted',
+    })
+  }
+
+  // --- life --------------------------------------------------------------------------------------------------------
+
+  #open(): void {
+    if (this.#state === 'closing' || this.#state === 'closed') throw this.#core.end ?? closedError()
+    if (this.#state === 'open') return
+    this.#state = 'open'
+    if (this.#config.idempotence) this.#core.askIdentity()
+  }
+
+  async #close(timeoutMs: number): Promise<CloseReport> {
+    const wasNew = this.#state === 'new'
+    this.#state = 'closing'
+    if (!wasNew && this.#core.end === null && timeoutMs > 0) await this.flush({ timeoutMs }).catch(() => {})
+    const unsentRecords = this.#core.counters.pending + this.#blocked.size
+    this.#core.finish(closedError())
+    this.#blocked.failAll(closedError())
+    await this.#cluster.close()
+    this.#core.dispose()
+    this.#state = 'closed'
+    return { unsentRecords, inWalRecords: 0 }
+  }
+
+  #died(error: MQError): void {
+    this.#blocked.failAll(error)
+    this.#state = this.#state === 'closed' ? 'closed' : 'closing'
+    this.#events.emit('error', error)
+  }
+
+  #flushTimeout(timeoutMs: number): MQError {
+    const pendingRecords = this.#core.counters.pending + this.#blocked.size
+    const text = `${pendingRecords} record(s) are still pending after flush timeoutMs ${timeoutMs}; they stay queued`
+    return new MQError('TIMEOUT', text, { pendingRecords, timeoutMs })
+  }
+
+  #warn(error: MQError): void {
+    this.#config.logger.warn(error.message, error.context)
+    this.#events.emit('warning', error)
+  }
+
+  #usage(): { usedBytes: number; limitBytes: number } {
+    const { usedBytes, limitBytes } = this.#core.memory.budget
+    return { usedBytes, limitBytes }
+  }
+}
+
+export interface CloseReport {
+  /** Records that were accepted and not acknowledged when time was over. */
+  readonly unsentRecords: number
+  /** Of these, kept by the write-ahead log. */
+  readonly inWalRecords: number
+}
+
+/** Limits one call of `sendBatch*` puts on the batches its records go into. */
+interface Placement {
+  readonly limits: { readonly bytes: number; readonly records: number }
+  readonly lanes: Set<Lane>
+}
+
+function place({ limits, lanes }: Placement, lane: Lane, recordBytes: number): void {
+  lanes.add(lane)
+  const isFull = lane.activeRecords >= limits.records || lane.activeBytes + recordBytes > limits.bytes
+  if (isFull && lane.activeRecords > 0) lane.sealActive()
+}
+
+function isPlain(data: unknown): data is RecordBytes {
+  return typeof data === 'string' || data instanceof Uint8Array || data === null
+}
+
+function copyOf(bytes: RecordBytes): RecordBytes {
+  return bytes instanceof Uint8Array ? Buffer.from(bytes) : bytes
+}
+
+function toBytes(bytes: RecordBytes): Uint8Array | null {
+  return typeof bytes === 'string' ? Buffer.from(bytes) : bytes
+}
+
+function varintSize(value: number): number {
+  const bits = value < 0 ? 1 : value * 2
+  return bits < 0x80 ? 1 : bits < 0x4000 ? 2 : bits < 0x200000 ? 3 : bits < 0x10000000 ? 4 : 5
+}
+
+function checkedTopic(topic: unknown): string {
+  if (typeof topic === 'string' && /^[a-zA-Z0-9._-]{1,249}$/.test(topic) && topic !== '.' && topic !== '..')
+    return topic
+  const text = `topic ${JSON.stringify(topic)}: expected 1..249 characters of a-z A-Z 0-9 . _ -, and not "." or ".."`
+  throw new MQError('INVALID_TOPIC', text, { topic: String(topic) })
+}
+
+function checkedTimestamp(timestamp: number): number {
+  if (Number.isSafeInteger(timestamp) && timestamp >= 0) return timestamp
+  throw new MQError(
+    'SERIALIZATION_FAILED',
+    `timestamp ${timestamp}: expected whole milliseconds since 1970, not negative`,
+    { timestamp },
+  )
+}
+
+function invalidPartition(topic: TopicLanes, partition: unknown): MQError {
+  const text = `partition ${String(partition)} of ${topic.name}: expected an integer 0..${topic.partitionCount - 1}`
+  return new MQError('INVALID_PARTITION', text, {
+    topic: topic.name,
+    partitions: topic.partitionCount,
+    persistence: 'not-persisted',
+  })
+}
+
+function closedError(): MQError {
+  return new MQError('PRODUCER_CLOSED', 'the producer is closed: create a new one to go on sending')
+}

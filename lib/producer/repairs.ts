@@ -1,0 +1,230 @@
+/**
+ * The steps that take more than one answer: finding out, splitting, leaving out, starting anew.
+ * Each begins when nothing of the lane is in flight and holds the lane until it is done.
+ * Invariant: one identity, one content for ever: numbers that touched a socket are never given to other records.
+ * Source: kafka.md 3.5-3.7.
+ */
+import { MQError, toMQError } from '../errors/index.js'
+import { brokerError } from '../protocol/index.js'
+import { runInBackground } from '../util/index.js'
+import { failure, persistenceOf, type Repairs } from './answers.js'
+import type { Batch } from './batch.js'
+import type { BatchMemory } from './batch-memory.js'
+import type { IdentitySource } from './identity-source.js'
+import type { Lane } from './lane.js'
+import { plainRecordsOf, reseal } from './reseal.js'
+import type { Fate, Resolver } from './resolver.js'
+
+/** Sequences [from, to] that a broker had acknowledged and has lost. */
+export interface DataLoss {
+  readonly topic: string
+  readonly partition: number
+  readonly from: number
+  readonly to: number
+}
+
+export interface RepairEvents {
+  dataLoss(loss: DataLoss): void
+  warn(error: MQError): void
+  die(error: MQError): void
+}
+
+/** A batch is not split below this: one record always gets its own. */
+const SMALLEST_SPLIT_BYTES = 1024
+/** How long a split waits for memory before it tries again. */
+const MEMORY_RETRY_MS = 20
+
+export class LaneRepairs implements Repairs {
+  readonly #resolver: Resolver
+  readonly #identities: IdentitySource
+  readonly #memory: BatchMemory
+  readonly #events: RepairEvents
+  readonly #pause: (ms: number) => Promise<void>
+
+  constructor(
+    resolver: Resolver,
+    identities: IdentitySource,
+    memory: BatchMemory,
+    events: RepairEvents,
+    pause: (ms: number) => Promise<void>,
+  ) {
+    this.#resolver = resolver
+    this.#identities = identities
+    this.#memory = memory
+    this.#events = events
+    this.#pause = pause
+  }
+
+  die(error: MQError): void {
+    this.#events.die(error)
+  }
+
+  failLane(lane: Lane, error: MQError): void {
+    lane.whenQuiet(() => {
+      const hadNumbers = lane.pendingBatches.some((batch) => batch.isStamped)
+      lane.failAll((batch) => error.with({ persistence: persistenceOf(batch) }))
+      if (hadNumbers) this.renewIdentity(lane)
+    })
+  }
+
+  renewIdentity(lane: Lane): void {
+    lane.whenQuiet(() => this.#inHold(lane, () => this.#renew(lane, false)))
+  }
+
+  resolve(lane: Lane, batch: Batch, errorCode: number, refusal: MQError | null): void {
+    this.#inHold(lane, async () => {
+      const fate = await this.#resolver.fateOf(lane, batch, errorCode)
+      this.#reportLoss(lane, fate)
+      await this.#follow(lane, batch, fate, refusal)
+    })
+  }
+
+  split(lane: Lane, batch: Batch): void {
+    this.#inHold(lane, async () => {
+      if (batch.isDoubtful) {
+        const fate = await this.#resolver.fateOf(lane, batch, 0)
+        if (fate.kind !== 'renew' && fate.kind !== 'resend') return this.#follow(lane, batch, fate, null)
+      }
+      const maxBytes = Math.max(SMALLEST_SPLIT_BYTES, Math.ceil(batch.plainBytes / 2))
+      lane.maxBatchBytes = Math.min(lane.maxBatchBytes, maxBytes)
+      await this.#reseal(lane, batch, maxBytes, () => true)
+      await this.#renew(lane, false)
+    })
+  }
+
+  withoutRecords(lane: Lane, batch: Batch, bad: ReadonlyMap<number, string | null>, errorCode: number): void {
+    this.#inHold(lane, async () => {
+      const { topic, partition } = lane
+      const errorOf = (record: number) =>
+        brokerError(errorCode, 'PRODUCE_FAILED', bad.get(record) ?? null, {
+          topic,
+          partition,
+          persistence: 'not-persisted',
+        })
+      await this.#reseal(lane, batch, lane.maxBatchBytes, (record) => !bad.has(record), errorOf)
+      await this.#renew(lane, false)
+    })
+  }
+
+  /** Replaces a batch by its records in new ones; waits for memory, since the records were accepted. */
+  async #reseal(
+    lane: Lane,
+    batch: Batch,
+    maxBytes: number,
+    keep: (record: number) => boolean,
+    errorOf: ((record: number) => MQError) | null = null,
+  ): Promise<void> {
+    const plain = await plainRecordsOf(batch)
+    for (;;) {
+      const parts = reseal(batch, plain, maxBytes, keep, this.#memory)
+      if (parts !== null) {
+        lane.replace(batch, parts, errorOf === null ? null : { keep, errorOf })
+        return
+      }
+      await this.#pause(MEMORY_RETRY_MS)
+    }
+  }
+
+  async #follow(lane: Lane, batch: Batch, fate: Fate, refusal: MQError | null): Promise<void> {
+    switch (fate.kind) {
+      case 'written':
+        return this.#written(lane, batch, fate.offset)
+      case 'resend':
+        if (refusal !== null) return this.#lost(lane, batch, refusal, false)
+        batch.isResentAfterResolve = true
+        lane.isRetrying = true
+        return lane.putBack(batch)
+      case 'renew':
+        if (refusal !== null) return this.#lost(lane, batch, refusal, false)
+        lane.putBack(batch)
+        return this.#renew(lane, false)
+      case 'newProducerId':
+        this.#events.warn(this.#doubt(lane, batch, 'another writer raised the epoch of this producer id'))
+        lane.putBack(batch)
+        return this.#renew(lane, true)
+      case 'ambiguous':
+        return this.#lost(lane, batch, refusal ?? this.#doubt(lane, batch, fate.why), true)
+      case 'foreign':
+        return this.#foreign(lane, batch, fate.why)
+    }
+  }
+
+  #written(lane: Lane, batch: Batch, offset: number): void {
+    const { identity } = lane
+    if (identity !== null) {
+      identity.lastAckedSequence = batch.lastSequence
+      if (offset >= 0) identity.lastAckedOffset = offset + batch.records - 1
+    }
+    lane.isRetrying = false
+    lane.settle(batch, { error: null, baseOffset: offset, logAppendTimeMs: -1 })
+  }
+
+  /** The batch fails; what stands behind it takes new numbers. */
+  #lost(lane: Lane, batch: Batch, error: MQError, isDoubtful: boolean): Promise<void> {
+    const persistence = isDoubtful ? 'possibly-persisted' : 'not-persisted'
+    lane.settle(batch, failure(error.with({ persistence })))
+    return this.#renew(lane, false)
+  }
+
+  #foreign(lane: Lane, batch: Batch, why: string): void {
+    const { topic, partition } = lane
+    const text = `producer id ${batch.producerId} is used by another process on ${topic}-${partition}: ${why}`
+    const error = new MQError('PRODUCE_FAILED', text, { reason: 'IDENTITY_REUSED', topic, partition }, { fatal: true })
+    lane.settle(batch, failure(error.with({ persistence: 'possibly-persisted' })))
+    this.#events.die(error)
+  }
+
+  /** New numbers for everything that is still pending; doubtful batches are settled first by what the broker has. */
+  async #renew(lane: Lane, needsNewId: boolean): Promise<void> {
+    const { identity } = lane
+    if (identity === null) return
+    for (const batch of lane.pendingBatches) {
+      if (!batch.isStamped || !batch.isDoubtful) continue
+      const fate = await this.#resolver.fateOf(lane, batch, 0)
+      if (fate.kind === 'written') {
+        lane.withdraw(batch)
+        this.#written(lane, batch, fate.offset)
+      } else {
+        lane.withdraw(batch)
+        const error = this.#doubt(
+          lane,
+          batch,
+          'a batch before it failed, and whether this one was written is not known',
+        )
+        lane.settle(batch, failure(error.with({ persistence: 'possibly-persisted' })))
+      }
+    }
+    if (needsNewId || !identity.raiseEpoch()) identity.replace(await this.#identities.fetch())
+    for (const batch of lane.pendingBatches) if (batch.isStamped) batch.unstamp()
+    lane.window.close()
+    lane.isRetrying = false
+  }
+
+  #doubt(lane: Lane, batch: Batch, why: string): MQError {
+    const { topic, partition } = lane
+    const context = { topic, partition, producerId: batch.producerId, baseSequence: batch.baseSequence }
+    const text = `the fate of ${batch.records} record(s) for ${topic}-${partition} is not known: ${why}`
+    return new MQError('PRODUCE_FAILED', text, context, { cause: batch.lastError ?? undefined, retryable: false })
+  }
+
+  #reportLoss(lane: Lane, fate: Fate): void {
+    if (!('lostFrom' in fate) || fate.lostFrom === undefined || fate.lostTo === undefined) return
+    this.#events.dataLoss({ topic: lane.topic, partition: lane.partition, from: fate.lostFrom, to: fate.lostTo })
+  }
+
+  /** Nothing of the lane leaves until the task is over; a failure of the task itself is reported, not swallowed. */
+  #inHold(lane: Lane, task: () => Promise<void>): void {
+    lane.hold()
+    runInBackground(
+      `repair of ${lane.topic}-${lane.partition}`,
+      async () => {
+        try {
+          await task()
+        } finally {
+          lane.resume()
+        }
+      },
+      (name, error) => this.#events.warn(toMQError(error, 'PRODUCE_FAILED', name)),
+    )
+  }
+}

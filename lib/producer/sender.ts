@@ -1,0 +1,337 @@
+/**
+ * Serves one broker: takes lanes in seal order, puts the next batch of each into one Produce request, and hands the
+ * answers back. Hot path, once per batch.
+ * Why one deferred turn: records written in one tick of the event loop share a batch, and sealing, compression and
+ * I/O never run inside a caller's append (P-13).
+ * Invariant: at most one batch of a lane per request; a request closes at `REQUEST_BYTES`, a larger batch goes alone.
+ *
+ *   touch / enqueue -> (end of turn) -> lanes by key -> finish, stamp -> request -> answer -> Answers.settle
+ */
+import type { BrokerLink } from '../cluster/index.js'
+import { findMQError, MQError } from '../errors/index.js'
+import { type DecodedResponseOf, Produce, type RequestOf, ZERO_UUID } from '../protocol/index.js'
+import { type Clock, MinHeap } from '../util/index.js'
+import type { Batch } from './batch.js'
+import type { BatchMemory } from './batch-memory.js'
+import { finishBatch } from './finish-batch.js'
+import type { Lane, LaneHome } from './lane.js'
+import type { ProducerSettings } from './settings.js'
+
+/** A request closes here, so that one slow lane's megabytes do not delay the others' answers (P-49). */
+const REQUEST_BYTES = 4 * 1024 * 1024
+/** Bytes finished (compressed, checksummed) in one turn of the event loop; the rest goes on in the next (P-14). */
+const TURN_BYTES = 4 * 1024 * 1024
+/** Half of the brokers' default producer.id.expiration.ms (24 h): after such a silence they may have forgotten us. */
+const SILENCE_MS = 43_200_000
+/** Topic ids travel instead of names from this version on. */
+const FIRST_VERSION_BY_ID = 13
+
+export type PartitionAnswer = DecodedResponseOf<typeof Produce>['responses'][number]['partitionResponses'][number]
+export type ProduceAnswer = DecodedResponseOf<typeof Produce>
+type TopicData = NonNullable<RequestOf<typeof Produce>['topicData']>[number]
+
+/** One lane's part of a request. */
+export interface Shipment {
+  readonly lane: Lane
+  readonly batch: Batch
+  readonly leaderEpoch: number
+}
+
+/** What the sender asks of the producer. */
+export interface SenderHost {
+  readonly settings: ProducerSettings
+  readonly clock: Clock
+  readonly memory: BatchMemory
+  /** True when identities can be stamped; if not, asks for one and pumps again later. */
+  identityReady(): boolean
+  /** Stamps a finished batch with the lane's identity. */
+  stamp(lane: Lane, batch: Batch): void
+  /** The attempt was answered for this partition. */
+  answered(shipment: Shipment, answer: PartitionAnswer, response: ProduceAnswer, brokerId: number): void
+  /** The attempt ended without an answer. */
+  unanswered(shipment: Shipment, error: MQError): void
+  /** acks 0: the socket took the bytes. */
+  taken(shipment: Shipment): void
+  /** The batch can never be sent: its codec failed. */
+  unsendable(lane: Lane, batch: Batch, error: MQError): void
+}
+
+export class Sender implements LaneHome {
+  readonly brokerId: number
+  readonly #link: BrokerLink
+  readonly #host: SenderHost
+  readonly #ready = new MinHeap<Lane>((a, b) => a.queueKey - b.queueKey)
+  #lingering: Lane[] = []
+  #inFlightRequests = 0
+  #requests = 0
+  #isTurnDue = false
+  #isClosed = false
+
+  constructor(link: BrokerLink, host: SenderHost) {
+    this.brokerId = link.brokerId
+    this.#link = link
+    this.#host = host
+    link.onRoom = () => this.#scheduleTurn()
+  }
+
+  get inFlightRequests(): number {
+    return this.#inFlightRequests
+  }
+
+  touch(lane: Lane): void {
+    if (!lane.isLingering) {
+      lane.isLingering = true
+      this.#lingering.push(lane)
+    }
+    this.#scheduleTurn()
+  }
+
+  enqueue(lane: Lane): void {
+    if (!lane.isQueued && lane.home === this && lane.canSend()) {
+      lane.isQueued = true
+      lane.queueKey = lane.nextKey()
+      this.#ready.push(lane)
+    }
+    this.#scheduleTurn()
+  }
+
+  /** Runs what can be sent now, at the end of this turn of the event loop. */
+  wake(): void {
+    this.#scheduleTurn()
+  }
+
+  /** Gives up the socket: everything on it becomes unsure. */
+  abort(reason: MQError): void {
+    this.#link.abort(reason)
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#link.onRoom = null
+  }
+
+  #scheduleTurn(): void {
+    if (this.#isTurnDue || this.#isClosed) return
+    this.#isTurnDue = true
+    this.#host.clock.defer(() => {
+      this.#isTurnDue = false
+      if (!this.#isClosed) this.#turn()
+    })
+  }
+
+  #turn(): void {
+    // Adaptive linger: with nothing on its way to this broker, waiting would only add latency (PR-9).
+    if (this.#lingering.length > 0 && (this.#inFlightRequests === 0 || this.#host.settings.lingerMs === 0)) {
+      this.#releaseLingering()
+    }
+    if (this.#ready.size === 0) return
+    if (!this.#link.isReady) {
+      this.#link.connect()
+      return
+    }
+    if (this.#host.settings.isIdempotent && !this.#host.identityReady()) return
+    this.#pump()
+  }
+
+  #releaseLingering(): void {
+    const lanes = this.#lingering
+    this.#lingering = []
+    for (const lane of lanes) {
+      if (lane.home !== this) continue
+      lane.isLingering = false
+      lane.leaveSoon()
+    }
+  }
+
+  #pump(): void {
+    for (let bytes = 0; this.#ready.size > 0 && this.#link.hasRoom; ) {
+      const shipments = this.#load()
+      if (shipments.length === 0) return
+      for (const { batch } of shipments) bytes += batch.wireBytes
+      this.#ship(shipments)
+      if (bytes >= TURN_BYTES) {
+        if (this.#ready.size > 0) this.#scheduleTurn()
+        return
+      }
+    }
+  }
+
+  /** The next batches, one per lane, finished and stamped. */
+  #load(): Shipment[] {
+    const shipments: Shipment[] = []
+    const request = ++this.#requests
+    let bytes = 0
+    for (let lane = this.#ready.pop(); lane !== undefined; lane = this.#ready.pop()) {
+      if (lane.home !== this) continue // It moved: its flags belong to its new home.
+      lane.isQueued = false
+      if (lane.lastRequest === request || !lane.canSend()) continue
+      lane.closeGateAfterSilence(SILENCE_MS)
+      const batch = lane.take()
+      if (batch === null || !this.#finish(lane, batch)) continue
+      if (shipments.length > 0 && bytes + batch.wireBytes > REQUEST_BYTES) {
+        lane.putBack(batch)
+        this.#push(lane)
+        break
+      }
+      bytes += batch.wireBytes
+      lane.window.towards(this.brokerId, lane.leaderEpoch)
+      if (this.#host.settings.isIdempotent && !batch.isStamped) this.#host.stamp(lane, batch)
+      lane.sending(batch)
+      lane.lastRequest = request
+      shipments.push({ lane, batch, leaderEpoch: lane.leaderEpoch })
+    }
+    // What a lane has left goes into the next request: the same partition twice in one request loses the first.
+    for (const { lane } of shipments) if (!lane.isQueued && lane.canSend()) this.#push(lane)
+    return shipments
+  }
+
+  #push(lane: Lane): void {
+    lane.isQueued = true
+    lane.queueKey = lane.nextKey()
+    this.#ready.push(lane)
+  }
+
+  /** True when the batch is in wire form; false when a codec works on it or it had to be failed. */
+  #finish(lane: Lane, batch: Batch): boolean {
+    if (batch.isFinished) return true
+    try {
+      const working = finishBatch(batch, lane.compression, this.#host.memory)
+      if (working === null) return true
+      lane.isFinishing = true
+      void working.then(
+        () => this.#codecDone(lane, batch, null),
+        (error: unknown) => this.#codecDone(lane, batch, error as MQError),
+      )
+    } catch (error) {
+      this.#host.unsendable(lane, batch, error as MQError)
+    }
+    return false
+  }
+
+  #codecDone(lane: Lane, batch: Batch, error: MQError | null): void {
+    lane.isFinishing = false
+    if (batch.outcome !== null) return
+    if (error !== null) this.#host.unsendable(lane, batch, error)
+    else lane.putBack(batch)
+    lane.runIfQuiet()
+    lane.wake()
+  }
+
+  #ship(shipments: readonly Shipment[]): void {
+    const { acks, requestTimeoutMs } = this.#host.settings
+    const version = this.#versionFor(shipments)
+    const body: RequestOf<typeof Produce> = {
+      transactionalId: null,
+      acks,
+      timeoutMs: requestTimeoutMs,
+      topicData: topicsOf(shipments, version >= FIRST_VERSION_BY_ID),
+    }
+    this.#inFlightRequests++
+    if (acks === 0) {
+      this.#link.send(Produce, body, { version }).then(
+        () => this.#taken(shipments),
+        (error: unknown) => this.#failed(shipments, error),
+      )
+      return
+    }
+    this.#link.request(Produce, body, { version, limitMs: requestTimeoutMs }).then(
+      (response) => this.#answered(shipments, response),
+      (error: unknown) => this.#failed(shipments, error),
+    )
+  }
+
+  #versionFor(shipments: readonly Shipment[]): number {
+    const version = this.#link.versionOf(Produce)
+    const hasAllIds = shipments.every(({ lane }) => lane.topicId !== ZERO_UUID)
+    return version >= FIRST_VERSION_BY_ID && !hasAllIds ? FIRST_VERSION_BY_ID - 1 : version
+  }
+
+  #taken(shipments: readonly Shipment[]): void {
+    this.#inFlightRequests--
+    for (const shipment of shipments) {
+      shipment.lane.ended(shipment.batch)
+      this.#host.taken(shipment)
+    }
+    this.#after(shipments)
+  }
+
+  #answered(shipments: readonly Shipment[], response: ProduceAnswer): void {
+    this.#inFlightRequests--
+    const answers = answersOf(shipments, response)
+    for (const { lane, batch } of shipments) lane.ended(batch)
+    for (const [index, shipment] of shipments.entries()) {
+      const answer = answers[index]
+      if (answer !== undefined) this.#host.answered(shipment, answer, response, this.brokerId)
+      else this.#host.unanswered(shipment, missingAnswer(shipment, this.brokerId))
+    }
+    this.#after(shipments)
+  }
+
+  #failed(shipments: readonly Shipment[], cause: unknown): void {
+    this.#inFlightRequests--
+    const error = findMQError(cause) ?? unexpected(cause)
+    for (const { lane, batch } of shipments) lane.ended(batch)
+    for (const shipment of shipments) this.#host.unanswered(shipment, error)
+    this.#after(shipments)
+  }
+
+  #after(shipments: readonly Shipment[]): void {
+    for (const { lane } of shipments) {
+      lane.runIfQuiet()
+      if (lane.home === this) this.enqueue(lane)
+    }
+    this.#scheduleTurn()
+  }
+}
+
+/** Shipments grouped by topic, in their order. */
+function topicsOf(shipments: readonly Shipment[], byId: boolean): TopicData[] {
+  const topics = new Map<string, TopicData & { partitionData: object[] }>()
+  for (const { lane, batch } of shipments) {
+    let topic = topics.get(lane.topic)
+    if (topic === undefined) {
+      topic = byId ? { topicId: lane.topicId, partitionData: [] } : { name: lane.topic, partitionData: [] }
+      topics.set(lane.topic, topic)
+    }
+    topic.partitionData.push({ index: lane.partition, records: batch.wire() })
+  }
+  return [...topics.values()]
+}
+
+/** The answer of each shipment; the first one counts where a broker repeats itself. */
+function answersOf(shipments: readonly Shipment[], response: ProduceAnswer): (PartitionAnswer | undefined)[] {
+  const answers = new Array<PartitionAnswer | undefined>(shipments.length).fill(undefined)
+  let expected = 0 // Brokers answer in the order of the request: the search almost always ends at once.
+  for (const topic of response.responses) {
+    for (const partition of topic.partitionResponses) {
+      for (let tries = 0; tries < shipments.length; tries++) {
+        const at = (expected + tries) % shipments.length
+        const { lane } = shipments[at] as Shipment
+        const isTopic = topic.name === lane.topic || (topic.name === '' && topic.topicId === lane.topicId)
+        if (lane.partition !== partition.index || !isTopic) continue
+        answers[at] ??= partition
+        expected = at + 1
+        break
+      }
+    }
+  }
+  return answers
+}
+
+function missingAnswer({ lane }: Shipment, brokerId: number): MQError {
+  const { topic, partition } = lane
+  return new MQError(
+    'CONNECTION_CLOSED',
+    `broker ${brokerId} answered a produce request without ${topic}-${partition}`,
+    {
+      topic,
+      partition,
+      brokerId,
+      wasSent: 'possibly',
+    },
+  )
+}
+
+function unexpected(cause: unknown): MQError {
+  return new MQError('CONNECTION_CLOSED', 'a produce request ended unexpectedly', { wasSent: 'possibly' }, { cause })
+}

@@ -1,0 +1,66 @@
+/**
+ * The lanes of one topic, by partition number: an array index instead of a composed string key.
+ * While the topic's metadata is still unknown its records wait here, as they came; other topics are not held up (PR-24).
+ */
+import type { TopicMetadata } from '../cluster/index.js'
+import type { HeaderPairs, RecordBytes } from '../protocol/index.js'
+import type { RandomSource } from '../util/index.js'
+import type { SendCallback, SettleToken } from './batch.js'
+import type { CompressionPlan } from './finish-batch.js'
+import { Lane, type LaneHost } from './lane.js'
+import { type PartitionLoad, StickyPartition } from './partitioner.js'
+
+/** A record that waits for its topic's metadata; its bytes are copies. */
+export interface EarlyRecord {
+  readonly partition: number // -1: the partitioner decides
+  readonly timestamp: number
+  readonly key: RecordBytes
+  readonly value: RecordBytes
+  readonly headers: HeaderPairs | null
+  readonly heldBytes: number
+  readonly callback: SendCallback | null
+  readonly isUrgent: boolean
+  readonly atMs: number
+}
+
+export class TopicLanes implements PartitionLoad {
+  readonly name: string
+  readonly sticky: StickyPartition
+  readonly #host: LaneHost
+  readonly #compression: CompressionPlan
+  /** Index = partition; empty until the metadata came. */
+  lanes: Lane[] = []
+  partitionCount = 0
+  topicId = ''
+  /** True once partitions are known: the hot path's only question. */
+  isReady = false
+  /** Records that came before the metadata, and who waits for them. */
+  early: EarlyRecord[] = []
+  earlyTokens: SettleToken[] = []
+  roundRobin = 0
+
+  constructor(name: string, compression: CompressionPlan, host: LaneHost, random: RandomSource) {
+    this.name = name
+    this.#compression = compression
+    this.#host = host
+    this.sticky = new StickyPartition(this, random)
+  }
+
+  queuedBatches(partition: number): number {
+    return this.lanes[partition]?.queuedBatches ?? 0
+  }
+
+  isAvailable(partition: number): boolean {
+    return this.lanes[partition]?.isAvailable ?? false
+  }
+
+  /** Takes over the partitions the cluster has now; new ones are used for new records (P-18). */
+  grow(metadata: TopicMetadata): void {
+    for (let partition = this.lanes.length; partition < metadata.partitions.length; partition++) {
+      this.lanes.push(new Lane(this.name, metadata.topicId, partition, this.#compression, this.#host))
+    }
+    this.partitionCount = metadata.partitions.length
+    this.topicId = metadata.topicId
+    this.isReady = this.partitionCount > 0
+  }
+}
