@@ -14,6 +14,8 @@ export interface ZstdBound {
   readonly atLeast: number
   /** Never exceeded: a compressed block holds at most 128 KiB and at most one window. */
   readonly atMost: number
+  /** The frames without the skippable ones between them. */
+  readonly frames: readonly Uint8Array[]
 }
 
 const FRAME_MAGIC = 0xfd2fb528
@@ -30,6 +32,7 @@ export function zstdBound(bytes: Uint8Array): ZstdBound {
   let at = 0
   let atLeast = 0
   let atMost = 0
+  const frames: Uint8Array[] = []
   if (bytes.length === 0) throw broken('zstd', 'there is no frame')
   while (at < bytes.length) {
     need(bytes, at, 5)
@@ -42,14 +45,16 @@ export function zstdBound(bytes: Uint8Array): ZstdBound {
       continue
     }
     if (magic !== FRAME_MAGIC) throw broken('zstd', `no frame starts with ${magic.toString(16)}`)
-    const header = readHeader(bytes, view, at)
+    const frameAt = at
+    const header = readHeader(bytes, view, frameAt)
     const blocks = walkBlocks(bytes, header.bodyAt, header.maxBlockBytes)
     atLeast += Math.max(blocks.known, header.contentBytes)
     atMost += blocks.known + blocks.unknown
     at = blocks.end + (header.hasChecksum ? 4 : 0)
     if (at > bytes.length) throw broken('zstd', 'the stream ends inside a checksum')
+    frames.push(bytes.subarray(frameAt, at))
   }
-  return { atLeast, atMost }
+  return { atLeast, atMost, frames }
 }
 
 interface ZstdHeader {

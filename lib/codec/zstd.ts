@@ -54,11 +54,13 @@ function overZlib(zstd: ZlibZstd): CompressionCodec {
       })
     },
     decompress(bytes, ceilingBytes) {
-      checkBound(bytes, ceilingBytes)
+      const frames = checkBound(bytes, ceilingBytes)
+      const params = { [zstd.constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG }
+      const options = { params, maxOutputLength: ceilingBytes + MAX_BLOCK_BYTES }
       try {
-        const params = { [zstd.constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG }
-        const maxOutputLength = ceilingBytes + MAX_BLOCK_BYTES
-        return checked(zstd.zstdDecompressSync(bytes, { params, maxOutputLength }), ceilingBytes)
+        // One by one: node:zlib (22.23, 24.21) ends at the first frame, even a skippable one, and says nothing.
+        const parts = frames.map((frame) => zstd.zstdDecompressSync(frame, options))
+        return checked(parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts), ceilingBytes)
       } catch (error) {
         throw asFailure(error)
       }
@@ -92,10 +94,11 @@ function overPackage(load?: Require): CompressionCodec {
 }
 
 /** One block of unknown content may turn out shorter than the bound says, so the bound gets that much slack. */
-function checkBound(bytes: Uint8Array, ceilingBytes: number): void {
-  const { atLeast, atMost } = zstdBound(bytes)
+function checkBound(bytes: Uint8Array, ceilingBytes: number): readonly Uint8Array[] {
+  const { atLeast, atMost, frames } = zstdBound(bytes)
   if (atLeast > ceilingBytes) throw tooLarge('zstd', atLeast, ceilingBytes)
   if (atMost > ceilingBytes + MAX_BLOCK_BYTES) throw tooLarge('zstd', atMost, ceilingBytes)
+  return frames
 }
 
 function checked(result: Uint8Array, ceilingBytes: number): Uint8Array {

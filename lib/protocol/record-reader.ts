@@ -67,11 +67,12 @@ export class RecordCursor {
     if (header.count > records.length / MIN_RECORD_BYTES) {
       throw this.#corrupt(`${records.length} B cannot hold the ${header.count} records it claims`)
     }
+    if (header.count === 0 && records.length > 0) throw this.#corrupt('it claims no records and holds bytes')
   }
 
   /** Goes to the next record; false behind the last one. Throws CORRUPT_BATCH. */
   next(): boolean {
-    if (this.#left <= 0) return this.#left < 0 ? this.#nextMessage() : this.#finish()
+    if (this.#left <= 0) return this.#left < 0 ? this.#nextMessage() : false
     this.#left--
     const bytes = this.bytes
     let at = this.#at
@@ -120,6 +121,7 @@ export class RecordCursor {
       at = this.#skipHeaders(at, end)
     }
     if (at !== end) throw this.#corrupt('a record is longer or shorter than it says')
+    if (this.#left === 0 && at !== bytes.length) throw this.#corrupt('bytes are left behind its last record')
     this.#at = at
     return true
   }
@@ -145,11 +147,6 @@ export class RecordCursor {
     if (header.isLogAppendTime) return header.exactMaxTimestamp ?? BigInt(header.maxTimestamp)
     const delta = (BigInt(this.#deltaHigh) << 32n) | BigInt(this.#deltaLow >>> 0)
     return BigInt.asIntN(64, (header.exactBaseTimestamp ?? BigInt(header.baseTimestamp)) + delta)
-  }
-
-  #finish(): boolean {
-    if (this.#at !== this.bytes.length) throw this.#corrupt('bytes are left behind its last record')
-    return false
   }
 
   #nextMessage(): boolean {

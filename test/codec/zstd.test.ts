@@ -62,7 +62,7 @@ describe('CD-2 zstd', () => {
   it('R-5: refuses many small bombs and large claims from the headers alone', async () => {
     const many = frame(10, ...Array.from({ length: 99 }, () => repeated(131_072, false)), repeated(1, true))
     expect(many.length).toBeLessThan(500)
-    expect(zstdBound(many)).toEqual({ atLeast: 99 * 131_072 + 1, atMost: 99 * 131_072 + 1 })
+    expect(zstdBound(many)).toMatchObject({ atLeast: 99 * 131_072 + 1, atMost: 99 * 131_072 + 1 })
     const claims = Buffer.concat([hex('28b52ffd a0 00000040'), repeated(1000, true)])
     let decoded = 0
     const counting = { decompress: () => decoded++ }
