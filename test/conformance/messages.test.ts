@@ -56,6 +56,27 @@ function checkSample(message: Message, version: number, samples: readonly Sample
   }
 }
 
+/** The form the library itself uses: numbers where the schema says so. Only the extremes of sample `c` are refused. */
+function checkNumbers(message: Message, version: number, sample: Sample): void {
+  const codec = compile(message, version)
+  const where = `${message.name} v${version} ${sample.s} as numbers`
+  const read = () => codec.read(new ByteReader(unhex(sample.hex)))
+  if (sample.s === 'c' && /"-?9223372036854775/.test(JSON.stringify(sample.json)) && !isWritable(read)) return
+  const writer = new ByteWriter()
+  codec.write(writer, read() as never)
+  if (sample.sameAs === undefined) expect(hex(Buffer.concat(writer.finish())), where).toBe(sample.hex)
+}
+
+function isWritable(read: () => unknown): boolean {
+  try {
+    read()
+    return true
+  } catch (error) {
+    expect(error).toMatchObject({ context: { reason: 'MALFORMED_FRAME' } })
+    return false
+  }
+}
+
 function checkApi({ key, api: name, min, max, versions }: Case): number {
   const api = apiOf(key) as Api
   expect(api.name).toBe(name)
@@ -66,6 +87,8 @@ function checkApi({ key, api: name, min, max, versions }: Case): number {
     expect(responseHeaderVersion(api, v), `${name} v${v} response header`).toBe(responseHeader)
     for (const sample of request) checkSample(api.request, v, request, sample)
     for (const sample of response) checkSample(api.response, v, response, sample)
+    for (const sample of request) checkNumbers(api.request, v, sample)
+    for (const sample of response) checkNumbers(api.response, v, sample)
     checked += request.length + response.length
   }
   return checked
