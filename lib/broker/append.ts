@@ -4,7 +4,7 @@
  * that was refused left no trace.
  */
 import { attributesOf, type BatchHeader, LOG_APPEND_BIT, patchPosition, patchTime } from './batch-header.js'
-import { inspect, isRefusal, type Refusal, refusal, type SoundBatch } from './batch-validator.js'
+import { inspect, isRefusal, type Refusal, refusal, refusalInLog, type SoundBatch } from './batch-validator.js'
 import type { Replicas } from './replicas.js'
 import type { RequestContext } from './request-context.js'
 import { storedBatch } from './stored-batch.js'
@@ -35,9 +35,9 @@ export interface Appended {
 
 export function appendBatch(task: AppendTask): Appended | Refusal | Promise<Appended | Refusal> {
   const { context, topic, replicas } = task
-  if (replicas.leaderId !== context.brokerId) return refusal(NOT_LEADER_OR_FOLLOWER, null)
+  if (replicas.leaderId !== context.brokerId) return refusal(NOT_LEADER_OR_FOLLOWER)
   const minIsr = Math.min(topic.config.number('min.insync.replicas'), replicas.replicas.length)
-  if (task.acks === ALL && replicas.isr.length < minIsr) return refusal(NOT_ENOUGH_REPLICAS, null, true)
+  if (task.acks === ALL && replicas.isr.length < minIsr) return refusalInLog(NOT_ENOUGH_REPLICAS)
   const sound = inspect(task.bytes, topic.config.rules(), context.cluster.clock.now())
   if (sound instanceof Promise) return sound.then((settled) => admit(task, settled))
   return admit(task, sound)
@@ -47,7 +47,7 @@ export function appendBatch(task: AppendTask): Appended | Refusal | Promise<Appe
 function admit(task: AppendTask, sound: SoundBatch | Refusal): Appended | Refusal {
   if (isRefusal(sound)) return sound
   const { context, replicas } = task
-  if (replicas.leaderId !== context.brokerId) return refusal(NOT_LEADER_OR_FOLLOWER, null)
+  if (replicas.leaderId !== context.brokerId) return refusal(NOT_LEADER_OR_FOLLOWER)
   const { header } = sound
   if (header.producerId >= 0n) {
     const known = replicas.log.producers.duplicateOf(header)
@@ -57,7 +57,7 @@ function admit(task: AppendTask, sound: SoundBatch | Refusal): Appended | Refusa
     }
     const rule = context.cluster.profile.unknownProducer
     const code = replicas.log.producers.judge(header, rule, replicas.log.logEnd > 0)
-    if (code !== 0) return refusal(code, null, true)
+    if (code !== 0) return refusalInLog(code)
   }
   return append(task, sound)
 }

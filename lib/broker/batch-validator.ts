@@ -74,8 +74,14 @@ export interface SoundBatch {
   readonly maxTimestamp: number
 }
 
-export function refusal(errorCode: number, message: string | null, knowsLog = false): Refusal {
-  return { errorCode, message, recordErrors: [], knowsLog }
+/** A "no" without a text: Kafka explains only damaged frames and guilty records. */
+export function refusal(errorCode: number, message: string | null = null): Refusal {
+  return { errorCode, message, recordErrors: [], knowsLog: false }
+}
+
+/** As `refusal`, found inside the log: the answer carries the log start offset. */
+export function refusalInLog(errorCode: number): Refusal {
+  return { errorCode, message: null, recordErrors: [], knowsLog: true }
 }
 
 export function isRefusal(value: SoundBatch | Buffer | Refusal): value is Refusal {
@@ -87,19 +93,19 @@ export function probe(records: Uint8Array | null, produceVersion: number): Buffe
   const bytes = asBuffer(records ?? new Uint8Array(0))
   const first = wholeBatchAt(bytes, 0)
   if (typeof first !== 'number') return first
-  if (first === 0) return refusal(INVALID_RECORD, 'a partition needs one whole record batch, none came')
-  if (magicOf(bytes) !== 2) return refusal(INVALID_RECORD, `a record batch has magic 2, ${magicOf(bytes)} came`)
+  if (first === 0) return refusal(INVALID_RECORD)
+  if (magicOf(bytes) !== 2) return refusal(INVALID_RECORD)
   const isZstd = first >= BATCH_HEADER_BYTES && (attributesOf(bytes) & CODEC_MASK) === ZSTD
   if (isZstd && produceVersion < ZSTD_PRODUCE_VERSION) {
-    return refusal(UNSUPPORTED_COMPRESSION_TYPE, `zstd needs Produce 7, version ${produceVersion} came`)
+    return refusal(UNSUPPORTED_COMPRESSION_TYPE)
   }
   const second = wholeBatchAt(bytes, first)
   if (typeof second !== 'number') return second
-  if (second > 0) return refusal(INVALID_RECORD, 'a partition takes one record batch per request, more came')
+  if (second > 0) return refusal(INVALID_RECORD)
   const isTransactional =
     first > BATCH_HEADER_BYTES - LOG_OVERHEAD_BYTES && (attributesOf(bytes) & TRANSACTIONAL_BIT) !== 0
   if (isTransactional) {
-    return refusal(TRANSACTIONAL_ID_AUTHORIZATION_FAILED, 'a transactional batch needs a transactional id')
+    return refusal(TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
   }
   return first === bytes.length ? bytes : bytes.subarray(0, first)
 }
@@ -110,7 +116,7 @@ function wholeBatchAt(bytes: Buffer, at: number): number | Refusal {
   const length = lengthOf(bytes, at)
   if (length < SMALLEST_LENGTH)
     return refusal(CORRUPT_MESSAGE, `a batch length of ${length} is below ${SMALLEST_LENGTH}`)
-  if (length > INT32_MAX - LOG_OVERHEAD_BYTES) return refusal(UNKNOWN_SERVER_ERROR, null)
+  if (length > INT32_MAX - LOG_OVERHEAD_BYTES) return refusal(UNKNOWN_SERVER_ERROR)
   const magic = magicOf(bytes, at)
   if (magic < 0 || magic > 2) return refusal(CORRUPT_MESSAGE, `magic is 0, 1 or 2, ${magic} came`)
   return bytes.length - at < length + LOG_OVERHEAD_BYTES ? 0 : length + LOG_OVERHEAD_BYTES
@@ -137,35 +143,31 @@ export function inspect(
 
 function measure(bytes: Buffer, rules: BatchRules): Refusal | null {
   if (bytes.length >= 8 && (bytes.readInt32BE(0) !== 0 || bytes.readInt32BE(4) !== 0)) {
-    return refusal(INVALID_RECORD, 'a produced batch has base offset 0', true)
+    return refusalInLog(INVALID_RECORD)
   }
   if (bytes.length > rules.maxMessageBytes) {
-    return refusal(MESSAGE_TOO_LARGE, `${bytes.length} B exceed max.message.bytes ${rules.maxMessageBytes}`)
+    return refusal(MESSAGE_TOO_LARGE)
   }
   if (bytes.length < BATCH_HEADER_BYTES || !isCrcValid(bytes)) {
-    return refusal(CORRUPT_MESSAGE, 'the CRC does not fit the batch')
+    return refusal(CORRUPT_MESSAGE)
   }
   if (bytes.length > rules.segmentBytes) {
-    return refusal(RECORD_LIST_TOO_LARGE, `${bytes.length} B exceed segment.bytes ${rules.segmentBytes}`)
+    return refusal(RECORD_LIST_TOO_LARGE)
   }
   return null
 }
 
 function checkHeader(header: BatchHeader): Refusal | null {
-  if ((header.attributes & CODEC_MASK) > LAST_CODEC) return refusal(UNKNOWN_SERVER_ERROR, null, true)
-  if (header.count <= 0) return refusal(INVALID_RECORD, `a batch has records, its count is ${header.count}`, true)
+  if ((header.attributes & CODEC_MASK) > LAST_CODEC) return refusalInLog(UNKNOWN_SERVER_ERROR)
+  if (header.count <= 0) return refusalInLog(INVALID_RECORD)
   if (header.lastOffsetDelta !== header.count - 1) {
-    return refusal(
-      INVALID_RECORD,
-      `${header.count} records, but the last offset delta is ${header.lastOffsetDelta}`,
-      true,
-    )
+    return refusalInLog(INVALID_RECORD)
   }
   if (header.producerId >= 0n && header.baseSequence < 0) {
-    return refusal(INVALID_RECORD, `a producer id needs a sequence, ${header.baseSequence} came`, true)
+    return refusalInLog(INVALID_RECORD)
   }
   if ((header.attributes & CONTROL_BIT) !== 0) {
-    return refusal(INVALID_RECORD, 'only brokers write control batches', true)
+    return refusalInLog(INVALID_RECORD)
   }
   return null
 }
@@ -188,7 +190,7 @@ function walkSection(
   rules: BatchRules,
   nowMs: number,
 ): SoundBatch | Refusal {
-  if (section === null) return refusal(UNKNOWN_SERVER_ERROR, null, true)
+  if (section === null) return refusalInLog(UNKNOWN_SERVER_ERROR)
   return walk(bytes, header, section, 0, rules, nowMs)
 }
 
@@ -225,14 +227,14 @@ function walk(
       faults.push({ index, isOutOfTime: !isKeyMissing && isOutOfTime, timestamp, isKeyMissing })
     }
   }
-  if (!walker.isAtEnd) return refusal(INVALID_RECORD, `bytes are left behind ${header.count} records`, true)
+  if (!walker.isAtEnd) return refusalInLog(INVALID_RECORD)
   if (faults !== null) return recordRefusal(faults, oldest, newest)
   return { bytes, header, maxTimestamp: isExact ? maxTimestamp : header.maxTimestamp }
 }
 
-function damaged(index: number): Refusal {
-  if (walker.fault === 'overlong') return refusal(UNKNOWN_SERVER_ERROR, null, true)
-  return refusal(INVALID_RECORD, `record ${index} is not whole`, true)
+function damaged(_index: number): Refusal {
+  if (walker.fault === 'overlong') return refusalInLog(UNKNOWN_SERVER_ERROR)
+  return refusalInLog(INVALID_RECORD)
 }
 
 interface RecordFault {

@@ -5,7 +5,7 @@
  */
 import type { DecodedRequestOf, Produce, ResponseOf } from '../../protocol/index.js'
 import { type Appended, appendBatch } from '../append.js'
-import { isRefusal, probe, type Refusal, refusal } from '../batch-validator.js'
+import { isRefusal, probe, type Refusal, refusal, refusalInLog } from '../batch-validator.js'
 import type { Replicas } from '../replicas.js'
 import { CLOSE, codeBefore, type ErrorFault, forcedError, Hints, type RequestContext } from '../request-context.js'
 import type { Topic } from '../topics.js'
@@ -84,11 +84,11 @@ function attempt(
   const { topic, replicas } = task
   if (topic === undefined || replicas === undefined) {
     const isId = topic === undefined && context.version >= BY_ID
-    return refusal(isId ? UNKNOWN_TOPIC_ID : UNKNOWN_TOPIC_OR_PARTITION, null)
+    return refusal(isId ? UNKNOWN_TOPIC_ID : UNKNOWN_TOPIC_OR_PARTITION)
   }
   const batch = probe(task.records, context.version)
   if (isRefusal(batch)) return batch
-  if (request.acks < -1 || request.acks > 1) return refusal(INVALID_REQUIRED_ACKS, null)
+  if (request.acks < -1 || request.acks > 1) return refusal(INVALID_REQUIRED_ACKS)
   return appendBatch({ context, topic, replicas, acks: request.acks, bytes: batch })
 }
 
@@ -164,8 +164,7 @@ function answerPartition(task: Task, acks: number, context: RequestContext, hint
     return failure(task, outcome, hints, before ? forcedError(context, 'before', task.name, task.partition) : undefined)
   }
   const verdict = acks === ALL ? verdictOf(task, context) : 0
-  if (verdict !== 0)
-    return failure(task, refusal(verdict === 'waiting' ? REQUEST_TIMED_OUT : verdict, null, true), hints)
+  if (verdict !== 0) return failure(task, refusalInLog(verdict === 'waiting' ? REQUEST_TIMED_OUT : verdict), hints)
   return {
     index: task.partition,
     errorCode: 0,
