@@ -6,12 +6,14 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import kafkajs, { type Admin } from 'kafkajs'
 
 const SCRIPT = fileURLToPath(new URL('../../scripts/kafka', import.meta.url))
 /** Of the kernel's process statistics; 100 on every Linux that Node runs on. */
 const TICKS_PER_SECOND = 100
+const LEADERS_LIMIT_MS = 20_000
 
 export interface BenchKafka {
   readonly brokers: readonly string[]
@@ -49,8 +51,24 @@ export async function openKafka(given: readonly string[] | null): Promise<BenchK
   }
 }
 
+/** kafkajs' own `waitForLeaders` fails now and then, when the asked broker has not heard of the topic yet. */
 async function create(admin: Admin, topic: string, numPartitions: number): Promise<void> {
-  await admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions, replicationFactor: 1 }] })
+  await admin.createTopics({ waitForLeaders: false, topics: [{ topic, numPartitions, replicationFactor: 1 }] })
+  const deadlineMs = Date.now() + LEADERS_LIMIT_MS
+  while (!(await hasLeaders(admin, topic, numPartitions))) {
+    if (Date.now() > deadlineMs) throw new Error(`${topic} has no leaders ${LEADERS_LIMIT_MS} ms after its creation`)
+    await sleep(20)
+  }
+}
+
+async function hasLeaders(admin: Admin, topic: string, partitions: number): Promise<boolean> {
+  try {
+    const found = (await admin.fetchTopicMetadata({ topics: [topic] })).topics[0]?.partitions ?? []
+    if (found.length !== partitions || found.some(({ leader }) => leader < 0)) return false
+    return (await admin.fetchTopicOffsets(topic)).length === partitions // a leader may be named before it leads
+  } catch {
+    return false
+  }
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0)

@@ -15,6 +15,7 @@ const XERIAL_MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00
 const XERIAL_HEADER_BYTES = 16
 const XERIAL_BLOCK_BYTES = 32 * 1024
 const READ_LIMIT_MS = 60_000
+const LEADERS_LIMIT_MS = 20_000
 /** A consumer that is told to disconnect first waits for its outstanding fetch. */
 const FETCH_WAIT_MS = 100
 /** The first group of a fresh cluster meets a coordinator that is still loading. */
@@ -57,6 +58,37 @@ export async function withAdmin<T>(brokers: readonly string[], task: (admin: Adm
     return await task(admin)
   } finally {
     await admin.disconnect()
+  }
+}
+
+/**
+ * Creates a topic and waits until each partition has a leader. kafkajs' own `waitForLeaders` fails now and then: a broker that
+ * has not yet heard of the new topic calls it unknown.
+ */
+export async function createTopicNamed(
+  brokers: readonly string[],
+  topic: string,
+  numPartitions: number,
+  configs: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const configEntries = Object.entries(configs).map(([name, value]) => ({ name, value }))
+  await withAdmin(brokers, async (admin) => {
+    await admin.createTopics({ waitForLeaders: false, topics: [{ topic, numPartitions, configEntries }] })
+    const deadlineMs = Date.now() + LEADERS_LIMIT_MS
+    while (!(await hasLeaders(admin, topic, numPartitions))) {
+      if (Date.now() > deadlineMs) throw new Error(`${topic} has no leaders ${LEADERS_LIMIT_MS} ms after its creation`)
+      await sleep(20)
+    }
+  })
+}
+
+async function hasLeaders(admin: Admin, topic: string, partitions: number): Promise<boolean> {
+  try {
+    const found = (await admin.fetchTopicMetadata({ topics: [topic] })).topics[0]?.partitions ?? []
+    if (found.length !== partitions || found.some(({ leader }) => leader < 0)) return false
+    return (await admin.fetchTopicOffsets(topic)).length === partitions // a leader may be named before it leads
+  } catch {
+    return false // not known yet; the caller's deadline speaks if it stays so
   }
 }
 

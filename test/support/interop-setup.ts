@@ -17,6 +17,8 @@ export interface RealKafka {
   readonly brokers: readonly string[]
   readonly jarFolder: string | null
   readonly dataFolder: string | null
+  /** KAFKA_STATE of a node that tests may stop, kill and start again; null when it belongs to somebody else. */
+  readonly stateFolder: string | null
   readonly absent: string | null
 }
 
@@ -33,6 +35,7 @@ export default function setup(project: TestProject): (() => void) | undefined {
       brokers: given.split(','),
       jarFolder: process.env.KAFKA_JARS ?? jarsOrNull(),
       dataFolder: process.env.KAFKA_DATA_FOLDER ?? null,
+      stateFolder: process.env.KAFKA_STATE_FOLDER ?? null,
       absent: null,
     })
     return undefined
@@ -44,19 +47,20 @@ export default function setup(project: TestProject): (() => void) | undefined {
   }
   try {
     kafka(['up', '1'], stateFolder)
-    project.provide('realKafka', fromEnvironmentLines(kafka(['env'], stateFolder)))
+    project.provide('realKafka', fromEnvironmentLines(kafka(['env'], stateFolder), stateFolder))
     return stop
   } catch (error) {
     stop()
     const absent = storyOf(error)
     if (process.env.TANDEM_REQUIRE_KAFKA === '1') throw new Error(`no Kafka to test with: ${absent}`, { cause: error })
     console.error(`SKIPPED: every integration test, no Kafka to test with: ${absent}`)
-    project.provide('realKafka', { brokers: [], jarFolder: null, dataFolder: null, absent })
+    project.provide('realKafka', { brokers: [], jarFolder: null, dataFolder: null, stateFolder: null, absent })
     return undefined
   }
 }
 
-function kafka(args: readonly string[], stateFolder: string): string {
+/** One command of scripts/kafka; its output. */
+export function kafka(args: readonly string[], stateFolder: string): string {
   const env = { ...process.env, KAFKA_STATE: stateFolder }
   return execFileSync(process.execPath, [SCRIPT, ...args], { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
 }
@@ -70,12 +74,13 @@ function jarsOrNull(): string | null {
   }
 }
 
-function fromEnvironmentLines(text: string): RealKafka {
+export function fromEnvironmentLines(text: string, stateFolder: string): RealKafka {
   const value = (name: string) => new RegExp(`^${name}=(.*)$`, 'm').exec(text)?.[1] ?? ''
   return {
     brokers: value('KAFKA_BROKERS').split(','),
     jarFolder: value('KAFKA_JARS'),
     dataFolder: value('KAFKA_DATA_FOLDER'),
+    stateFolder,
     absent: null,
   }
 }

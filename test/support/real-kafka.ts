@@ -3,13 +3,19 @@
  * Invariant: a topic name is never used twice, so tests on a warm cluster do not see each other.
  */
 import { randomUUID } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, inject } from 'vitest'
 import { type DumpedBatch, dumpLog, readWithJava } from './interop-java.js'
-import { readWithKafkajs, withAdmin } from './interop-kafkajs.js'
+import { createTopicNamed, readWithKafkajs } from './interop-kafkajs.js'
 import { hasKcat, readWithKcat } from './interop-kcat.js'
 import type { ReadRecord } from './interop-records.js'
+import { fromEnvironmentLines, type RealKafka, kafka as runKafka } from './interop-setup.js'
 
 const kafka = inject('realKafka')
+
+export const sharedKafka: RealKafka = kafka
 
 export const brokers: readonly string[] = kafka.brokers
 export const bootstrap: string = kafka.brokers.join(',')
@@ -28,13 +34,7 @@ export interface TopicWish {
 /** Creates a topic that nobody else uses; returns its name. */
 export async function createTopic(prefix: string, wish: TopicWish = {}): Promise<string> {
   const topic = `${prefix}-${randomUUID().slice(0, 8)}`
-  const configEntries = Object.entries(wish.configs ?? {}).map(([name, value]) => ({ name, value }))
-  await withAdmin(brokers, (admin) =>
-    admin.createTopics({
-      waitForLeaders: true,
-      topics: [{ topic, numPartitions: wish.partitions ?? 1, configEntries }],
-    }),
-  )
+  await createTopicNamed(brokers, topic, wish.partitions ?? 1, wish.configs)
   return topic
 }
 
@@ -69,4 +69,34 @@ export const dumpAbsent: string | null =
 
 export function dumpPartition(topic: string, partition: number): Promise<DumpedBatch[]> {
   return dumpLog(kafka.jarFolder ?? '', kafka.dataFolder ?? '', topic, partition)
+}
+
+export interface OwnKafka extends RealKafka {
+  stop(): void
+}
+
+/** A node of our own with special settings; the caller stops it. */
+export function startOwnKafka(settings: Readonly<Record<string, string>>): OwnKafka {
+  const stateFolder = mkdtempSync(join(tmpdir(), 'tandem-kafka-state-'))
+  const stop = () => {
+    runKafka(['down'], stateFolder)
+    rmSync(stateFolder, { recursive: true, force: true })
+  }
+  try {
+    runKafka(
+      ['up', '1', ...Object.entries(settings).flatMap(([name, value]) => ['--set', `${name}=${value}`])],
+      stateFolder,
+    )
+    return { ...fromEnvironmentLines(runKafka(['env'], stateFolder), stateFolder), stop }
+  } catch (error) {
+    stop()
+    throw error
+  }
+}
+
+/** Stops (cleanly or by kill -9) and starts the only node of a Kafka that is ours. */
+export function restartNode(own: RealKafka, kind: 'clean' | 'kill'): void {
+  if (own.stateFolder === null) throw new Error('this Kafka belongs to somebody else and is not restarted')
+  runKafka([kind === 'kill' ? 'kill' : 'stop', '1'], own.stateFolder)
+  runKafka(['start', '1'], own.stateFolder)
 }
