@@ -192,15 +192,18 @@ export class PartitionLog {
     this.#producers.expire(nowMs, expirationMs)
   }
 
-  /** Epoch ends as in KIP-101: the largest epoch <= the asked one, and where the next begins. */
-  endOfEpoch(leaderEpoch: number, currentEpoch: number): EpochEnd {
-    if (leaderEpoch === currentEpoch) return { leaderEpoch, endOffset: this.#logEnd }
+  /**
+   * KIP-101: the largest epoch at or below the asked one, and where the next begins. An epoch above all that are known
+   * has no end (-1, -1); one below all of them ends where the oldest known begins.
+   */
+  endOfEpoch(leaderEpoch: number): EpochEnd {
     const next = this.#epochs.findIndex((epoch) => epoch.leaderEpoch > leaderEpoch)
-    const known = this.#epochs[(next < 0 ? this.#epochs.length : next) - 1]
-    if (known === undefined && next < 0) return { leaderEpoch: -1, endOffset: -1 }
-    if (known === undefined) return { leaderEpoch, endOffset: this.#epochs[next]?.startOffset ?? -1 }
-    const endOffset = next < 0 ? this.#logEnd : (this.#epochs[next]?.startOffset ?? -1)
-    return { leaderEpoch: known.leaderEpoch, endOffset }
+    if (next < 0) {
+      const isLast = this.#epochs.at(-1)?.leaderEpoch === leaderEpoch
+      return isLast ? { leaderEpoch, endOffset: this.#logEnd } : { leaderEpoch: -1, endOffset: -1 }
+    }
+    const endOffset = this.#epochs[next]?.startOffset ?? -1
+    return { leaderEpoch: this.#epochs[next - 1]?.leaderEpoch ?? leaderEpoch, endOffset }
   }
 
   epochAt(offset: number): number {

@@ -164,7 +164,7 @@ export function checkEpoch(
 
 function readLog(wanted: WantedPartition, replicas: Replicas, maxBytes: number, isFirst: boolean): Reading {
   const { log, highWatermark } = replicas
-  const diverging = divergenceOf(wanted, log, replicas.leaderEpoch)
+  const diverging = divergenceOf(wanted, log)
   if (diverging === 'unknown') return failed(wanted, OFFSET_OUT_OF_RANGE, replicas)
   if (diverging === null && (wanted.fetchOffset < log.logStart || wanted.fetchOffset > log.logEnd)) {
     return failed(wanted, OFFSET_OUT_OF_RANGE, replicas)
@@ -178,10 +178,9 @@ function readLog(wanted: WantedPartition, replicas: Replicas, maxBytes: number, 
 function divergenceOf(
   wanted: WantedPartition,
   log: PartitionLog,
-  leaderEpoch: number,
 ): { readonly epoch: number; readonly endOffset: number } | null | 'unknown' {
   if (wanted.lastFetchedEpoch === NO_EPOCH) return null
-  const end = log.endOfEpoch(wanted.lastFetchedEpoch, leaderEpoch)
+  const end = log.endOfEpoch(wanted.lastFetchedEpoch)
   if (end.endOffset < 0) return 'unknown'
   if (end.leaderEpoch >= wanted.lastFetchedEpoch && end.endOffset >= wanted.fetchOffset) return null
   return { epoch: end.leaderEpoch, endOffset: end.endOffset }

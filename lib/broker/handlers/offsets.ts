@@ -109,7 +109,7 @@ export function handleOffsetForLeaderEpoch(
       const before = codeBefore(context, topic, asked.partition) || judge(asked, replicas, context)
       const errorCode = codeAfter(context, before, topic, asked.partition)
       if (errorCode !== 0 || replicas === undefined) return { errorCode, partition: asked.partition }
-      const end = replicas.log.endOfEpoch(asked.leaderEpoch, replicas.leaderEpoch)
+      const end = replicas.log.endOfEpoch(asked.leaderEpoch)
       return { errorCode, partition: asked.partition, leaderEpoch: end.leaderEpoch, endOffset: end.endOffset }
     }),
   }))
