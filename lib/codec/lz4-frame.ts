@@ -39,8 +39,54 @@ export interface FrameHeader {
   readonly bodyAt: number
 }
 
+/** What one pass over the frames does with their parts. Positions and lengths refer to the visited bytes. */
+export interface FrameVisitor {
+  frame(header: FrameHeader): void
+  block(header: FrameHeader, start: number, length: number, isStored: boolean): void
+  /** `checksum` is that of the frame's content, -1 when it has none. */
+  end(header: FrameHeader, checksum: number): void
+}
+
+/** One pass over all frames. Everything a part needs is there when it is visited. Throws DECOMPRESSION_FAILED. */
+export function visitFrames(bytes: Uint8Array, isLegacy: boolean, visitor: FrameVisitor): void {
+  if (bytes.length === 0) throw broken('lz4', 'there is no frame')
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  let at = skipSkippable(bytes, view, 0)
+  while (at < bytes.length) {
+    const header = readFrameHeader(bytes, view, at, isLegacy)
+    visitor.frame(header)
+    at = visitBlocks(bytes, view, header, visitor)
+    const checksum = header.hasContentChecksum ? uint32(view, at) : -1
+    visitor.end(header, checksum)
+    at = skipSkippable(bytes, view, header.hasContentChecksum ? at + 4 : at)
+  }
+}
+
+/** The position behind the end mark. */
+function visitBlocks(bytes: Uint8Array, view: DataView, header: FrameHeader, visitor: FrameVisitor): number {
+  for (let at = header.bodyAt; ; ) {
+    const size = uint32(view, at)
+    at += 4
+    if (size === 0) return at
+    const length = size & ~STORED
+    if (length > header.maxBlockBytes) throw broken('lz4', 'a block exceeds the maximum its frame names')
+    const end = at + length
+    if (end > bytes.length) throw broken('lz4', 'the stream ends inside a block')
+    if (header.hasBlockChecksum && uint32(view, end) !== xxh32(bytes.subarray(at, end))) {
+      throw broken('lz4', 'a block has a wrong checksum')
+    }
+    visitor.block(header, at, length, size >= STORED)
+    at = header.hasBlockChecksum ? end + 4 : end
+  }
+}
+
+function uint32(view: DataView, at: number): number {
+  if (at + 4 > view.byteLength) throw broken('lz4', 'the stream ends before its end mark')
+  return view.getUint32(at, true)
+}
+
 /** Skips skippable frames; the position of the next real frame, or of the end. */
-export function skipSkippable(bytes: Uint8Array, view: DataView, at: number): number {
+function skipSkippable(bytes: Uint8Array, view: DataView, at: number): number {
   while (at + 4 <= bytes.length && (view.getUint32(at, true) & 0xfffffff0) >>> 0 === SKIPPABLE_MAGIC) {
     if (at + 8 > bytes.length) throw broken('lz4', 'the stream ends inside a skippable frame')
     const size = view.getUint32(at + 4, true)
@@ -51,7 +97,7 @@ export function skipSkippable(bytes: Uint8Array, view: DataView, at: number): nu
 }
 
 /** `isLegacy`: writers of magic 0 computed the header checksum over the magic too, so it is not looked at. */
-export function readFrameHeader(bytes: Uint8Array, view: DataView, at: number, isLegacy: boolean): FrameHeader {
+function readFrameHeader(bytes: Uint8Array, view: DataView, at: number, isLegacy: boolean): FrameHeader {
   if (at + 7 > bytes.length) throw broken('lz4', 'the stream ends inside a frame header')
   const magic = view.getUint32(at, true)
   if (magic !== FRAME_MAGIC) throw broken('lz4', `no frame starts with ${magic.toString(16)}`)

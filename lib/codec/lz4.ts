@@ -7,7 +7,7 @@
 import { type CompressionCodec, EMPTY } from './codec.js'
 import { broken, compressionFailed, tooLarge } from './failures.js'
 import { BLOCK_TOO_LONG, decodeLz4Block } from './lz4-block.js'
-import { BLOCK_BYTES, FRAME_HEADER, type FrameHeader, readFrameHeader, STORED, skipSkippable } from './lz4-frame.js'
+import { BLOCK_BYTES, FRAME_HEADER, type FrameHeader, type FrameVisitor, STORED, visitFrames } from './lz4-frame.js'
 import { lazyPackage, type Require } from './native.js'
 import { xxh32 } from './xxh32.js'
 
@@ -36,7 +36,7 @@ export function makeLz4Codec(load?: Require): CompressionCodec {
     id: 3,
     compress: (bytes) => writeFrame(lz4('COMPRESSION_FAILED'), bytes),
     decompress: (bytes, ceilingBytes, isLegacy = false) =>
-      new FrameReader(lz4('DECOMPRESSION_FAILED'), bytes, ceilingBytes, isLegacy).readAll(),
+      readFrames(lz4('DECOMPRESSION_FAILED'), bytes, ceilingBytes, isLegacy),
   }
 }
 
@@ -92,80 +92,105 @@ function writeUint32(bytes: Uint8Array, at: number, value: number): void {
   bytes[at + 3] = value >>> 24
 }
 
+function readFrames(lz4: Lz4Package, bytes: Uint8Array, ceilingBytes: number, isLegacy: boolean): Uint8Array {
+  const plan = new Plan(ceilingBytes)
+  visitFrames(bytes, isLegacy, plan)
+  if (plan.blocks === 0) return EMPTY
+  const decoder = new Decoder(lz4, bytes, ceilingBytes, plan)
+  visitFrames(bytes, isLegacy, decoder)
+  return decoder.result()
+}
+
+/** The longest a block can decode to, whatever it holds. */
+function longest(header: FrameHeader, length: number, isStored: boolean): number {
+  return isStored ? length : Math.min(header.maxBlockBytes, MAX_EXPANSION * length)
+}
+
+/**
+ * First pass: how much memory the second one needs. For what honest writers send, all blocks but the last full, the
+ * bound exceeds the result by less than a block.
+ */
+class Plan implements FrameVisitor {
+  blocks = 0
+  /** Never exceeded by the result. */
+  boundBytes = 0
+  #claimedBytes = 0
+  readonly #ceilingBytes: number
+
+  constructor(ceilingBytes: number) {
+    this.#ceilingBytes = ceilingBytes
+  }
+
+  frame(header: FrameHeader): void {
+    this.#claimedBytes += Math.max(0, header.contentBytes)
+    if (this.#claimedBytes > this.#ceilingBytes) throw tooLarge('lz4', this.#claimedBytes, this.#ceilingBytes)
+  }
+
+  block(header: FrameHeader, _start: number, length: number, isStored: boolean): void {
+    this.blocks++
+    this.boundBytes += longest(header, length, isStored)
+  }
+
+  end(): void {}
+}
+
 /** Size prefix and block for the native decoder. Grows to the largest block seen, at most 4 MiB. */
 let scratch = Buffer.allocUnsafeSlow(SIZE_BYTES + BLOCK_BYTES)
 
-class FrameReader {
+/** Second pass: one block after the other into one target; a stream of a single block is its native result. */
+class Decoder implements FrameVisitor {
   readonly #lz4: Lz4Package
   readonly #bytes: Uint8Array
-  readonly #view: DataView
   readonly #ceilingBytes: number
-  readonly #isLegacy: boolean
-  readonly #pieces: Uint8Array[] = []
-  #total = 0 // bytes in #pieces
+  readonly #isSingle: boolean
+  #out: Uint8Array = EMPTY
+  #at = 0 // decoded bytes in #out
+  #frameAt = 0 // of these, before the present frame
 
-  constructor(lz4: Lz4Package, bytes: Uint8Array, ceilingBytes: number, isLegacy: boolean) {
+  constructor(lz4: Lz4Package, bytes: Uint8Array, ceilingBytes: number, plan: Plan) {
     this.#lz4 = lz4
     this.#bytes = bytes
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     this.#ceilingBytes = ceilingBytes
-    this.#isLegacy = isLegacy
+    this.#isSingle = plan.blocks === 1 && plan.boundBytes <= ceilingBytes
+    if (!this.#isSingle) this.#out = Buffer.allocUnsafe(Math.min(plan.boundBytes, ceilingBytes))
   }
 
-  readAll(): Uint8Array {
-    if (this.#bytes.length === 0) throw broken('lz4', 'there is no frame')
-    let at = skipSkippable(this.#bytes, this.#view, 0)
-    while (at < this.#bytes.length) {
-      at = skipSkippable(this.#bytes, this.#view, this.#readFrame(at))
-    }
-    const [first] = this.#pieces
-    if (first === undefined) return EMPTY
-    return this.#pieces.length === 1 ? first : join(this.#pieces, this.#total)
+  result(): Uint8Array {
+    return this.#out.subarray(0, this.#at)
   }
 
-  #readFrame(start: number): number {
-    const header = readFrameHeader(this.#bytes, this.#view, start, this.#isLegacy)
-    if (header.contentBytes > this.#ceilingBytes - this.#total) this.#tooLarge(this.#total + header.contentBytes)
-    const piecesBefore = this.#pieces.length
-    const totalBefore = this.#total
-    let at = header.bodyAt
-    for (;;) {
-      const size = this.#uint32(at)
-      at += SIZE_BYTES
-      if (size === 0) break
-      const length = size & ~STORED
-      if (length > header.maxBlockBytes) throw broken('lz4', 'a block exceeds the maximum its frame names')
-      if (length > this.#bytes.length - at) throw broken('lz4', 'the stream ends inside a block')
-      const block = this.#bytes.subarray(at, at + length)
-      at += length
-      if (header.hasBlockChecksum) {
-        if (this.#uint32(at) !== xxh32(block)) throw broken('lz4', 'a block has a wrong checksum')
-        at += SIZE_BYTES
-      }
-      this.#readBlock(header, block, size >= STORED, piecesBefore)
+  frame(): void {
+    this.#frameAt = this.#at
+  }
+
+  block(header: FrameHeader, start: number, length: number, isStored: boolean): void {
+    const block = this.#bytes.subarray(start, start + length)
+    const room = this.#ceilingBytes - this.#at
+    const limit = longest(header, length, isStored)
+    if (isStored) {
+      if (length > room) this.#tooLarge()
+      this.#take(block)
+    } else if (limit > room || !header.isIndependent) {
+      this.#decodeHere(header, block, Math.min(limit, room), limit > room)
+    } else {
+      this.#take(this.#decodeNative(block, limit))
     }
-    if (header.contentBytes >= 0 && header.contentBytes !== this.#total - totalBefore) {
-      throw broken('lz4', 'the frame does not hold as many bytes as it claims')
+  }
+
+  end(header: FrameHeader, checksum: number): void {
+    const length = this.#at - this.#frameAt
+    if (header.contentBytes >= 0 && header.contentBytes !== length) {
+      throw broken('lz4', `a frame claims ${header.contentBytes} B and holds ${length} B`)
     }
-    if (!header.hasContentChecksum) return at
-    if (this.#uint32(at) !== xxh32(join(this.#pieces.slice(piecesBefore), this.#total - totalBefore))) {
+    if (checksum >= 0 && checksum !== xxh32(this.#out.subarray(this.#frameAt, this.#at))) {
       throw broken('lz4', 'the content has a wrong checksum')
     }
-    return at + SIZE_BYTES
   }
 
-  #readBlock(header: FrameHeader, block: Uint8Array, isStored: boolean, piecesBefore: number): void {
-    const room = this.#ceilingBytes - this.#total
-    if (isStored) {
-      if (block.length > room) this.#tooLarge(this.#total + block.length)
-      this.#push(block)
-      return
-    }
-    const limit = Math.min(header.maxBlockBytes, MAX_EXPANSION * block.length)
-    // The native decoder cannot tell "too long" from "broken", so the last block below a ceiling is decoded here.
-    if (!header.isIndependent) this.#push(this.#decodeLinked(block, Math.min(limit, room), limit > room, piecesBefore))
-    else if (limit > room) this.#push(this.#decodeHere(block, EMPTY, room, true))
-    else this.#push(this.#decodeNative(block, limit))
+  #take(piece: Uint8Array): void {
+    if (this.#isSingle) this.#out = piece
+    else this.#out.set(piece, this.#at)
+    this.#at += piece.length
   }
 
   /** A size larger than the block decodes to is legal for the package: it cuts its result. A smaller one is an error. */
@@ -181,41 +206,20 @@ class FrameReader {
     }
   }
 
-  /** Linked blocks copy from up to 64 KiB before themselves, so those bytes go in front of the target. */
-  #decodeLinked(block: Uint8Array, limit: number, isCeiling: boolean, piecesBefore: number): Uint8Array {
-    return this.#decodeHere(block, this.#lastBytes(piecesBefore, 64 * 1024), limit, isCeiling)
-  }
-
-  #decodeHere(block: Uint8Array, dictionary: Uint8Array, limit: number, isCeiling: boolean): Uint8Array {
-    const out = Buffer.allocUnsafe(dictionary.length + limit)
-    out.set(dictionary, 0)
-    const end = decodeLz4Block(block, out, 0, dictionary.length, out.length)
-    if (end === BLOCK_TOO_LONG && isCeiling) this.#tooLarge(this.#ceilingBytes + 1)
+  /**
+   * Linked blocks copy from the blocks before them in their frame; and the native decoder cannot tell "too long" from
+   * "broken", which matters for the last block below the ceiling.
+   */
+  #decodeHere(header: FrameHeader, block: Uint8Array, limit: number, isCeiling: boolean): void {
+    if (this.#isSingle) this.#out = Buffer.allocUnsafe(limit)
+    const start = header.isIndependent ? this.#at : this.#frameAt
+    const end = decodeLz4Block(block, this.#out, start, this.#at, this.#at + limit)
+    if (end === BLOCK_TOO_LONG && isCeiling) this.#tooLarge()
     if (end < 0) throw broken('lz4', 'a block is malformed')
-    // Copied, because a small block must not keep a target of 4 MiB alive.
-    return Uint8Array.prototype.slice.call(out, dictionary.length, end)
+    this.#at = end
   }
 
-  #lastBytes(piecesBefore: number, wanted: number): Uint8Array {
-    let from = this.#pieces.length
-    let have = 0
-    while (from > piecesBefore && have < wanted) have += (this.#pieces[--from] as Uint8Array).length
-    const all = join(this.#pieces.slice(from), have)
-    return all.subarray(Math.max(0, have - wanted))
-  }
-
-  #push(piece: Uint8Array): void {
-    if (piece.length === 0) return
-    this.#pieces.push(piece)
-    this.#total += piece.length
-  }
-
-  #uint32(at: number): number {
-    if (at + SIZE_BYTES > this.#bytes.length) throw broken('lz4', 'the stream ends before its end mark')
-    return this.#view.getUint32(at, true)
-  }
-
-  #tooLarge(bytes: number): never {
-    throw tooLarge('lz4', bytes, this.#ceilingBytes)
+  #tooLarge(): never {
+    throw tooLarge('lz4', this.#ceilingBytes + 1, this.#ceilingBytes)
   }
 }

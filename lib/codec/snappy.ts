@@ -78,30 +78,32 @@ function readRaw(load: Loader<SnappyPackage>, bytes: Uint8Array, ceilingBytes: n
 }
 
 function readXerial(load: Loader<SnappyPackage>, bytes: Uint8Array, ceilingBytes: number): Uint8Array {
-  const blocks = xerialBlocks(bytes)
   let total = 0
-  for (const block of blocks) {
+  let blocks = 0
+  forEachBlock(bytes, (block) => {
+    blocks++
     total += claimedSize(block)
     if (total > ceilingBytes) throw tooLarge('snappy', total, ceilingBytes)
-  }
-  const first = blocks[0]
-  if (first === undefined) return EMPTY
+  })
+  if (blocks === 0) return EMPTY
   const snappy = load('DECOMPRESSION_FAILED')
-  if (blocks.length === 1) return readBlock(snappy, first, total)
-  const out = Buffer.allocUnsafe(total)
+  let out: Uint8Array = blocks === 1 ? EMPTY : Buffer.allocUnsafe(total)
   let at = 0
-  for (const block of blocks) {
+  forEachBlock(bytes, (block) => {
     const part = readBlock(snappy, block, claimedSize(block))
-    out.set(part, at)
+    if (blocks === 1) out = part
+    else out.set(part, at)
     at += part.length
-  }
+  })
   return out
 }
 
-/** The raw blocks of a xerial stream. A header between them starts with 0x82, which no legal length does. */
-function xerialBlocks(bytes: Uint8Array): Uint8Array[] {
+/**
+ * Visits the raw blocks of a xerial stream; a list of them could be far larger than the stream. A header between them
+ * starts with 0x82, which no legal length does.
+ */
+function forEachBlock(bytes: Uint8Array, visit: (block: Uint8Array) => void): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  const blocks: Uint8Array[] = []
   let at = 0
   while (at < bytes.length) {
     if (isXerial(bytes, at)) {
@@ -115,10 +117,9 @@ function xerialBlocks(bytes: Uint8Array): Uint8Array[] {
     if (length < 0 || length > bytes.length - at) {
       throw broken('snappy', `a block claims ${length} B and ${bytes.length - at} B are left`)
     }
-    if (length > 0) blocks.push(bytes.subarray(at, at + length))
+    if (length > 0) visit(bytes.subarray(at, at + length))
     at += length
   }
-  return blocks
 }
 
 /** The uncompressed length at the head of a raw block: an unsigned varint of at most 32 bits. */

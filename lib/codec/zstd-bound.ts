@@ -24,6 +24,8 @@ const SKIPPABLE_MAGIC = 0x184d2a50
 export const MAX_BLOCK_BYTES = 128 * 1024
 /** Largest window a reader of Kafka data accepts. */
 const MAX_WINDOW_BYTES = 128 * 1024 * 1024
+/** Writers send one frame, some a few. A list of frames of 9 bytes each would be far larger than their stream. */
+const MAX_FRAMES = 4096
 const DICTIONARY_ID_BYTES = [0, 1, 2, 4]
 
 /** Throws DECOMPRESSION_FAILED when the structure is broken; says nothing about the compressed blocks themselves. */
@@ -52,6 +54,7 @@ export function zstdBound(bytes: Uint8Array): ZstdBound {
     atMost += blocks.known + blocks.unknown
     at = blocks.end + (header.hasChecksum ? 4 : 0)
     if (at > bytes.length) throw broken('zstd', 'the stream ends inside a checksum')
+    if (frames.length === MAX_FRAMES) throw broken('zstd', `there are more than ${MAX_FRAMES} frames`)
     frames.push(bytes.subarray(frameAt, at))
   }
   return { atLeast, atMost, frames }

@@ -112,7 +112,7 @@ describe('CD-2 lz4 as others write it', () => {
     const wrong = Buffer.concat([uint32(ONE.length + 1), uint32(0)])
     const huge = Buffer.concat([uint32(0), uint32(1)])
     expect(decompress(frame(0x68, 0x40, right, [ONE])).equals(ONE)).toBe(true)
-    expect(() => decompress(frame(0x68, 0x40, wrong, [ONE]))).toThrowError(/does not hold as many bytes/)
+    expect(() => decompress(frame(0x68, 0x40, wrong, [ONE]))).toThrowError(/claims 10 B and holds 9 B/)
     expect(() => decompress(frame(0x68, 0x40, huge, [ONE]))).toThrowError(/ceiling/)
   })
 
@@ -135,6 +135,11 @@ describe('CD-2 lz4 as others write it', () => {
   it('refuses a block above the maximum its frame names, and bytes behind the frames', () => {
     expect(() => decompress(frame(0x60, 0x40, Buffer.alloc(0), [Buffer.alloc(65_537)]))).toThrowError(broken)
     expect(() => decompress(Buffer.concat([compress(ONE), Buffer.from('junk bytes')]))).toThrowError(broken)
+  })
+
+  it('reads 100,000 blocks of one byte', () => {
+    const blocks = Array.from({ length: 100_000 }, (_, index) => Buffer.of(index))
+    expect(decompress(frame(0x60, 0x40, Buffer.alloc(0), blocks)).equals(Buffer.concat(blocks))).toBe(true)
   })
 
   it('refuses a compressed block that decodes to more than the maximum its frame names', () => {

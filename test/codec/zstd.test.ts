@@ -76,6 +76,10 @@ describe('CD-2 zstd', () => {
   it.each([
     ['a reserved block type', frame(10, hex('07 00 00'))],
     ['a block above 128 KiB', frame(10, repeated(131_073, true))],
+    [
+      'more frames than anybody writes',
+      Buffer.concat(Array.from({ length: 4097 }, () => frame(10, repeated(1, true)))),
+    ],
     ['no last block', frame(10, repeated(3, false))],
     ['half a skippable frame', hex('502a4d18 04000000 616263')],
     ['an unknown magic', hex('28b52ffe 00 50 010000')],
