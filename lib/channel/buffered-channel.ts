@@ -21,14 +21,7 @@ import {
   recordTooLarge,
   writerClosed,
 } from './channel-errors.js'
-import type {
-  ChannelBuffer,
-  ChannelState,
-  ChannelStats,
-  CloseOptions,
-  CloseResult,
-  Sequencer,
-} from './channel-types.js'
+import type { ChannelState, ChannelStats, CloseOptions, CloseResult } from './channel-types.js'
 import { DoubleBufferChannel } from './double-buffer-channel.js'
 import { type EvictPolicy, type EvictStats, WaterMarkPolicy } from './evict-policy.js'
 import { MemoryBudget } from './memory-budget.js'
