@@ -1,0 +1,92 @@
+/**
+ * What callers name when they assign, pause or seek: topics, or partitions with a start.
+ * Checked before anything is asked of a broker. Source: features.md CO-8, part 4 (topic names).
+ */
+import { MQError } from '../errors/index.js'
+import { EARLIEST, LATEST } from './positions.js'
+
+/** A partition and where to start; neither offset nor timestamp: `from`, else `autoOffsetReset`. */
+export interface PartitionAssignment {
+  readonly topic: string
+  readonly partition: number
+  /** First offset to read. */
+  readonly offset?: number | undefined
+  /** First record at or after this time; none: the end. Milliseconds since 1970. */
+  readonly timestamp?: number | undefined
+}
+
+export interface AssignOptions {
+  /** Start of partitions without offset and timestamp. Default: `autoOffsetReset`. */
+  readonly from?: 'earliest' | 'latest' | undefined
+  /** Longest wait for metadata and positions. Milliseconds, default 60000. */
+  readonly timeoutMs?: number | undefined
+  /** Rejects with its reason. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Whole topics, or single partitions. */
+export type Assignable = readonly string[] | readonly PartitionAssignment[]
+
+/** A wish for one partition, or for all of a topic (`partition` -1). */
+export interface Wish {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number | undefined
+  readonly timestamp: number | undefined
+}
+
+const TOPIC_NAME = /^[a-zA-Z0-9._-]{1,249}$/
+
+/** Throws INVALID_TOPIC, INVALID_PARTITION, INVALID_OFFSET, INVALID_CONFIG. */
+export function parseWishes(what: Assignable): Wish[] {
+  if (!Array.isArray(what) || what.length === 0) {
+    throw new MQError('INVALID_CONFIG', 'assign takes a list of topics or of {topic, partition}, at least one', {})
+  }
+  return (what as readonly (string | PartitionAssignment)[]).map((item) => {
+    if (typeof item === 'string')
+      return { topic: checkTopic(item), partition: -1, offset: undefined, timestamp: undefined }
+    const { topic, partition, offset, timestamp } = item
+    checkTopic(topic)
+    checkPartition(topic, partition)
+    if (offset !== undefined) checkOffset(offset, { topic, partition })
+    if (timestamp !== undefined) checkOffset(timestamp, { topic, partition })
+    return { topic, partition, offset, timestamp }
+  })
+}
+
+export function checkTopic(topic: string): string {
+  if (typeof topic === 'string' && TOPIC_NAME.test(topic) && topic !== '.' && topic !== '..') return topic
+  throw new MQError(
+    'INVALID_TOPIC',
+    `a topic has 1..249 characters of a-z A-Z 0-9 . _ -, not ${JSON.stringify(topic)}`,
+    { topic },
+  )
+}
+
+export function checkPartition(topic: string, partition: number): void {
+  if (Number.isInteger(partition) && partition >= 0) return
+  throw new MQError('INVALID_PARTITION', `a partition is an integer from 0, not ${String(partition)}`, {
+    topic,
+    partition,
+  })
+}
+
+/** Offsets and timestamps alike: safe integers from 0. */
+export function checkOffset(offset: number, context: { topic: string; partition: number }): void {
+  if (Number.isSafeInteger(offset) && offset >= 0) return
+  throw new MQError('INVALID_OFFSET', `an offset or timestamp is a safe integer from 0, not ${String(offset)}`, {
+    ...context,
+    offset,
+  })
+}
+
+/** What ListOffsets is asked for a wish without offset. Throws when the caller must say where to start. */
+export function startTimestamp(wish: Wish, from: 'earliest' | 'latest' | 'none'): number {
+  if (wish.timestamp !== undefined) return wish.timestamp
+  if (from === 'none') {
+    const { topic, partition } = wish
+    const text = `${topic}/${partition} has no start and autoOffsetReset is 'none': give an offset, a timestamp or 'from'`
+    throw new MQError('INVALID_OFFSET', text, { reason: 'OFFSET_OUT_OF_RANGE', topic, partition })
+  }
+  return from === 'earliest' ? EARLIEST : LATEST
+}

@@ -1,0 +1,314 @@
+/**
+ * Fetches from one broker: one request outstanding, the next leaves when the answer has arrived.
+ *
+ *   wake -> room on the link? -> partitions that want data -> credit -> session request -> answer -> partitions -> again
+ *
+ * Why not after processing: while callbacks work, the next answer is already on its way, within `prefetchBytes`.
+ * Invariant: reserved credit is settled exactly once per request, whatever ends it; the order rotates, so a served
+ * partition is asked for last (C-14). Source: kafka.md 5.2, C-1..C-5, C-14..C-16, K-21.
+ */
+import type { ResolvedConsumerConfig } from '../config/index.js'
+import { MQError } from '../errors/index.js'
+import { type DecodedResponseOf, Fetch, type RequestOf, ZERO_UUID } from '../protocol/index.js'
+import { backoffMs, type Clock, type RandomSource, type TimerHandle } from '../util/index.js'
+import type { ConsumerCounters } from './counters.js'
+import type { PrefetchCredit } from './credit.js'
+import { HOLD, type PartitionCursor } from './cursor.js'
+import { judgeSession } from './fetch-judge.js'
+import { FetchSession, type FetchTarget, type SessionRequest } from './fetch-session.js'
+import type { FetchLink } from './ports.js'
+
+export type FetchAnswer = DecodedResponseOf<typeof Fetch>
+export type PartitionAnswer = FetchAnswer['responses'][number]['partitions'][number]
+type Request = SessionRequest<PartitionCursor>
+
+/** From this version on requests name topics by id. */
+const BY_ID_VERSION = 13
+/** While a partition waits for room and its callback makes progress, the others are asked for no longer than this. */
+const SHORT_WAIT_MS = 10
+/** How long `close` waits for the broker to end the session. */
+const CLOSE_LIMIT_MS = 1_000
+const ISOLATION = { read_uncommitted: 0, read_committed: 1 } as const
+
+export interface FetcherHooks {
+  /** The partition an answer speaks of, or undefined when it is not assigned any more. */
+  find(topicIdOrName: string, partition: number): PartitionCursor | undefined
+  /** One partition of a good answer that is not stale. */
+  accept(cursor: PartitionCursor, answer: PartitionAnswer, endpoints: FetchAnswer['nodeEndpoints']): void
+  /** An answer has been taken, the next request is under way: callbacks may run. */
+  answered(): void
+  /** The broker could not be asked. */
+  failed(brokerId: number, error: unknown): void
+}
+
+export interface FetcherDeps {
+  readonly config: ResolvedConsumerConfig
+  readonly credit: PrefetchCredit
+  readonly counters: ConsumerCounters
+  readonly hooks: FetcherHooks
+  readonly clock: Clock
+  readonly random: RandomSource
+}
+
+export class BrokerFetcher {
+  readonly brokerId: number
+  readonly #link: FetchLink
+  readonly #deps: FetcherDeps
+  readonly #session = new FetchSession<PartitionCursor>()
+  /** In the order in which the next full request names them. */
+  #cursors: PartitionCursor[] = []
+  #isOutstanding = false
+  #isWaking = false
+  #isClosed = false
+  #failures = 0
+  #backoff: TimerHandle | null = null
+  #partitionMaxBytes: number
+
+  constructor(brokerId: number, link: FetchLink, deps: FetcherDeps) {
+    this.brokerId = brokerId
+    this.#link = link
+    this.#deps = deps
+    this.#partitionMaxBytes = deps.config.maxPartitionFetchBytes
+    link.onRoom = this.wake
+    link.onDown = this.wake
+  }
+
+  get partitions(): readonly PartitionCursor[] {
+    return this.#cursors
+  }
+
+  get isOutstanding(): boolean {
+    return this.#isOutstanding
+  }
+
+  add(cursor: PartitionCursor): void {
+    this.#cursors.push(cursor)
+    this.wake()
+  }
+
+  remove(cursor: PartitionCursor): void {
+    this.#cursors = this.#cursors.filter((other) => other !== cursor)
+    this.wake()
+  }
+
+  /** What one partition may bring at most per answer. */
+  limitPartition(bytes: number): void {
+    this.#partitionMaxBytes = bytes
+  }
+
+  /** Something changed: look again at the end of this turn. Many changes of one turn cost one look. */
+  readonly wake = (): void => {
+    if (this.#isWaking || this.#isClosed || this.#isOutstanding) return
+    this.#isWaking = true
+    this.#deps.clock.defer(this.#look)
+  }
+
+  /** Ends the session at the broker, in bounded time. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#backoff?.cancel()
+    this.#deps.credit.forget(this.wake)
+    this.#link.onRoom = null
+    this.#link.onDown = null
+    const closing = this.#session.closing()
+    if (closing === undefined || !this.#link.isReady) return
+    try {
+      await this.#link.request(Fetch, this.#body(closing, 0, 0), { limitMs: CLOSE_LIMIT_MS })
+    } catch {
+      // The broker forgets an unused session by itself; nothing of ours depends on it.
+    }
+  }
+
+  readonly #look = (): void => {
+    this.#isWaking = false
+    this.#fetch()
+  }
+
+  #fetch(): void {
+    if (this.#isClosed || this.#isOutstanding || this.#backoff !== null) return
+    const wanted = this.#cursors.filter((cursor) => cursor.isFetchable)
+    if (wanted.length === 0) return
+    if (!this.#link.isReady || !this.#link.hasRoom) {
+      if (!this.#link.isReady) this.#link.connect()
+      return
+    }
+    const reserved = this.#reserve(wanted.length)
+    if (reserved > 0) this.#send(wanted, reserved)
+  }
+
+  /** Credit for what the answer may bring, at least for one partition; 0: `wake` is called when some is free. */
+  #reserve(partitions: number): number {
+    const { config, credit } = this.#deps
+    const wanted = Math.min(config.fetchMaxBytes, partitions * this.#partitionMaxBytes)
+    return credit.reserve(Math.min(this.#partitionMaxBytes, wanted), wanted, this.wake)
+  }
+
+  #send(wanted: readonly PartitionCursor[], reserved: number): void {
+    const version = this.#versionFor(wanted)
+    const targets = new Map(wanted.map((cursor) => [cursor, this.#target(cursor)]))
+    const request = this.#session.request(targets, version >= BY_ID_VERSION)
+    const limitMs = this.#waitMs()
+    this.#isOutstanding = true
+    this.#deps.counters.fetches++
+    if (request.sessionEpoch === 0) this.#deps.counters.fullSessions++
+    this.#link.request(Fetch, this.#body(request, reserved, limitMs), { version, limitMs }).then(
+      (answer) => this.#answered(request, answer, reserved),
+      (error: unknown) => this.#failed(error, reserved),
+    )
+  }
+
+  /** Topic ids need all of them; an older broker has none. */
+  #versionFor(wanted: readonly PartitionCursor[]): number {
+    const version = this.#link.versionOf(Fetch)
+    const hasIds = wanted.every((cursor) => cursor.topicId !== ZERO_UUID)
+    return hasIds ? version : Math.min(version, BY_ID_VERSION - 1)
+  }
+
+  #target(cursor: PartitionCursor): FetchTarget {
+    const { topic, topicId, partition, fetchOffset, leaderEpoch, lastFetchedEpoch, generation } = cursor
+    const maxBytes = this.#partitionMaxBytes
+    return { topic, topicId, partition, fetchOffset, leaderEpoch, lastFetchedEpoch, maxBytes, generation }
+  }
+
+  /** A full partition that is being worked off will want data soon: its broker must not be bound to a long wait. */
+  #waitMs(): number {
+    const { fetchMaxWaitMs } = this.#deps.config
+    let isDraining = false
+    for (const cursor of this.#cursors) {
+      if ((cursor.holds & HOLD.full) === 0) continue
+      if (cursor.position !== cursor.positionAtFetch) isDraining = true
+      cursor.positionAtFetch = cursor.position
+    }
+    return isDraining ? Math.min(SHORT_WAIT_MS, fetchMaxWaitMs) : fetchMaxWaitMs
+  }
+
+  #body(request: Request, maxBytes: number, maxWaitMs: number): RequestOf<typeof Fetch> {
+    const { config } = this.#deps
+    return {
+      maxWaitMs,
+      minBytes: config.fetchMinBytes,
+      maxBytes,
+      isolationLevel: ISOLATION[config.isolationLevel],
+      sessionId: request.sessionId,
+      sessionEpoch: request.sessionEpoch,
+      topics: fetchTopics(request.changed),
+      forgottenTopicsData: forgottenTopics(request.forgotten),
+      rackId: config.rackId ?? '',
+    }
+  }
+
+  #answered(request: Request, answer: FetchAnswer, reserved: number): void {
+    this.#isOutstanding = false
+    this.#deps.credit.settle(reserved, 0)
+    if (this.#isClosed) return
+    if (answer.errorCode !== 0) {
+      this.#refused(answer.errorCode)
+      return
+    }
+    this.#failures = 0
+    this.#session.accept(request, answer.sessionId)
+    const served = this.#takePartitions(request, answer)
+    if (served.size > 0) this.#rotate(served)
+    this.#fetch()
+    this.#deps.hooks.answered()
+  }
+
+  /** Hands over each partition whose position and assignment are still those that were asked for. */
+  #takePartitions(request: Request, answer: FetchAnswer): Set<PartitionCursor> {
+    const served = new Set<PartitionCursor>()
+    for (const topic of answer.responses ?? []) {
+      const name = request.usesIds ? topic.topicId : topic.topic
+      for (const partition of topic.partitions ?? []) {
+        const cursor = this.#deps.hooks.find(name, partition.partitionIndex)
+        const asked = cursor === undefined ? undefined : request.known.get(cursor)
+        if (cursor === undefined || asked === undefined) continue
+        if (asked.generation !== cursor.generation || asked.fetchOffset !== cursor.fetchOffset) {
+          this.#deps.counters.staleAnswers++
+          continue
+        }
+        if ((partition.records?.length ?? 0) > 0) served.add(cursor)
+        this.#deps.hooks.accept(cursor, partition, answer.nodeEndpoints)
+      }
+    }
+    return served
+  }
+
+  #rotate(served: ReadonlySet<PartitionCursor>): void {
+    this.#cursors = [...this.#cursors.filter((c) => !served.has(c)), ...this.#cursors.filter((c) => served.has(c))]
+  }
+
+  #refused(errorCode: number): void {
+    const verdict = judgeSession(errorCode)
+    if (verdict === 'unknownSession') this.#session.reset()
+    else this.#session.renew()
+    if (verdict === 'retry') this.#waitBeforeRetry()
+    else this.#fetch()
+  }
+
+  #failed(error: unknown, reserved: number): void {
+    this.#isOutstanding = false
+    this.#deps.credit.settle(reserved, 0)
+    if (this.#isClosed) return
+    this.#deps.counters.fetchErrors++
+    this.#session.renew()
+    this.#waitBeforeRetry()
+    this.#deps.hooks.failed(this.brokerId, error)
+  }
+
+  #waitBeforeRetry(): void {
+    const { clock, random, config } = this.#deps
+    const { retryBackoffMs, retryBackoffMaxMs } = config.connection
+    const delayMs = backoffMs(this.#failures++, retryBackoffMs, retryBackoffMaxMs, random)
+    this.#backoff = clock.setTimer(() => {
+      this.#backoff = null
+      this.#fetch()
+    }, delayMs)
+  }
+}
+
+type Body = RequestOf<typeof Fetch>
+
+function fetchTopics(targets: readonly FetchTarget[]): Body['topics'] {
+  const topics = new Map<string, { topic: string; topicId: string; partitions: FetchPartition[] }>()
+  for (const target of targets) {
+    let entry = topics.get(target.topicId + target.topic)
+    if (entry === undefined) {
+      entry = { topic: target.topic, topicId: target.topicId, partitions: [] }
+      topics.set(target.topicId + target.topic, entry)
+    }
+    entry.partitions.push(fetchPartition(target))
+  }
+  return [...topics.values()]
+}
+
+type FetchPartition = NonNullable<Body['topics']>[number]['partitions'] extends readonly (infer P)[] | null ? P : never
+
+function fetchPartition(target: FetchTarget): FetchPartition {
+  return {
+    partition: target.partition,
+    currentLeaderEpoch: target.leaderEpoch,
+    fetchOffset: target.fetchOffset,
+    lastFetchedEpoch: target.lastFetchedEpoch,
+    partitionMaxBytes: target.maxBytes,
+  }
+}
+
+function forgottenTopics(forgotten: Request['forgotten']): NonNullable<Body['forgottenTopicsData']> {
+  const topics = new Map<string, { topic: string; topicId: string; partitions: number[] }>()
+  for (const { topic, topicId, partition } of forgotten) {
+    const entry = topics.get(topicId + topic) ?? { topic, topicId, partitions: [] }
+    topics.set(topicId + topic, entry)
+    entry.partitions.push(partition)
+  }
+  return [...topics.values()]
+}
+
+/** A fetch that cannot be asked, as the user sees it. */
+export function fetchError(brokerId: number, cause: unknown): MQError {
+  return new MQError(
+    'CONSUME_FAILED',
+    `broker ${brokerId} could not be asked for records: it is asked again`,
+    { brokerId },
+    { cause },
+  )
+}

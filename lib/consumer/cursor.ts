@@ -1,0 +1,166 @@
+/**
+ * Everything known about one assigned partition: where reading stands, who leads it, what is buffered.
+ *
+ *   fetchOffset  next offset to ask the broker for   (ahead, by what is buffered)
+ *   position     next offset to process              (moves when a callback has returned)
+ *
+ * Invariant: position <= fetchOffset; `generation` changes with every seek, reset and revocation, and whatever was
+ * started under an older one (an answer, a decompression, a callback's promise) must not move anything.
+ * Fields are plain and public inside this room: fetcher, dispatcher and consumer each own those named below.
+ */
+import type { MQError } from '../errors/index.js'
+import { ZERO_UUID } from '../protocol/index.js'
+import type { TimerHandle } from '../util/index.js'
+import { PartitionReader, type ReaderSettings } from './partition-reader.js'
+import type { RecordView } from './record-view.js'
+
+/** A topic and a partition: the second argument of every callback, one frozen object per assigned partition. */
+export interface TopicPartition {
+  readonly topic: string
+  readonly partition: number
+}
+
+/** `false`: stop cleanly after this record. A promise is awaited before the next record of the partition. */
+// biome-ignore lint/suspicious/noConfusingVoidType: `async () => {}` is a callback too, and its type says void.
+export type CallbackResult = boolean | undefined | void | Promise<boolean | undefined | void>
+export type AnyRecord = RecordView<never, never>
+export type RecordCallback = (record: AnyRecord, tp: TopicPartition) => CallbackResult
+export type BatchCallback = (records: AnyRecord[], tp: TopicPartition) => CallbackResult
+
+/** Who gets the records: exactly one of the two. */
+export interface Delivery {
+  readonly perRecord: RecordCallback | null
+  readonly perBatch: BatchCallback | null
+}
+
+/** Why a partition is not asked for. Bits, because several may hold at once. */
+export const HOLD = {
+  /** No position yet, or it is being looked up. */
+  position: 1,
+  paused: 2,
+  /** Its share of the prefetch is used up. */
+  full: 4,
+  /** Waiting before another attempt. */
+  backoff: 8,
+  /** Failed for good: until a seek. */
+  failed: 16,
+  revoked: 32,
+} as const
+
+export interface CursorOwner {
+  /** Buffered bytes of this cursor became fewer. */
+  freed(cursor: PartitionCursor, bytes: number): void
+}
+
+export class PartitionCursor {
+  readonly tp: TopicPartition
+  readonly topic: string
+  readonly partition: number
+  readonly delivery: Delivery
+  readonly reader: PartitionReader
+
+  // Owned by the consumer.
+  topicId = ZERO_UUID
+  generation = 0
+  leaderId = -1
+  leaderEpoch = -1
+  highWatermark = -1
+  lastStableOffset = -1
+  logStartOffset = -1
+
+  // Owned by the fetcher.
+  holds: number = HOLD.position
+  fetchOffset = -1
+  lastFetchedEpoch = -1
+  failures = 0
+  corruptAt = -1 // offset of a batch that was corrupt once and is being fetched again
+  failure: MQError | null = null
+  reportedCode = 0 // broker error told to the user already, so that its repetitions stay silent
+  timer: TimerHandle | null = null
+  positionAtFetch = -1
+
+  // Owned by the dispatcher.
+  position = -1
+  isQueued = false
+  isBusy = false // a callback's promise has not settled
+  isOpening = false // a batch is being decompressed
+  isInterrupted = false // seek, pause, revocation: the turn ends after the present record
+  left = 0
+  attempts = 0
+  pending: AnyRecord | AnyRecord[] | null = null
+  pendingEnd = -1
+  pendingGeneration = -1
+  opening: Promise<void> | null = null
+  onResolved: ((value: unknown) => void) | null = null
+  onRejected: ((error: unknown) => void) | null = null
+  retryTimer: TimerHandle | null = null
+
+  constructor(topic: string, partition: number, delivery: Delivery, settings: ReaderSettings, owner: CursorOwner) {
+    this.topic = topic
+    this.partition = partition
+    this.tp = Object.freeze({ topic, partition })
+    this.delivery = delivery
+    this.reader = new PartitionReader(topic, partition, settings, (bytes) => owner.freed(this, bytes))
+  }
+
+  get isFetchable(): boolean {
+    return this.holds === 0 && this.fetchOffset >= 0
+  }
+
+  get isPaused(): boolean {
+    return (this.holds & HOLD.paused) !== 0
+  }
+
+  get isRevoked(): boolean {
+    return (this.holds & HOLD.revoked) !== 0
+  }
+
+  hold(reason: number): void {
+    this.holds |= reason
+  }
+
+  release(reason: number): void {
+    this.holds &= ~reason
+  }
+
+  /** Goes on at `offset`: what is buffered, asked for or being retried belongs to the past. */
+  moveTo(offset: number): void {
+    this.generation++
+    this.isInterrupted = true
+    this.opening = null
+    this.reader.clear(offset)
+    this.fetchOffset = offset
+    this.position = offset
+    this.lastFetchedEpoch = -1
+    this.corruptAt = -1
+    this.failure = null
+    this.failures = 0
+    this.dropRetry()
+    this.release(HOLD.position | HOLD.failed | HOLD.backoff | HOLD.full)
+    this.timer?.cancel()
+    this.timer = null
+  }
+
+  /** Fetches again from where processing stands, without anything that is buffered. */
+  rewind(): void {
+    this.opening = null
+    this.reader.clear(this.position)
+    this.fetchOffset = this.position
+    this.lastFetchedEpoch = -1
+    this.generation++
+    this.release(HOLD.full)
+  }
+
+  dropRetry(): void {
+    if (!this.isBusy) this.pending = null
+    this.attempts = 0
+    this.retryTimer?.cancel()
+    this.retryTimer = null
+  }
+
+  /** How far behind the end; -1 while unknown. */
+  lag(isCommittedOnly: boolean): number {
+    const end = isCommittedOnly && this.lastStableOffset >= 0 ? this.lastStableOffset : this.highWatermark
+    return end < 0 || this.position < 0 ? -1 : Math.max(0, end - this.position)
+  }
+}

@@ -1,0 +1,351 @@
+/**
+ * Calls the callback: records of a partition in order, up to `concurrency` partitions at a time. Hot path.
+ *
+ *   ready queue -> turn of one partition (at most maxPollRecords) -> back of the queue
+ *
+ * Why turns: a partition with much data must not keep the others waiting (C-14, K-14), and a turn of the event loop
+ * must end although data keeps coming, so turns stop after SLICE_MS and go on in the next one.
+ * A callback that returns no promise costs none; one that does keeps a place of `concurrency` until it settles.
+ * Invariant: a partition is in at most one of these: queued, running, opening a batch, waiting for a retry; its
+ * position moves only when a callback has returned, under the generation it was called in. Source: design.md 5.5.
+ */
+import { assert, type Clock, Deque } from '../util/index.js'
+import type { ConsumerCounters } from './counters.js'
+import type { AnyRecord, CallbackResult, PartitionCursor } from './cursor.js'
+
+/** Work of one turn of the event loop, then sockets and timers get theirs. Milliseconds. */
+const SLICE_MS = 8
+/** The same where time stands still. Turns of partitions. */
+const SLICE_TURNS = 64
+
+export type Verdict = { readonly action: 'retry'; readonly delayMs: number } | { readonly action: 'skip' | 'stop' }
+
+export interface DispatcherHooks {
+  /** A callback threw or rejected; decides what happens with its record. `attempts` counts from 1. */
+  judge(cursor: PartitionCursor, unit: AnyRecord | AnyRecord[], error: unknown): Verdict
+  /** Buffered bytes cannot be read at `cursor.position`. */
+  unreadable(cursor: PartitionCursor, error: unknown): void
+  /** A callback returned false, or its failure ended delivery. */
+  stopped(): void
+}
+
+export interface DispatcherOptions {
+  readonly concurrency: number
+  readonly maxPollRecords: number
+}
+
+export class Dispatcher {
+  readonly #concurrency: number
+  readonly #maxPollRecords: number
+  readonly #clock: Clock
+  readonly #hooks: DispatcherHooks
+  readonly #counters: ConsumerCounters
+  readonly #ready = new Deque<PartitionCursor>()
+  #running = 0 // callbacks whose promise has not settled
+  #isPumping = false
+  #isStopped = false
+  #sliceStartMs = -1
+  #sliceTurns = 0
+  #pumpsNextSlice = false
+  #onIdle: (() => void) | null = null
+
+  constructor(options: DispatcherOptions, hooks: DispatcherHooks, counters: ConsumerCounters, clock: Clock) {
+    this.#concurrency = options.concurrency
+    this.#maxPollRecords = options.maxPollRecords
+    this.#hooks = hooks
+    this.#counters = counters
+    this.#clock = clock
+  }
+
+  get runningCallbacks(): number {
+    return this.#running
+  }
+
+  get isStopped(): boolean {
+    return this.#isStopped
+  }
+
+  /** The cursor may have work: data, or a record to try again. Calls nothing; `pump` does. */
+  enqueue(cursor: PartitionCursor): void {
+    if (this.#isStopped || cursor.isQueued || cursor.isBusy || cursor.isOpening || cursor.retryTimer !== null) return
+    if (cursor.isPaused || cursor.isRevoked || (cursor.pending === null && !cursor.reader.hasData)) return
+    cursor.isQueued = true
+    this.#ready.pushBack(cursor)
+  }
+
+  /** Gives turns until nothing is ready, every place is taken, or the slice is over. */
+  pump(): void {
+    if (this.#isPumping) return
+    this.#isPumping = true
+    while (!this.#isStopped && this.#ready.size > 0 && this.#running < this.#concurrency) {
+      if (this.#isSliceOver()) {
+        this.#pumpsNextSlice = true
+        break
+      }
+      const cursor = this.#ready.popFront() as PartitionCursor
+      cursor.isQueued = false
+      if (!cursor.isPaused && !cursor.isRevoked) this.#turn(cursor)
+    }
+    this.#isPumping = false
+  }
+
+  /** `pump` in a later turn of the loop: for callers that must not run callbacks themselves. */
+  pumpSoon(): void {
+    this.#pumpsNextSlice = true
+    this.#openSlice()
+  }
+
+  /** No further callback starts; those that run may end. */
+  stop(): void {
+    this.#isStopped = true
+    this.#ready.clear()
+    if (this.#running === 0) this.#onIdle?.()
+  }
+
+  /** Calls once when no callback runs any more. */
+  whenIdle(task: () => void): void {
+    if (this.#running === 0) task()
+    else this.#onIdle = task
+  }
+
+  #isSliceOver(): boolean {
+    this.#openSlice()
+    if (this.#sliceTurns++ >= SLICE_TURNS) return true
+    return this.#clock.monotonicMs() - this.#sliceStartMs >= SLICE_MS
+  }
+
+  #openSlice(): void {
+    if (this.#sliceStartMs >= 0) return
+    this.#sliceStartMs = this.#clock.monotonicMs()
+    this.#sliceTurns = 0
+    this.#clock.defer(this.#endSlice)
+  }
+
+  readonly #endSlice = (): void => {
+    this.#sliceStartMs = -1
+    if (!this.#pumpsNextSlice) return
+    this.#pumpsNextSlice = false
+    this.pump()
+  }
+
+  #turn(cursor: PartitionCursor): void {
+    cursor.left = this.#maxPollRecords
+    this.#run(cursor)
+  }
+
+  #run(cursor: PartitionCursor): void {
+    cursor.isInterrupted = false
+    if (cursor.pending !== null && !this.#call(cursor, cursor.pending, cursor.pendingEnd)) return
+    if (cursor.delivery.perBatch === null) this.#runRecords(cursor)
+    else this.#runBatches(cursor)
+  }
+
+  #runRecords(cursor: PartitionCursor): void {
+    while (cursor.left > 0) {
+      const record = this.#next(cursor)
+      if (record === null || !this.#call(cursor, record, record.offset + 1)) return
+    }
+    this.enqueue(cursor)
+  }
+
+  #runBatches(cursor: PartitionCursor): void {
+    while (cursor.left > 0) {
+      const first = this.#next(cursor)
+      if (first === null) return
+      const records = [first]
+      const end = this.#collect(cursor, records)
+      if (!this.#call(cursor, records, end)) return
+    }
+    this.enqueue(cursor)
+  }
+
+  /** The next record to hand out, or null: nothing left, a batch is being opened, or it cannot be read. */
+  #next(cursor: PartitionCursor): AnyRecord | null {
+    const { reader } = cursor
+    try {
+      for (;;) {
+        const record = reader.next()
+        if (record !== null) return record
+        const opened = cursor.opening ?? reader.openNext()
+        // What was handed out before has been processed, so the position may follow what is stepped over.
+        if (reader.position > cursor.position) cursor.position = reader.position
+        if (opened === 'end') return null
+        if (opened !== 'records') {
+          this.#waitFor(cursor, opened)
+          return null
+        }
+      }
+    } catch (error) {
+      this.#hooks.unreadable(cursor, error)
+      return null
+    }
+  }
+
+  /** Adds what follows without waiting; gives the position once all of it is processed. */
+  #collect(cursor: PartitionCursor, records: AnyRecord[]): number {
+    const { reader } = cursor
+    try {
+      while (records.length < cursor.left) {
+        const record = reader.next()
+        if (record !== null) {
+          records.push(record)
+          continue
+        }
+        const opened = reader.openNext()
+        if (opened instanceof Promise) cursor.opening = opened
+        if (opened !== 'records') return reader.position
+      }
+    } catch {
+      // Reading throws again at the same place when its turn has come; first those before it are delivered.
+    }
+    return (records[records.length - 1] as AnyRecord).offset + 1
+  }
+
+  #waitFor(cursor: PartitionCursor, opening: Promise<void>): void {
+    const { generation } = cursor
+    cursor.isOpening = true
+    cursor.opening = null
+    const go = () => {
+      cursor.isOpening = false
+      this.enqueue(cursor)
+      this.pump()
+    }
+    opening.then(go, (error: unknown) => {
+      cursor.isOpening = false
+      if (generation === cursor.generation) this.#hooks.unreadable(cursor, error)
+      else go()
+    })
+  }
+
+  /** Calls the callback; true when it is done and the turn may go on. */
+  #call(cursor: PartitionCursor, unit: AnyRecord | AnyRecord[], end: number): boolean {
+    const { generation, delivery } = cursor
+    let result: CallbackResult
+    try {
+      result =
+        delivery.perRecord !== null
+          ? delivery.perRecord(unit as AnyRecord, cursor.tp)
+          : delivery.perBatch !== null
+            ? delivery.perBatch(unit as AnyRecord[], cursor.tp)
+            : undefined
+    } catch (error) {
+      this.#fail(cursor, unit, end, generation, error)
+      return false
+    }
+    // The short way: one record, no promise, nothing happened meanwhile.
+    const isPlain = (result === undefined || result === true) && delivery.perBatch === null
+    if (isPlain && !cursor.isInterrupted && cursor.pending === null) {
+      cursor.left--
+      cursor.position = end
+      this.#counters.records++
+      return true
+    }
+    if (!isThenable(result)) return this.#finish(cursor, unit, end, generation, result)
+    this.#await(cursor, unit, end, generation, result)
+    return false
+  }
+
+  #await(
+    cursor: PartitionCursor,
+    unit: AnyRecord | AnyRecord[],
+    end: number,
+    generation: number,
+    result: Promise<unknown>,
+  ): void {
+    cursor.isBusy = true
+    cursor.pending = unit
+    cursor.pendingEnd = end
+    cursor.pendingGeneration = generation
+    this.#running++
+    if (cursor.onResolved === null) this.#adopt(cursor)
+    result.then(cursor.onResolved as (value: unknown) => void, cursor.onRejected as (error: unknown) => void)
+  }
+
+  /** The two functions that promises of this partition's callbacks call: made once, not per record. */
+  #adopt(cursor: PartitionCursor): void {
+    cursor.onResolved = (value) => {
+      const { pending, pendingEnd, pendingGeneration } = this.#settled(cursor)
+      this.#resume(cursor, this.#finish(cursor, pending as AnyRecord, pendingEnd, pendingGeneration, value))
+    }
+    cursor.onRejected = (error) => {
+      const { pending, pendingEnd, pendingGeneration } = this.#settled(cursor)
+      this.#fail(cursor, pending as AnyRecord, pendingEnd, pendingGeneration, error)
+      this.#resume(cursor, false)
+    }
+  }
+
+  #settled(cursor: PartitionCursor): PartitionCursor {
+    assert(cursor.isBusy, 'a callback settles once')
+    cursor.isBusy = false
+    this.#running--
+    return cursor
+  }
+
+  /** After a promise: goes on with the partition's turn, then with whoever else is ready. */
+  #resume(cursor: PartitionCursor, goesOn: boolean): void {
+    if (goesOn && cursor.left > 0 && !this.#isPumping) {
+      this.#isPumping = true
+      this.#run(cursor)
+      this.#isPumping = false
+    } else if (goesOn) this.enqueue(cursor)
+    this.pump()
+    if (this.#isStopped && this.#running === 0) this.#onIdle?.()
+  }
+
+  /** The callback has returned; true when the turn may go on. */
+  #finish(
+    cursor: PartitionCursor,
+    unit: AnyRecord | AnyRecord[],
+    end: number,
+    generation: number,
+    result: unknown,
+  ): boolean {
+    const count = Array.isArray(unit) ? unit.length : 1
+    cursor.pending = null
+    cursor.attempts = 0
+    cursor.left -= count
+    this.#counters.records += count
+    if (generation === cursor.generation) cursor.position = end
+    if (result === false) {
+      this.stop()
+      this.#hooks.stopped()
+    }
+    if (!this.#isStopped && !cursor.isInterrupted) return true
+    this.enqueue(cursor)
+    return false
+  }
+
+  #fail(cursor: PartitionCursor, unit: AnyRecord | AnyRecord[], end: number, generation: number, error: unknown): void {
+    cursor.pending = null
+    if (generation !== cursor.generation) {
+      // Its partition has moved elsewhere meanwhile: the failure is told, but there is nothing to try again.
+      this.#hooks.judge(cursor, unit, error)
+      this.enqueue(cursor)
+      return
+    }
+    cursor.attempts++
+    const verdict = this.#hooks.judge(cursor, unit, error)
+    if (verdict.action === 'retry') this.#retryLater(cursor, unit, end, verdict.delayMs)
+    else if (verdict.action === 'skip') {
+      this.#finish(cursor, unit, end, generation, undefined)
+      this.enqueue(cursor)
+    } else {
+      this.stop()
+      this.#hooks.stopped()
+    }
+  }
+
+  #retryLater(cursor: PartitionCursor, unit: AnyRecord | AnyRecord[], end: number, delayMs: number): void {
+    cursor.pending = unit
+    cursor.pendingEnd = end
+    cursor.retryTimer = this.#clock.setTimer(() => {
+      cursor.retryTimer = null
+      this.enqueue(cursor)
+      this.pump()
+    }, delayMs)
+  }
+}
+
+function isThenable(result: unknown): result is Promise<unknown> {
+  return typeof result === 'object' && result !== null && typeof (result as { then?: unknown }).then === 'function'
+}

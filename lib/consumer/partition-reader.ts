@@ -1,0 +1,173 @@
+/**
+ * The fetched and not yet processed bytes of one partition, read lazily batch by batch. Hot path.
+ *
+ *   chunks (one per answer) -> batch header -> CRC -> decompress -> records -> RecordView
+ *
+ * Why lazy: whoever only buffers (paused, slow) pays for neither CRC nor codec, and a seek throws nothing decoded away.
+ * Invariant: `bufferedBytes` is the sum of the batches not yet handed out, given back to the owner batch by batch.
+ * Control, aborted and already read batches are stepped over; the position behind them is `nextOffset`.
+ * Source: kafka.md 5.2 (decoding), R-6, R-7, 5.3.
+ */
+import { DEFAULT_DECOMPRESS_CEILING, decompressWithin } from '../codec/index.js'
+import { MQError } from '../errors/index.js'
+import { type BatchHeader, RecordCursor, readBatchHeader, readControlRecord, recordsOf } from '../protocol/index.js'
+import { Deque } from '../util/index.js'
+import type { AbortedTransactions } from './aborted.js'
+import { BatchView, type ReadSettings, RecordView } from './record-view.js'
+
+const decompress = decompressWithin(DEFAULT_DECOMPRESS_CEILING)
+
+/** Whole batches of one answer. */
+export interface Chunk {
+  readonly bytes: Uint8Array
+  /** How many of `bytes` are whole batches. */
+  readonly length: number
+  /** Null unless read_committed. */
+  readonly aborted: AbortedTransactions | null
+}
+
+/** How a batch is to be read. */
+export interface ReaderSettings extends ReadSettings {
+  readonly checkCrcs: boolean
+}
+
+export type Opened = 'records' | 'end' | Promise<void>
+
+export class PartitionReader {
+  readonly #topic: string
+  readonly #partition: number
+  readonly #settings: ReaderSettings
+  readonly #freed: (bytes: number) => void
+  readonly #chunks = new Deque<Chunk>()
+  readonly #cursor = new RecordCursor()
+  #at = 0 // in the first chunk
+  #batch: BatchView | null = null
+  #header: BatchHeader | null = null
+  #openings = 0 // changes with every `clear`: a decompression that ends later is of no use
+  #bufferedBytes = 0
+  /** Everything below was handed out or stepped over; inside an open batch still where that batch was opened. */
+  position = -1
+
+  /** `freed` gets each byte pushed exactly once. */
+  constructor(topic: string, partition: number, settings: ReaderSettings, freed: (bytes: number) => void) {
+    this.#topic = topic
+    this.#partition = partition
+    this.#settings = settings
+    this.#freed = freed
+  }
+
+  get bufferedBytes(): number {
+    return this.#bufferedBytes
+  }
+
+  get hasData(): boolean {
+    return this.#bufferedBytes > 0 || this.#batch !== null
+  }
+
+  push(chunk: Chunk): void {
+    this.#chunks.pushBack(chunk)
+    this.#bufferedBytes += chunk.length
+  }
+
+  /** Drops everything and goes on at `position`. */
+  clear(position: number): void {
+    const bytes = this.#bufferedBytes
+    this.#chunks.clear()
+    this.#at = 0
+    this.#batch = null
+    this.#header = null
+    this.#bufferedBytes = 0
+    this.#openings++
+    this.position = position
+    if (bytes > 0) this.#freed(bytes)
+  }
+
+  /** The next record of the open batch, or null: then `openNext`. Throws CORRUPT_BATCH. */
+  next(): RecordView<never, never> | null {
+    const batch = this.#batch
+    if (batch === null) return null
+    const cursor = this.#cursor
+    while (cursor.next()) {
+      if (cursor.offset >= this.position) return new RecordView<never, never>(batch, cursor)
+    }
+    this.#finishBatch()
+    return null
+  }
+
+  /**
+   * Opens the next batch with records to hand out. 'end': nothing more is buffered. A promise when its codec works in
+   * the background; the batch is open when it resolves. Throws CORRUPT_BATCH, DECOMPRESSION_FAILED.
+   */
+  openNext(): Opened {
+    for (let chunk = this.#chunks.peekFront(); chunk !== undefined; chunk = this.#chunks.peekFront()) {
+      if (this.#at >= chunk.length) {
+        this.#chunks.popFront()
+        this.#at = 0
+        continue
+      }
+      const header = this.#readHeader(chunk)
+      if (this.#isSkipped(header, chunk)) {
+        this.#stepOver(header)
+        continue
+      }
+      return this.#open(header, chunk)
+    }
+    return 'end'
+  }
+
+  #readHeader(chunk: Chunk): BatchHeader {
+    const header = readBatchHeader(chunk.bytes, this.#at, this.#settings.checkCrcs)
+    if (header !== 'partial') return header
+    const context = { topic: this.#topic, partition: this.#partition }
+    throw new MQError('CONSUME_FAILED', 'a batch that was whole is not', { reason: 'CORRUPT_BATCH', ...context })
+  }
+
+  #isSkipped(header: BatchHeader, chunk: Chunk): boolean {
+    if (header.nextOffset <= this.position) return true
+    if (header.isControl) {
+      if (chunk.aborted !== null) this.#readControl(header, chunk)
+      return true
+    }
+    return header.count === 0 || chunk.aborted?.covers(header) === true
+  }
+
+  #readControl(header: BatchHeader, chunk: Chunk): void {
+    const cursor = new RecordCursor()
+    cursor.open(header, chunk.bytes.subarray(header.payloadAt, header.payloadEnd))
+    if (!cursor.next()) return
+    if (readControlRecord(cursor.key(), cursor.value()).type === 'abort') chunk.aborted?.endOf(header)
+  }
+
+  #open(header: BatchHeader, chunk: Chunk): Opened {
+    const records = recordsOf(chunk.bytes, header, decompress)
+    if (!(records instanceof Promise)) {
+      this.#start(header, records)
+      return 'records'
+    }
+    const opening = this.#openings
+    return records.then((bytes) => {
+      if (opening === this.#openings) this.#start(header, bytes)
+    })
+  }
+
+  #start(header: BatchHeader, records: Uint8Array): void {
+    this.#cursor.open(header, records)
+    this.#header = header
+    const { partitionLeaderEpoch } = header
+    this.#batch = new BatchView(this.#topic, this.#partition, partitionLeaderEpoch, records, this.#settings)
+  }
+
+  #finishBatch(): void {
+    const header = this.#header as BatchHeader
+    this.#batch = null
+    this.#header = null
+    this.#stepOver(header)
+  }
+
+  #stepOver(header: BatchHeader): void {
+    this.#at += header.sizeInBytes
+    this.#bufferedBytes -= header.sizeInBytes
+    if (header.nextOffset > this.position) this.position = header.nextOffset
+    this.#freed(header.sizeInBytes)
+  }
+}

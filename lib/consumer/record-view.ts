@@ -1,0 +1,169 @@
+/**
+ * A record as the callback gets it: one small object over the bytes of its batch. Hot path.
+ *
+ *   RecordView -> BatchView -> bytes of the (decompressed) batch
+ *
+ * Nothing is decoded before it is touched, and what was touched is kept. Every field exists from the start in one
+ * order, so that all views of a process share one shape.
+ * Bytes: with `readMode: 'safe'` values below 1 KiB live in a copied window of 8 KiB, so a kept record pins that and
+ * not a whole fetch. A window instead of a copy per value: creating a Buffer costs ~110 ns with its copy and ~50 ns
+ * as a view, and neighbours are nearly always touched next (design.md 5.4).
+ */
+import type { Deserializer } from '../config/index.js'
+import { MQError } from '../errors/index.js'
+import { type RecordCursor, type RecordHeader, readHeaders } from '../protocol/index.js'
+
+/** Values from here on are views of the fetched bytes, also in safe mode (CH-11). Bytes. */
+const COPY_BELOW = 1_024
+/** As much as Buffer's own pool keeps alive for one small slice. Bytes. */
+const WINDOW_BYTES = 8_192
+
+const UNTOUCHED = Symbol('untouched')
+const NO_HEADERS: readonly RecordHeader[] = Object.freeze([])
+
+/** What decides how the records of a consumer are read; one object per assignment. */
+export interface ReadSettings {
+  readonly copies: boolean
+  readonly keyDeserializer: Deserializer<unknown> | undefined
+  readonly valueDeserializer: Deserializer<unknown> | undefined
+}
+
+/** What the records of one batch have in common. */
+export class BatchView {
+  readonly topic: string
+  readonly partition: number
+  readonly leaderEpoch: number
+  readonly settings: ReadSettings
+  readonly #bytes: Buffer
+  #window: Buffer | null = null
+  #windowStart = 0
+  #windowEnd = 0
+
+  constructor(topic: string, partition: number, leaderEpoch: number, bytes: Uint8Array, settings: ReadSettings) {
+    this.topic = topic
+    this.partition = partition
+    this.leaderEpoch = leaderEpoch
+    this.settings = settings
+    this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  }
+
+  bytesAt(start: number, length: number): Buffer {
+    if (!this.settings.copies || length >= COPY_BELOW) return this.#bytes.subarray(start, start + length)
+    if (start < this.#windowStart || start + length > this.#windowEnd) this.#moveWindow(start)
+    return (this.#window as Buffer).subarray(start - this.#windowStart, start + length - this.#windowStart)
+  }
+
+  headersAt(start: number, count: number): RecordHeader[] {
+    const headers = readHeaders(this.#bytes, start, count)
+    return this.settings.copies ? headers.map(copiedHeader) : headers
+  }
+
+  #moveWindow(start: number): void {
+    this.#windowStart = start
+    this.#windowEnd = Math.min(start + WINDOW_BYTES, this.#bytes.length)
+    this.#window = Buffer.from(this.#bytes.subarray(start, this.#windowEnd))
+  }
+}
+
+function copiedHeader(header: RecordHeader): RecordHeader {
+  const [name, value] = header
+  return value === null || value.length >= COPY_BELOW ? header : [name, Buffer.from(value)]
+}
+
+/**
+ * One record. `key`, `value` and `headers` are read when touched: Buffers, or what the deserializers make of them;
+ * null where the record has none. Bytes must not be changed; in `readMode: 'zeroCopy'` they keep their whole fetch
+ * in memory as long as they are kept.
+ *
+ * ```ts
+ * await consumer.assign(['orders'], (record) => console.log(record.offset, record.value?.toString()))
+ * ```
+ */
+export class RecordView<V = Buffer, K = Buffer> {
+  readonly offset: number
+  /** Milliseconds since 1970, -1 when the record has none. */
+  readonly timestamp: number
+  readonly #batch: BatchView
+  readonly #keyStart: number
+  readonly #keyLength: number
+  readonly #valueStart: number
+  readonly #valueLength: number
+  readonly #headersStart: number
+  readonly #headerCount: number
+  #key: unknown = UNTOUCHED
+  #value: unknown = UNTOUCHED
+  #headers: readonly RecordHeader[] | null = null
+
+  /** Takes the numbers of the record the cursor stands at. */
+  constructor(batch: BatchView, at: RecordCursor) {
+    this.offset = at.offset
+    this.timestamp = at.timestamp
+    this.#batch = batch
+    this.#keyStart = at.keyStart
+    this.#keyLength = at.keyLength
+    this.#valueStart = at.valueStart
+    this.#valueLength = at.valueLength
+    this.#headersStart = at.headersStart
+    this.#headerCount = at.headerCount
+  }
+
+  get topic(): string {
+    return this.#batch.topic
+  }
+
+  get partition(): number {
+    return this.#batch.partition
+  }
+
+  /** Epoch of the leader that wrote the batch, -1 when unknown. */
+  get leaderEpoch(): number {
+    return this.#batch.leaderEpoch
+  }
+
+  /** Throws DESERIALIZATION_FAILED when the key deserializer throws. */
+  get key(): K | null {
+    if (this.#key !== UNTOUCHED) return this.#key as K | null
+    this.#key = this.#read(this.#keyStart, this.#keyLength, this.#batch.settings.keyDeserializer, 'key')
+    return this.#key as K | null
+  }
+
+  /** Throws DESERIALIZATION_FAILED when the value deserializer throws. */
+  get value(): V | null {
+    if (this.#value !== UNTOUCHED) return this.#value as V | null
+    this.#value = this.#read(this.#valueStart, this.#valueLength, this.#batch.settings.valueDeserializer, 'value')
+    return this.#value as V | null
+  }
+
+  /** Pairs in the order of the wire, duplicates included. */
+  get headers(): readonly RecordHeader[] {
+    if (this.#headers !== null) return this.#headers
+    this.#headers = this.#headerCount === 0 ? NO_HEADERS : this.#batch.headersAt(this.#headersStart, this.#headerCount)
+    return this.#headers
+  }
+
+  #read(
+    start: number,
+    length: number,
+    deserializer: Deserializer<unknown> | undefined,
+    part: 'key' | 'value',
+  ): unknown {
+    if (length < 0) return null
+    const bytes = this.#batch.bytesAt(start, length)
+    return deserializer === undefined ? bytes : deserialized(deserializer, bytes, this, part)
+  }
+}
+
+function deserialized(
+  deserializer: Deserializer<unknown>,
+  bytes: Uint8Array,
+  record: RecordView<unknown, unknown>,
+  part: 'key' | 'value',
+): unknown {
+  const { topic, partition, offset } = record
+  try {
+    return deserializer.deserialize(bytes, topic)
+  } catch (cause) {
+    const text = `the ${part} deserializer threw for ${topic}/${partition} offset ${offset}: mend it or set onError`
+    throw new MQError('DESERIALIZATION_FAILED', text, { topic, partition, offset, part }, { cause })
+  }
+}
