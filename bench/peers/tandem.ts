@@ -14,24 +14,30 @@ const RECORDS_PER_TURN = Number(process.env.TANDEM_TURN ?? 512)
 export const createPeer: PeerFactory = async ({ brokers, compression }) => {
   const { Producer } = (await import(process.env.TANDEM_ENTRY ?? 'tandem-mq')) as Tandem
   const producer = new Producer({ brokers: [...brokers], clientId: 'bench-tandem', compression })
+  let firstError = 'none'
+  producer.on('error', (error) => {
+    if (firstError === 'none') firstError = String(error)
+  })
   await producer.connect()
   return {
     version: 'this repository',
     settings: { idempotent: true, acks: -1, compression, recordsPerTurn: RECORDS_PER_TURN },
     async produce(topic, values, records) {
-      const failedBefore = producer.getMetrics().failedMessages
+      const before = producer.getMetrics()
       for (let index = 0; index < records; index++) {
         const hasRoom = producer.sendAsync(topic, values[index % values.length] as Buffer)
         if (!hasRoom) await producer.ready()
         else if (index % RECORDS_PER_TURN === 0) await nextTurn()
       }
       await producer.flush()
-      const failed = producer.getMetrics().failedMessages - failedBefore
-      if (failed > 0) throw new Error(`${failed} of ${records} records failed`)
+      const after = producer.getMetrics()
+      const delivered = after.successMessages - before.successMessages
+      if (delivered !== records)
+        throw new Error(`${delivered} of ${records} records were acknowledged; first error: ${firstError}`)
     },
     batches() {
-      const { batches, batchBytes } = producer.getMetrics() as { batches?: number; batchBytes?: number }
-      return batches === undefined || batchBytes === undefined ? null : { count: batches, bytes: batchBytes }
+      const { batches, meanBatchBytes } = producer.getMetrics()
+      return { count: batches, bytes: batches * meanBatchBytes }
     },
     async close() {
       await producer.close()

@@ -3,11 +3,12 @@
  * Invariant: what was started here is stopped here, also after a failed run; where no Kafka can be had the tests are
  * skipped with the reason, and TANDEM_REQUIRE_KAFKA=1 turns that reason into a failure.
  */
-import { execFileSync } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import type { TestProject } from 'vitest/node'
 
 const SCRIPT = fileURLToPath(new URL('../../scripts/kafka', import.meta.url))
@@ -63,6 +64,11 @@ export default function setup(project: TestProject): (() => void) | undefined {
 export function kafka(args: readonly string[], stateFolder: string): string {
   const env = { ...process.env, KAFKA_STATE: stateFolder }
   return execFileSync(process.execPath, [SCRIPT, ...args], { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+}
+
+/** The same without stopping the world. */
+export async function kafkaMeanwhile(args: readonly string[], stateFolder: string): Promise<void> {
+  await promisify(execFile)(process.execPath, [SCRIPT, ...args], { env: { ...process.env, KAFKA_STATE: stateFolder } })
 }
 
 /** The jars alone are enough for the Java readers of a foreign Kafka. */

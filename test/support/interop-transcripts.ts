@@ -234,7 +234,7 @@ class Replay {
   /** A broker accepts connections a moment before it leads its partitions again. */
   async #restart(kind: 'clean' | 'kill'): Promise<void> {
     this.#socket.close()
-    restartNode(this.#kafka, kind)
+    await restartNode(this.#kafka, kind)
     const deadlineMs = Date.now() + LEADER_LIMIT_MS
     for (const name of this.#names.values()) {
       while (

@@ -11,7 +11,12 @@ import { type DumpedBatch, dumpLog, readWithJava } from './interop-java.js'
 import { createTopicNamed, readWithKafkajs } from './interop-kafkajs.js'
 import { hasKcat, readWithKcat } from './interop-kcat.js'
 import type { ReadRecord } from './interop-records.js'
-import { fromEnvironmentLines, type RealKafka, kafka as runKafka } from './interop-setup.js'
+import {
+  fromEnvironmentLines,
+  type RealKafka,
+  kafka as runKafka,
+  kafkaMeanwhile as runKafkaMeanwhile,
+} from './interop-setup.js'
 
 const kafka = inject('realKafka')
 
@@ -94,9 +99,9 @@ export function startOwnKafka(settings: Readonly<Record<string, string>>): OwnKa
   }
 }
 
-/** Stops (cleanly or by kill -9) and starts the only node of a Kafka that is ours. */
-export function restartNode(own: RealKafka, kind: 'clean' | 'kill'): void {
+/** Stops (cleanly or by kill -9) and starts the only node of a Kafka that is ours; the event loop goes on meanwhile. */
+export async function restartNode(own: RealKafka, kind: 'clean' | 'kill'): Promise<void> {
   if (own.stateFolder === null) throw new Error('this Kafka belongs to somebody else and is not restarted')
-  runKafka([kind === 'kill' ? 'kill' : 'stop', '1'], own.stateFolder)
-  runKafka(['start', '1'], own.stateFolder)
+  await runKafkaMeanwhile([kind === 'kill' ? 'kill' : 'stop', '1'], own.stateFolder)
+  await runKafkaMeanwhile(['start', '1'], own.stateFolder)
 }
