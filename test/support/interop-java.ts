@@ -25,13 +25,16 @@ async function java(jarFolder: string, args: readonly string[]): Promise<Buffer>
   return stdout
 }
 
-/** Everything the topic holds now, through the Java consumer. */
+/** Everything the topic holds now, through the Java consumer; with `partition` that one alone, and without a group. */
 export async function readWithJava(
   brokers: readonly string[],
   jarFolder: string,
   topic: string,
+  partition: number | null = null,
 ): Promise<ReadRecord[]> {
-  const expected = (await endOffsets(brokers, topic)).reduce((sum, end) => sum + end, 0)
+  const ends = await endOffsets(brokers, topic)
+  const expected = partition === null ? ends.reduce((sum, end) => sum + end, 0) : (ends[partition] ?? 0)
+  const from = partition === null ? ['--from-beginning'] : ['--partition', String(partition), '--offset', 'earliest']
   const properties = {
     'print.timestamp': 'true',
     'print.partition': 'true',
@@ -46,9 +49,9 @@ export async function readWithJava(
   }
   const output = await java(jarFolder, [
     'org.apache.kafka.tools.consumer.ConsoleConsumer',
-    ...['--bootstrap-server', brokers.join(','), '--topic', topic, '--from-beginning'],
+    ...['--bootstrap-server', brokers.join(','), '--topic', topic, ...from],
     ...['--max-messages', String(expected), '--timeout-ms', String(TOOL_LIMIT_MS - 20_000)],
-    ...['--consumer-property', 'check.crcs=true', '--consumer-property', 'auto.offset.reset=earliest'],
+    ...['--consumer-property', 'check.crcs=true'],
     ...Object.entries(properties).flatMap(([name, value]) => ['--property', `${name}=${value}`]),
   ])
   const records = output.toString('latin1').split(RECORD).slice(0, -1).map(recordOf)

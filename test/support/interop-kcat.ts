@@ -40,6 +40,19 @@ export async function readWithKcat(brokers: readonly string[], topic: string): P
   return inLogOrder(parse(stdout))
 }
 
+/** Writes one record per line; rejects when one could not be delivered. */
+export async function produceWithKcat(
+  brokers: readonly string[],
+  topic: string,
+  lines: readonly string[],
+  settings: readonly string[],
+): Promise<void> {
+  const args = ['-P', '-q', '-b', brokers.join(','), '-t', topic, ...settings.flatMap((setting) => ['-X', setting])]
+  const running = run('kcat', args, { timeout: READ_LIMIT_MS })
+  running.child.stdin?.end(`${lines.join('\n')}\n`)
+  await running
+}
+
 function parse(output: Buffer): ReadRecord[] {
   const records: ReadRecord[] = []
   let at = 0

@@ -23,6 +23,8 @@ const kafka = inject('realKafka')
 export const sharedKafka: RealKafka = kafka
 
 export const brokers: readonly string[] = kafka.brokers
+/** Folder of the Kafka jars, for Java tools; null without them. */
+export const jarFolder: string | null = kafka.jarFolder
 export const bootstrap: string = kafka.brokers.join(',')
 
 /** `describe` for tests that need a Kafka; without one they are skipped and the title says why. */

@@ -1,0 +1,71 @@
+/**
+ * F-3: foreign clients against the in-process broker, the same way as against a real Kafka. They know nothing of our code,
+ * so what they accept is Kafka's protocol and not merely our reading of it. Only readers without a group: the in-process
+ * broker does not advertise groups yet.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Broker, createBroker } from '../../lib/broker/index.js'
+import { readWithJava } from '../support/interop-java.js'
+import { COMPRESSION_OF, kafkajsClient, withAdmin } from '../support/interop-kafkajs.js'
+import { hasKcat, produceWithKcat, readWithKcat } from '../support/interop-kcat.js'
+import { groupedByName, type ReadRecord, show } from '../support/interop-records.js'
+import { jarFolder } from '../support/real-kafka.js'
+
+const TIMESTAMP = 1_700_000_000_000
+const MESSAGES = Array.from({ length: 120 }, (_, index) => ({
+  key: index % 3 === 0 ? null : `key-${index}`,
+  value: index % 7 === 0 ? null : `value ${index} `.repeat(20),
+  timestamp: String(TIMESTAMP + index),
+  headers: index % 2 === 0 ? { first: `h${index}`, many: ['one', 'two'] } : {},
+}))
+const EXPECTED = MESSAGES.map(({ key, value, timestamp, headers }) => ({
+  key,
+  value,
+  timestamp: Number(timestamp),
+  headers: Object.entries(headers).flatMap(([name, one]) => [one].flat().map((text) => [name, text] as const)),
+}))
+
+const seen = (records: readonly ReadRecord[]) =>
+  records.map((record) => ({ ...show(record), headers: groupedByName(show(record).headers) }))
+
+describe('foreign clients on the in-process broker', () => {
+  let broker: Broker
+  let brokers: string[] = []
+
+  beforeAll(async () => {
+    broker = await createBroker()
+    brokers = broker.bootstrap.split(',')
+  })
+  afterAll(() => broker.close())
+
+  for (const codec of ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const) {
+    it.skipIf(!hasKcat)(`F-3: kafkajs writes with ${codec}, kcat reads it`, async () => {
+      const topic = `foreign-${codec}`
+      await withAdmin(brokers, (admin) => admin.createTopics({ topics: [{ topic, numPartitions: 1 }] }))
+      const producer = kafkajsClient(brokers).producer({ idempotent: true })
+      await producer.connect()
+      await producer.send({ topic, acks: -1, compression: COMPRESSION_OF[codec], messages: MESSAGES })
+      await producer.disconnect()
+      expect(seen(await readWithKcat(brokers, topic))).toEqual(EXPECTED)
+    })
+  }
+
+  it.skipIf(jarFolder === null)('F-3: the Java consumer reads what kafkajs wrote', async () => {
+    const topic = 'foreign-java'
+    await withAdmin(brokers, (admin) => admin.createTopics({ topics: [{ topic, numPartitions: 1 }] }))
+    const producer = kafkajsClient(brokers).producer()
+    await producer.connect()
+    await producer.send({ topic, acks: -1, compression: COMPRESSION_OF.lz4, messages: MESSAGES })
+    await producer.disconnect()
+    expect(seen(await readWithJava(brokers, jarFolder ?? '', topic, 0))).toEqual(EXPECTED)
+  })
+
+  it.skipIf(!hasKcat)('F-3: kcat writes, idempotent and compressed, over three partitions', async () => {
+    const topic = 'from-kcat'
+    await withAdmin(brokers, (admin) => admin.createTopics({ topics: [{ topic, numPartitions: 3 }] }))
+    const lines = Array.from({ length: 900 }, (_, index) => `line ${index}`)
+    await produceWithKcat(brokers, topic, lines, ['enable.idempotence=true', 'compression.codec=lz4', 'acks=all'])
+    const records = await readWithKcat(brokers, topic)
+    expect(records.map(({ value }) => String(value)).sort()).toEqual([...lines].sort())
+  })
+})
