@@ -4,7 +4,7 @@
  * one judge, `cluster/retry`.
  * Invariant: a batch leaves here settled, back in its lane's heap, or in the hands of exactly one later step.
  */
-import { type Cluster, judgeProduce } from '../cluster/index.js'
+import { type Cluster, judgeProduce, type ProduceVerdict } from '../cluster/index.js'
 import { type ErrorContext, MQError, type Persistence } from '../errors/index.js'
 import { brokerError, kafkaError } from '../protocol/index.js'
 import { backoffMs, type Clock, type RandomSource } from '../util/index.js'
@@ -15,10 +15,7 @@ import type { PartitionAnswer, ProduceAnswer, Shipment } from './sender.js'
 import type { ProducerSettings } from './settings.js'
 
 const UNKNOWN_TOPIC = 3
-const UNKNOWN_SERVER_ERROR = -1
 const CORRUPT_MESSAGE = 2
-/** -1 is retried so often, then it is final. */
-const UNKNOWN_ERROR_TRIES = 3
 /** A topic that was just created may be unknown to some brokers for a while (P-39). */
 const UNKNOWN_TOPIC_ANSWERS = 5
 const UNKNOWN_TOPIC_MS = 10_000
@@ -67,14 +64,15 @@ export class Answers {
     const { lane, batch } = shipment
     const { errorCode } = answer
     if (errorCode !== UNKNOWN_TOPIC) lane.unknownTopicAnswers = 0
-    const { action, provesNotWritten } = judgeProduce(errorCode)
+    const verdict = judgeProduce(errorCode)
+    const { action, provesNotWritten } = verdict
     if (!provesNotWritten && action !== 'ok') batch.isDoubtful = true
     const error = this.#errorOf(lane, batch, answer)
     switch (action) {
       case 'ok':
         return this.#acknowledged(shipment, answer, brokerId)
       case 'retry':
-        return this.#retry(lane, batch, error, errorCode)
+        return this.#retry(lane, batch, error, errorCode, verdict)
       case 'refresh':
         return this.#moved(lane, batch, error, errorCode, hintOf(answer, response))
       case 'split':
@@ -144,14 +142,11 @@ export class Answers {
     this.#repairs.die(error)
   }
 
-  #retry(lane: Lane, batch: Batch, error: MQError, errorCode: number): void {
-    if (errorCode === UNKNOWN_SERVER_ERROR && ++batch.unknownErrors >= UNKNOWN_ERROR_TRIES) {
-      return this.#fatalForBatch(lane, batch, error)
-    }
-    if (errorCode === CORRUPT_MESSAGE && (++batch.corruptAnswers > 1 || !batch.isIntact())) {
-      return this.#fatalForBatch(lane, batch, error)
-    }
-    if (errorCode === CORRUPT_MESSAGE) lane.home?.abort(error)
+  #retry(lane: Lane, batch: Batch, error: MQError, errorCode: number, verdict: ProduceVerdict): void {
+    const isOver = Number.isFinite(verdict.maxRetries) && ++batch.limitedRetries > verdict.maxRetries
+    // P-34: a broker that finds our batch damaged gets it once more, unless the damage is on our side.
+    if (isOver || (errorCode === CORRUPT_MESSAGE && !batch.isIntact())) return this.#fatalForBatch(lane, batch, error)
+    if (verdict.onNewSocket) lane.home?.abort(error)
     this.#again(lane, batch, error, false)
   }
 

@@ -91,8 +91,8 @@ export class Batch implements ChannelBuffer {
 
   // History.
   attempts = 0
-  unknownErrors = 0
-  corruptAnswers = 0
+  /** Retries with codes that are retried only a few times. */
+  limitedRetries = 0
   isResentAfterResolve = false
   /** An attempt was unsure and none succeeded: it may be in the log. */
   isDoubtful = false

@@ -58,10 +58,8 @@ export interface ProducerEvents {
   dataLoss: DataLoss
 }
 
-export interface ProducerDeps extends ClusterDeps {
-  readonly clock?: Clock
-  readonly random?: RandomSource
-}
+/** What tests and simulations replace. */
+export type ProducerDeps = Omit<ClusterDeps, 'logger'>
 
 export type ProducerState = 'new' | 'open' | 'closing' | 'closed'
 
