@@ -21,7 +21,7 @@ import {
   Produce,
   responseHeaderVersion,
 } from '../protocol/index.js'
-import { Deque, runInBackground } from '../util/index.js'
+import { Deque, deferred, runInBackground } from '../util/index.js'
 import type { ClusterState } from './cluster-state.js'
 import { damaged } from './damage.js'
 import type { ActiveFault, Fault } from './faults.js'
@@ -31,6 +31,8 @@ import { namesPartition } from './named-partitions.js'
 import { CLOSE, type RequestContext } from './request-context.js'
 
 const UNSUPPORTED_VERSION = 35
+/** Requests read ahead of the one that is served; a client that pipelines more meets a full socket. */
+const READ_AHEAD = 128
 /** Answers to which `encodeResponse` adds tagged fields of its own at the end. */
 const APIS_WITH_TAGGED_TAIL = new Set([Produce.key, Fetch.key, ApiVersions.key])
 
@@ -59,15 +61,18 @@ export class Connection {
     parts.transport.onFrame = (frame) => this.#onFrame(frame)
     parts.transport.onClosed = () => this.#onClosed()
     parts.transport.onDrain = () => {}
+    if (isPaused) parts.transport.pause()
   }
 
-  /** A stopped process: bytes pile up, nothing is read. */
+  /** A stopped process: nothing is read, so the sender's socket fills up. */
   pause(): void {
     this.#isPaused = true
+    this.#parts.transport.pause()
   }
 
   resume(): void {
     this.#isPaused = false
+    this.#parts.transport.resume()
     while (this.#queue.size > 0 && !this.#isClosed) this.#arrive(this.#queue.popFront() as Uint8Array)
     this.#pump()
   }
@@ -131,11 +136,13 @@ export class Connection {
       bytes: frame.length,
     })
     this.#requests.pushBack(request)
+    if (this.#requests.size === READ_AHEAD) this.#parts.transport.pause()
   }
 
   #pump(): void {
     while (!this.#isBusy && !this.#isPaused && !this.#isClosed && !this.#isBlackhole && this.#requests.size > 0) {
       this.#isBusy = true
+      if (this.#requests.size === READ_AHEAD) this.#parts.transport.resume()
       const served = this.#serve(this.#requests.popFront() as DecodedRequest)
       if (served === null) this.#isBusy = false
       else this.#finishLater(served)
@@ -231,13 +238,11 @@ export class Connection {
     if (fault.kind === 'hold') await this.#orGone(released)
   }
 
-  #sleep(ms: number): Promise<void> {
-    return this.#orGone(
-      new Promise((resolve) => {
-        const timer = this.#parts.cluster.clock.setTimer(resolve, ms)
-        this.#goneListeners.add(() => timer.cancel())
-      }),
-    )
+  async #sleep(ms: number): Promise<void> {
+    const { promise, resolve } = deferred<void>()
+    const timer = this.#parts.cluster.clock.setTimer(resolve, ms)
+    await this.#orGone(promise)
+    timer.cancel()
   }
 
   /** Also settles when the connection ends: nobody waits for an answer that cannot leave. */

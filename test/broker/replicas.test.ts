@@ -153,6 +153,17 @@ describe('replicas', () => {
     expect(await ask()).toMatchObject({ errorCode: 0, leaderId: 1, leaderEpoch: 2 })
   })
 
+  it('pause: a large request fills the socket, as with a stopped process', async () => {
+    const client = await b.start({ config: { 'message.max.bytes': 64_000_000 } })
+    b.broker.createTopic('t')
+    b.broker.pause(1)
+    const waiting = b.produce(client, { values: ['x'.repeat(32_000_000)] })
+    for (let turns = 0; turns < 50; turns++) await turn()
+    expect(client.transport.pendingBytes).toBeGreaterThan(0)
+    b.broker.resume(1)
+    expect(await waiting).toMatchObject({ errorCode: 0 })
+  })
+
   it('pause: connections stay, nothing is done until resume', async () => {
     const client = await three()
     b.broker.pause(1)

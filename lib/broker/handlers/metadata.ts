@@ -17,14 +17,15 @@ const UNKNOWN_TOPIC_OR_PARTITION = 3
 const LEADER_NOT_AVAILABLE = 5
 const INVALID_TOPIC = 17
 const UNKNOWN_TOPIC_ID = 100
+/** The one error of Metadata that concerns no topic. */
+const REBOOTSTRAP_REQUIRED = 129
 /** First version that has an error code of its own. */
 const TOP_LEVEL_ERROR = 13
 
 export function handleMetadata(request: Request, context: RequestContext): ResponseOf<typeof Metadata> {
   const { cluster } = context
-  const hasError = context.version >= TOP_LEVEL_ERROR
-  const isWhole = context.faults.every((active) => active.matcher.topic === undefined)
-  const errorCode = hasError && isWhole ? codeBefore(context) || codeAfter(context, 0) : 0
+  const forced = codeBefore(context) || codeAfter(context, 0)
+  const errorCode = context.version >= TOP_LEVEL_ERROR && forced === REBOOTSTRAP_REQUIRED ? forced : 0
   return {
     brokers: cluster.alive().map(({ brokerId, host, port, rack }) => ({ nodeId: brokerId, host, port, rack })),
     clusterId: cluster.clusterId,
