@@ -53,7 +53,9 @@ class TcpListener implements Listener {
   readonly #server: Server
   readonly #options: ListenOptions
   readonly #onTransport: (transport: Transport) => void
-  readonly #sockets = new Map<Socket, SocketTransport>()
+  readonly #transports = new Set<SocketTransport>()
+  #isServerClosed = false
+  #onGone = () => {}
   #closing: Promise<void> | null = null
 
   constructor(server: Server, options: ListenOptions, port: number, onTransport: (transport: Transport) => void) {
@@ -69,30 +71,46 @@ class TcpListener implements Listener {
   }
 
   get connections(): number {
-    return this.#sockets.size
+    return this.#transports.size
   }
 
   close(): Promise<void> {
     this.#closing ??= new Promise((resolve) => {
-      const reason = new MQError('CONNECTION_CLOSED', `the listener on port ${this.port} was closed`)
-      // 'close' comes when the last socket is gone; its transport was told before, being an earlier listener.
-      this.#server.close(() => resolve())
-      for (const transport of this.#sockets.values()) transport.destroy(reason)
+      const reason = closedHere(this.port)
+      // The server may say 'close' before its last sockets do: both have to be waited for.
+      this.#server.close(() => {
+        this.#isServerClosed = true
+        this.#resolveWhenGone(resolve)
+      })
+      this.#onGone = () => this.#resolveWhenGone(resolve)
+      for (const transport of this.#transports) transport.destroy(reason)
     })
     return this.#closing
   }
 
   #accept(socket: Socket): void {
-    const transport = new SocketTransport(socket, {
+    const transport: SocketTransport = new SocketTransport(socket, {
       maxFrameBytes: this.#options.maxFrameBytes,
       writeTimeoutMs: this.#options.writeTimeoutMs ?? 0,
       clock: this.#options.clock ?? systemClock,
       remote: addressText(socket.remoteAddress ?? '?', socket.remotePort ?? 0),
+      onGone: () => {
+        this.#transports.delete(transport)
+        this.#onGone()
+      },
     })
-    this.#sockets.set(socket, transport)
-    socket.on('close', () => this.#sockets.delete(socket))
+    this.#transports.add(transport)
     this.#onTransport(transport)
+    if (this.#closing !== null) transport.destroy(closedHere(this.port))
   }
+
+  #resolveWhenGone(resolve: () => void): void {
+    if (this.#isServerClosed && this.#transports.size === 0) resolve()
+  }
+}
+
+function closedHere(port: number): MQError {
+  return new MQError('CONNECTION_CLOSED', `the listener on port ${port} was closed`)
 }
 
 function portOf(address: AddressInfo | string | null, otherwise: number): number {

@@ -18,6 +18,8 @@ export interface SocketSettings {
   readonly writeTimeoutMs: number
   readonly clock: Clock
   readonly remote: string
+  /** After the owner's `onClosed`. */
+  readonly onGone?: (() => void) | undefined
 }
 
 /** A stall is noticed at most this share of the limit late; a finer look would only cost timers. */
@@ -33,6 +35,7 @@ export class SocketTransport implements Transport {
   readonly #socket: Socket
   readonly #clock: Clock
   readonly #writeTimeoutMs: number
+  readonly #onGone: () => void
   readonly #splitter: FrameSplitter
   readonly #handOut = (frame: Uint8Array) => this.onFrame(frame)
   #reason: MQError | null = null
@@ -48,6 +51,7 @@ export class SocketTransport implements Transport {
     this.#socket = socket
     this.#clock = settings.clock
     this.#writeTimeoutMs = settings.writeTimeoutMs
+    this.#onGone = settings.onGone ?? ignore
     this.#splitter = new FrameSplitter(settings.maxFrameBytes)
     this.remote = settings.remote
     socket.on('data', (chunk: Buffer) => this.#read(chunk))
@@ -129,6 +133,7 @@ export class SocketTransport implements Transport {
     this.#look?.cancel()
     this.#look = null
     this.onClosed(this.#reason as MQError)
+    this.#onGone()
   }
 
   // One timer per socket with bytes pending, re-armed only when it fires: a write costs no timer of its own.
@@ -145,14 +150,28 @@ export class SocketTransport implements Transport {
   #lookForStall(): void {
     this.#look = null
     if (!this.isOpen || this.#socket.writableLength === 0) return
-    const nowMs = this.#clock.monotonicMs()
-    const progress = this.#progress()
-    if (progress !== this.#seenProgress) {
-      this.#seenProgress = progress
-      this.#progressAtMs = nowMs
-    }
-    if (nowMs - this.#progressAtMs >= this.#writeTimeoutMs) this.destroy(this.#stalled())
+    this.#noteProgress()
+    if (this.#isStalled()) this.#clock.defer(() => this.#judgeStall())
     else this.#lookAgain()
+  }
+
+  /** If our own event loop stood still, the socket had no turn to tell of its progress: it gets one first. */
+  #judgeStall(): void {
+    if (!this.isOpen) return
+    this.#noteProgress()
+    if (this.#socket.writableLength > 0 && this.#isStalled()) this.destroy(this.#stalled())
+    else if (this.#look === null && this.#socket.writableLength > 0) this.#lookAgain()
+  }
+
+  #noteProgress(): void {
+    const progress = this.#progress()
+    if (progress === this.#seenProgress) return
+    this.#seenProgress = progress
+    this.#progressAtMs = this.#clock.monotonicMs()
+  }
+
+  #isStalled(): boolean {
+    return this.#clock.monotonicMs() - this.#progressAtMs >= this.#writeTimeoutMs
   }
 
   /**
