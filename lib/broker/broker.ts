@@ -13,6 +13,7 @@ import type { ArrivedRequest, RequestFilter } from './journal.js'
 import { corruptStored, type LogView, viewOf } from './log-view.js'
 import { BrokerNode } from './node.js'
 import { PROFILES, type ProfileName } from './profiles.js'
+import { appendRaw } from './raw-append.js'
 import { type LoggedRecord, readRecords } from './read-records.js'
 import type { Replicas } from './replicas.js'
 import { BrokerConfig, type ConfigMap, type ConfigValue } from './topic-config.js'
@@ -330,6 +331,14 @@ export class Broker {
 
   deleteRecords(of: TopicPartition, beforeOffset: number): void {
     this.#replicas(of).deleteRecords(beforeOffset)
+  }
+
+  /**
+   * Puts bytes into the log unchecked, as no producer may: control batches, old formats, damage. `offsets` is how many
+   * they take; a batch of magic 2 knows it. Returns the base offset.
+   */
+  appendRaw(of: TopicPartition, bytes: Uint8Array, offsets?: number): number {
+    return appendRaw(this.#replicas(of), bytes, offsets, this.#clock.now())
   }
 
   /** Keeps the newest record of each key, in whole batches (see docs/broker.md). */

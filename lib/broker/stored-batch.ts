@@ -28,7 +28,13 @@ export interface Placement {
   readonly nowMs: number
 }
 
-export function storedBatch(bytes: Uint8Array, header: BatchHeader, placement: Placement): StoredBatch {
+/** What is taken from a header; position, time and attributes are the broker's. */
+type HeaderFacts = Pick<
+  BatchHeader,
+  'lastOffsetDelta' | 'baseTimestamp' | 'count' | 'producerId' | 'producerEpoch' | 'baseSequence'
+>
+
+export function storedBatch(bytes: Uint8Array, header: HeaderFacts, placement: Placement): StoredBatch {
   return {
     bytes,
     baseOffset: placement.baseOffset,

@@ -120,6 +120,19 @@ describe('control', () => {
     expect(fetched[63]).toBe((intact[63] as number) ^ 1)
   })
 
+  it('appendRaw stores what no producer may send', async () => {
+    const client = await b.start()
+    b.broker.createTopic('t')
+    await b.produce(client, { values: ['a'] })
+    const control = makeBatch({ values: ['m'], attributes: 0x20 })
+    expect(b.broker.appendRaw(T, control)).toBe(1)
+    expect(b.broker.appendRaw(T, Buffer.from('an old message set'), 3)).toBe(2)
+    expect(() => b.broker.appendRaw(T, Buffer.alloc(5))).toThrow(expect.objectContaining({ code: 'INVALID_OFFSET' }))
+    expect(b.broker.log('t', 0)).toMatchObject({ logEnd: 5, highWatermark: 5 })
+    const [partition] = (await b.fetch(client, { offset: 1 })).responses[0]?.partitions ?? []
+    expect(partition?.records?.length).toBe(control.length + 18)
+  })
+
   it('compact keeps the newest of each key, offsets have gaps, the last batch of a producer stays emptied', async () => {
     const client = await b.start()
     b.broker.createTopic('t', { configs: { 'cleanup.policy': 'compact' } })
