@@ -9,7 +9,7 @@ import { Arena } from './arena.js'
 import { ArenaPool, smallArenaPool } from './arena-pool.js'
 import { BufferedChannel, chargeOf } from './buffered-channel.js'
 import type { BufferedChannelOptions } from './buffered-types.js'
-import { ByteBuffer } from './byte-buffer.js'
+import { ByteBuffer, type Holder } from './byte-buffer.js'
 import type { WaitOptions } from './waiters.js'
 
 export interface ByteChannelOptions extends BufferedChannelOptions {
@@ -45,6 +45,11 @@ export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk> {
   readonly #small: ArenaPool
   readonly #copies: boolean
   readonly #isSafe: boolean
+  readonly #copyReturns: Returns = (arena) => this.#small.release(arena as Arena)
+  readonly #leaseReturns: Returns = (arena, chargeBytes) => {
+    if (arena !== null) this.#arenas.release(arena)
+    this.giveBack(chargeBytes)
+  }
 
   /**
    * ```ts
@@ -111,12 +116,12 @@ export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk> {
   }
 
   protected override extract(buffer: ByteBuffer, index: number): Chunk {
-    const holder = buffer.holders[index] as Arena | Uint8Array
+    const holder = buffer.holders[index] as Holder
     const start = buffer.starts[index] as number
     const length = buffer.lengths[index] as number
     buffer.holders[index] = null
     if (this.#isSafe && length < COPY_BELOW_BYTES) return this.#copyOut(holder, start, length)
-    if (this.#isSafe && length > LEASE_TO_BYTES) return new ByteChunk(holder as Uint8Array, null)
+    if (this.#isSafe && length > LEASE_TO_BYTES) return new ByteChunk(holder as Uint8Array, null, null, 0)
     return this.#lease(holder, start, length)
   }
 
@@ -125,42 +130,48 @@ export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk> {
     return !this.#isSafe || (length >= COPY_BELOW_BYTES && length <= LEASE_TO_BYTES)
   }
 
-  #copyOut(holder: Arena | Uint8Array, start: number, length: number): Chunk {
+  #copyOut(holder: Holder, start: number, length: number): Chunk {
     const arena = this.#small.take(length)
     const target = arena.bytes
     if (holder instanceof Arena) holder.bytes.copy(target, 0, start, start + length)
     else target.set(holder)
-    return new ByteChunk(target.subarray(0, length), () => this.#small.release(arena))
+    const bytes = length === arena.capacity ? target : target.subarray(0, length)
+    return new ByteChunk(bytes, this.#copyReturns, arena, 0)
   }
 
-  #lease(holder: Arena | Uint8Array, start: number, length: number): Chunk {
+  #lease(holder: Holder, start: number, length: number): Chunk {
     const charge = chargeOf(length)
-    if (!(holder instanceof Arena)) return new ByteChunk(holder, () => this.giveBack(charge))
+    if (!(holder instanceof Arena)) return new ByteChunk(holder, this.#leaseReturns, null, charge)
     this.#arenas.retain(holder)
-    return new ByteChunk(holder.bytes.subarray(start, start + length), () => {
-      this.#arenas.release(holder)
-      this.giveBack(charge)
-    })
+    return new ByteChunk(holder.bytes.subarray(start, start + length), this.#leaseReturns, holder, charge)
   }
 }
 
+/** Takes back what a chunk held; one per way of reading, so that a chunk needs no closure of its own. */
+type Returns = (arena: Arena | null, chargeBytes: number) => void
+
 class ByteChunk implements Chunk {
   readonly bytes: Uint8Array
-  #giveBack: (() => void) | null
+  readonly length: number
+  #returns: Returns | null
+  #arena: Arena | null
+  readonly #chargeBytes: number
 
-  constructor(bytes: Uint8Array, giveBack: (() => void) | null) {
+  constructor(bytes: Uint8Array, returns: Returns | null, arena: Arena | null, chargeBytes: number) {
     this.bytes = bytes
-    this.#giveBack = giveBack
-  }
-
-  get length(): number {
-    return this.bytes.length
+    this.length = bytes.length
+    this.#returns = returns
+    this.#arena = arena
+    this.#chargeBytes = chargeBytes
   }
 
   release(): void {
-    const giveBack = this.#giveBack
-    this.#giveBack = null
-    giveBack?.()
+    const returns = this.#returns
+    if (returns === null) return
+    const arena = this.#arena
+    this.#returns = null
+    this.#arena = null
+    returns(arena, this.#chargeBytes)
   }
 }
 

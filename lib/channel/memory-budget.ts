@@ -112,6 +112,8 @@ export class MemoryBudget {
    * Waits until there is room and resolves with that room **already taken**, so that nobody slips in between; give it
    * back with `give`. Rejects `TIMEOUT/BUFFER_FULL` after `timeoutMs`, and at once with `MESSAGE_TOO_LARGE` what could
    * never fit.
+   * The caller goes on one microtask later: who must keep an order counts its waiting calls until they went on, and lets
+   * nothing pass meanwhile, as `BufferedChannel` does.
    */
   waitForRoom(bytes: number, options: WaitOptions & { readonly records?: number | undefined } = {}): Promise<void> {
     const records = options.records ?? 0
