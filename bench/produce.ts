@@ -88,15 +88,25 @@ async function runOnce(
   for (const name of [topic, warmupTopic]) await kafka.createTopic(name, options.partitions)
   const brokerCpuBefore = kafka.brokerCpuSeconds()
   try {
-    const answer = await inOwnProcess({ ...options, client, brokers: kafka.brokers, topic, warmupTopic })
+    const records = options.records[client] ?? 0
+    const warmupRecords = options.warmupRecords[client] ?? 0
+    const answer = await inOwnProcess({
+      ...options,
+      client,
+      brokers: kafka.brokers,
+      topic,
+      warmupTopic,
+      records,
+      warmupRecords,
+    })
     if ('failure' in answer) return { client, round: number, void: answer.failure }
     const brokerCpuAfter = kafka.brokerCpuSeconds()
     const recordsInLog = await kafka.countRecords(topic)
-    if (recordsInLog !== options.records) {
-      return { client, round: number, void: `sent ${options.records} records, the log holds ${recordsInLog}` }
+    if (recordsInLog !== records) {
+      return { client, round: number, void: `sent ${records} records, the log holds ${recordsInLog}` }
     }
     const brokerCpu = brokerCpuBefore === null || brokerCpuAfter === null ? null : brokerCpuAfter - brokerCpuBefore
-    return rowOf(client, number, options, recordsInLog, answer.measurement, brokerCpu)
+    return rowOf({ client, round: number, records, recordsInLog }, warmupRecords, answer.measurement, brokerCpu)
   } finally {
     await kafka.deleteTopics([topic, warmupTopic])
   }
@@ -104,19 +114,14 @@ async function runOnce(
 
 /** Broker CPU covers the warm-up too, therefore it is divided by all records of the run. */
 function rowOf(
-  client: string,
-  number: number,
-  options: BenchOptions,
-  recordsInLog: number,
+  run: Pick<Row, 'client' | 'round' | 'records' | 'recordsInLog'>,
+  warmupRecords: number,
   measured: Measurement,
   brokerCpuSeconds: number | null,
 ): Row {
-  const { records, warmupRecords } = options
+  const { records } = run
   return {
-    client,
-    round: number,
-    records,
-    recordsInLog,
+    ...run,
     ...measured,
     seconds: round(measured.seconds, 4),
     ratePerSecond: Math.round(records / measured.seconds),

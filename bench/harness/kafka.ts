@@ -29,7 +29,11 @@ export interface BenchKafka {
 export async function openKafka(given: readonly string[] | null): Promise<BenchKafka> {
   const own = given === null ? startOwn() : null
   const brokers = given ?? own?.brokers ?? []
-  const client = new kafkajs.Kafka({ clientId: 'bench-admin', brokers: [...brokers], logLevel: kafkajs.logLevel.ERROR })
+  const client = new kafkajs.Kafka({
+    clientId: 'bench-admin',
+    brokers: [...brokers],
+    logLevel: kafkajs.logLevel.NOTHING,
+  })
   const admin = client.admin()
   try {
     await admin.connect()
