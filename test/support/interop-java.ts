@@ -15,7 +15,9 @@ const FIELD = '\u001f'
 const RECORD = '\u001e'
 const PAIR = '\u001d'
 const NULL = '\u0018'
-const TOOL_LIMIT_MS = 60_000
+const TOOL_LIMIT_MS = 40_000
+const SILENCE_LIMIT_MS = 10_000
+const GROUP_ATTEMPTS = 3
 const MAX_OUTPUT_BYTES = 512 * 1024 * 1024
 
 async function java(jarFolder: string, args: readonly string[]): Promise<Buffer> {
@@ -47,17 +49,25 @@ export async function readWithJava(
     'headers.separator': PAIR,
     'null.literal': NULL,
   }
-  const output = await java(jarFolder, [
+  const args = [
     'org.apache.kafka.tools.consumer.ConsoleConsumer',
     ...['--bootstrap-server', brokers.join(','), '--topic', topic, ...from],
-    ...['--max-messages', String(expected), '--timeout-ms', String(TOOL_LIMIT_MS - 20_000)],
+    ...['--max-messages', String(expected), '--timeout-ms', String(SILENCE_LIMIT_MS)],
     ...['--consumer-property', 'check.crcs=true'],
     ...Object.entries(properties).flatMap(([name, value]) => ['--property', `${name}=${value}`]),
-  ])
-  const records = output.toString('latin1').split(RECORD).slice(0, -1).map(recordOf)
-  if (records.length !== expected)
-    throw new Error(`ConsoleConsumer read ${records.length} of ${expected} records of ${topic}`)
-  return inLogOrder(records)
+  ]
+  for (let attempt = 1; ; attempt++) {
+    // A group that forms before its leader has heard of a new topic gets no partitions for minutes; a new group is quicker.
+    const output = await java(jarFolder, args).catch((error: unknown) => {
+      if (attempt === GROUP_ATTEMPTS) throw error
+      return Buffer.alloc(0)
+    })
+    const records = output.toString('latin1').split(RECORD).slice(0, -1).map(recordOf)
+    if (records.length === expected) return inLogOrder(records)
+    if (attempt === GROUP_ATTEMPTS) {
+      throw new Error(`ConsoleConsumer read ${records.length} of ${expected} records of ${topic}`)
+    }
+  }
 }
 
 function recordOf(line: string): ReadRecord {

@@ -111,7 +111,7 @@ export async function readWithKafkajs(brokers: readonly string[], topic: string)
   })
   let crash: Error | undefined
   consumer.on(consumer.events.CRASH, ({ payload }) => {
-    crash = payload.error
+    if (!payload.restart) crash = payload.error // otherwise it joins again by itself, as while a coordinator loads
   })
   await consumer.connect()
   try {
