@@ -1,6 +1,7 @@
 /**
  * The in-process Kafka broker as its users see it: make a cluster, look into it, break it on command.
  * Why a product and not a mock: real protocol over real ports, so that any Kafka client can be tested against it.
+ * Longer than most files on purpose: it is the list of everything a test may order, each a few lines over its own room.
  * Invariant: after `close()` neither port, connection nor timer is left.
  */
 import { MQError } from '../errors/index.js'
