@@ -2,7 +2,7 @@
  * A configuration between merge and freeze: one value per field path, and whether the caller set it.
  * Why a flat map: relations name fields by path, and only `finish` knows how paths nest.
  */
-import type { Findings } from './issues.js'
+import { type Findings, shownText } from './issues.js'
 import type { Entries, Scope } from './scope.js'
 
 export class Draft {
@@ -49,7 +49,7 @@ export class Draft {
   /** A relation between good values that does not hold becomes one finding that names both fields. */
   relate(path: string, others: readonly string[], holds: boolean, rule: string): void {
     if (holds || [path, ...others].some((name) => this.#entries.get(name)?.isBad)) return
-    const named = others.map((other) => `${this.at(other)} (${String(this.get(other))})`).join(' and ')
+    const named = others.map((other) => `${this.at(other)} (${shownText(other, this.get(other))})`).join(' and ')
     this.findings.invalid(this.at(path), this.get(path), `${rule} ${named}`)
   }
 

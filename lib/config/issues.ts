@@ -36,7 +36,7 @@ export class Findings {
   }
 
   warn(path: string, message: string): void {
-    this.warnings.push({ path, message })
+    if (!this.warnings.some((known) => known.path === path)) this.warnings.push({ path, message })
   }
 
   get isEmpty(): boolean {
@@ -65,6 +65,12 @@ function sentence(issue: ConfigIssue): string {
 function shown(path: string, value: unknown): unknown {
   if (typeof value === 'function') return '[function]'
   return SECRETS.test(path) ? '[hidden]' : value
+}
+
+/** The value for a message; a secret stays hidden. */
+export function shownText(path: string, value: unknown): string {
+  const safe = shown(path, value)
+  return typeof safe === 'string' ? safe : text(safe)
 }
 
 /** A short, safe text of anything a caller may have passed. */

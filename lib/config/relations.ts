@@ -109,25 +109,30 @@ function relateCompression(draft: Draft): void {
 
 /** Derives `securityProtocol` and `ssl.enabled`; refuses what contradicts or lacks something. */
 function deriveSecurity(draft: Draft): void {
-  const impliedTls = SSL_FIELDS.some((field) => draft.get(`ssl.${field}`) !== undefined)
-  const isTls = (draft.get('ssl.enabled') ?? (impliedTls || draft.get('ssl.insecureSkipVerify'))) === true
+  const isTls = deriveTls(draft)
   const isSasl = draft.get('sasl.mechanism') !== undefined
-  const derived = `${isSasl ? 'SASL_' : ''}${isTls ? 'SSL' : isSasl ? 'PLAINTEXT' : ''}` || 'PLAINTEXT'
-  relateProtocol(draft, derived, isTls)
+  const derived = isSasl ? (isTls ? 'SASL_SSL' : 'SASL_PLAINTEXT') : isTls ? 'SSL' : 'PLAINTEXT'
+  const given = draft.get('securityProtocol')
+  if (given === undefined) draft.set('securityProtocol', derived)
+  const other = String(given).includes('SSL') === isTls ? 'sasl.mechanism' : 'ssl.enabled'
+  draft.relate('securityProtocol', [other], given === undefined || given === derived, `'${derived}', given`)
   requireSecrets(draft)
-  refuseSecurity(draft, isTls || isSasl)
+  refuseSasl(draft)
+  if (draft.get('ssl.insecureSkipVerify') === true) {
+    draft.findings.warn(draft.at('ssl.insecureSkipVerify'), 'any certificate is accepted: use it for tests only')
+  }
 }
 
-function relateProtocol(draft: Draft, derived: string, isTls: boolean): void {
-  const given = draft.get('securityProtocol')
-  const sayNothing = !draft.isSet('ssl.enabled') && derived === 'PLAINTEXT' && (given === 'SSL' || given === undefined)
-  const isGivenTls = isTls || (sayNothing && given === 'SSL')
-  draft.set('ssl.enabled', isGivenTls)
-  if (given === undefined) draft.set('securityProtocol', derived)
-  else if (!sayNothing) {
-    const other = String(given).includes('SSL') === isTls ? 'sasl.mechanism' : 'ssl.enabled'
-    draft.relate('securityProtocol', [other], given === derived, `'${derived}', which follows from`)
-  }
+/** TLS is on when asked for, when any other `ssl` field is set, or when the protocol says so. */
+function deriveTls(draft: Draft): boolean {
+  const used = SSL_FIELDS.find((field) => draft.get(`ssl.${field}`) !== undefined)
+  const skips = draft.get('ssl.insecureSkipVerify') === true ? 'insecureSkipVerify' : undefined
+  const implied = used ?? skips
+  const asked = draft.get('ssl.enabled') as boolean | undefined
+  draft.relate('ssl.enabled', [`ssl.${implied}`], asked !== false || implied === undefined, 'true, or no')
+  const isTls = asked ?? (implied !== undefined || String(draft.get('securityProtocol')).includes('SSL'))
+  draft.set('ssl.enabled', isTls)
+  return isTls
 }
 
 function requireSecrets(draft: Draft): void {
@@ -151,11 +156,11 @@ function neededFor(mechanism: string): readonly string[] {
 }
 
 /**
- * TLS and SASL follow in a later version. Until the connections speak them they are refused: sending in the clear
- * what a caller asked to protect would be worse than not starting.
+ * SASL follows in a later version. Until the connections speak it, it is refused: a broker that asks for it would only
+ * close the connection.
  */
-function refuseSecurity(draft: Draft, isAsked: boolean): void {
-  if (!isAsked && draft.get('securityProtocol') === 'PLAINTEXT') return
-  const at = draft.at('securityProtocol')
-  draft.findings.invalid(at, draft.get('securityProtocol'), "'PLAINTEXT': this version has no TLS and no SASL yet")
+function refuseSasl(draft: Draft): void {
+  const expected = "'PLAINTEXT' or 'SSL': this version has no SASL yet"
+  const protocol = String(draft.get('securityProtocol'))
+  if (protocol.startsWith('SASL')) draft.findings.invalid(draft.at('securityProtocol'), protocol, expected)
 }

@@ -109,7 +109,7 @@ function draftOf(scope: Scope, entries: Entries, at: string, findings: Findings,
 }
 
 function warningsBelow(group: string, findings: Findings): readonly ConfigWarning[] {
-  return findings.warnings.filter((warning) => warning.path.startsWith(group))
+  return findings.warnings.filter(({ path }) => path.startsWith(`${group}.`) || path.startsWith(`${group}Config.`))
 }
 
 function seal(resolved: object, warnings: readonly ConfigWarning[]): object {

@@ -7,7 +7,7 @@
  * Invariant: after `close()` no timer and no socket of ours remains. Groups follow: until then partitions are assigned
  * by the caller. Source: features.md 2.4, design.md section 5.
  */
-import { Cluster } from '../cluster/index.js'
+import { Cluster, clusterOptionsOf } from '../cluster/index.js'
 import {
   type ConsumerConfig,
   configWarnings,
@@ -403,8 +403,7 @@ function readerSettings(config: ResolvedConsumerConfig): ReaderSettings {
 }
 
 function makeCluster(config: ResolvedConsumerConfig, clock: Clock, random: RandomSource): ConsumerCluster {
-  const { brokers, clientId, metadataMaxAgeMs, logger, connection } = config
-  return new Cluster({ ...connection, brokers, clientId, metadataMaxAgeMs }, { clock, random, logger })
+  return new Cluster(clusterOptionsOf(config), { clock, random, logger: config.logger })
 }
 
 function partitionsOf(wish: Wish, topic: TopicInfo): Wish[] {

@@ -25,7 +25,8 @@ const ACTIONS: Readonly<Record<number, FetchAction>> = {
   100: 'otherTopic',
   ...Object.fromEntries([3, 5, 6, 9, 56, 74, 78, 103].map((code) => [code, 'refresh'])),
   // 75: our metadata is newer than the broker's, which will learn it.
-  ...Object.fromEntries([75, 109, -1, 7, 8, 55].map((code) => [code, 'retry'])),
+  // 70, 71, 106 concern a session and belong over the whole answer; at a partition they are no reason to give it up.
+  ...Object.fromEntries([75, 109, -1, 7, 8, 55, 70, 71, 106].map((code) => [code, 'retry'])),
 }
 
 export function judgeFetch(errorCode: number): FetchAction {

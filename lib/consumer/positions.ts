@@ -94,8 +94,8 @@ export class PositionFinder {
     found: Map<PositionQuery, number>,
     untilMs: number,
   ): Promise<void> {
-    const limitMs = Math.max(1, Math.min(ROUND_MS, untilMs - this.#clock.monotonicMs()))
-    const answer = await this.#request(brokerId, this.#body(asked), limitMs)
+    const deadlineMs = Math.min(this.#clock.monotonicMs() + ROUND_MS, untilMs)
+    const answer = await this.#request(brokerId, this.#body(asked), deadlineMs)
     if (answer !== null) this.#take(asked, answer, found)
   }
 

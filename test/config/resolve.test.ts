@@ -136,13 +136,44 @@ describe('findings', () => {
     const error = refusal(() => resolveConfig({ sasl: { password: 12_345 } } as object))
     expect(JSON.stringify([error.message, error.context])).not.toContain('12345')
   })
-  it('CF-3: a protection that is not there yet is refused, never ignored', () => {
-    for (const config of [{ tls: true }, { securityProtocol: 'SSL' as const }, { ssl: { ca: 'x' } }]) {
-      expect(refusal(() => resolveConfig(config)).message).toContain('no TLS and no SASL yet')
-    }
+  it('CF-3: SASL is not there yet and is refused, never ignored', () => {
     const sasl = { mechanism: 'PLAIN' as const, username: 'u' }
     const paths = issuesOf(refusal(() => resolveConfig({ sasl }))).map((issue) => issue.path)
     expect(paths).toEqual(['securityProtocol', 'sasl.password'])
+    expect(refusal(() => resolveConfig({ sasl })).message).toContain('no SASL yet')
+  })
+  it.each([
+    [{}, 'PLAINTEXT', false],
+    [{ tls: true }, 'SSL', true],
+    [{ securityProtocol: 'SSL' as const }, 'SSL', true],
+    [{ ssl: { ca: 'pem' } }, 'SSL', true],
+    [{ ssl: { insecureSkipVerify: true } }, 'SSL', true],
+    [{ ssl: { enabled: true }, securityProtocol: 'SSL' as const }, 'SSL', true],
+    [{ ssl: { enabled: false } }, 'PLAINTEXT', false],
+  ])('CF-1: %j means %s', (config, protocol, isTls) => {
+    const resolved = resolveConfig(config)
+    expect([resolved.securityProtocol, resolved.ssl.enabled]).toEqual([protocol, isTls])
+    expect(resolveConfig({ ...resolved, producer: {}, consumer: {} }).ssl.enabled).toBe(isTls)
+  })
+  it('CF-3: ssl and securityProtocol that contradict each other are named together', () => {
+    const cases = [
+      { securityProtocol: 'PLAINTEXT' as const, ssl: { enabled: true } },
+      { securityProtocol: 'SSL' as const, tls: false },
+      { securityProtocol: 'PLAINTEXT' as const, ssl: { ca: 'pem' } },
+    ]
+    for (const config of cases) {
+      const message = refusal(() => resolveConfig(config)).message
+      expect(message).toMatch(/securityProtocol.*(ssl\.enabled|tls)/)
+    }
+    const off = refusal(() => resolveConfig({ ssl: { enabled: false, key: 'top secret' } })).message
+    expect(off).toContain('ssl.enabled: expected true, or no ssl.key')
+    expect(off).not.toContain('top secret')
+  })
+  it('CF-3: a certificate without its key is MISSING_CONFIG; skipping verification warns', () => {
+    const error = refusal(() => resolveConfig({ ssl: { certFile: 'cert.pem' } }))
+    expect([error.code, issuesOf(error)[0]?.path]).toEqual(['MISSING_CONFIG', 'ssl.keyFile'])
+    const { ssl } = { ssl: { insecureSkipVerify: true } }
+    expect(configWarnings(resolveConfig({ ssl })).map(({ path }) => path)).toContain('ssl.insecureSkipVerify')
   })
 })
 
