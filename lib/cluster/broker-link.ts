@@ -43,6 +43,7 @@ export class BrokerLink {
   #opening: Promise<void> | null = null
   #backOff: TimerHandle | null = null
   #failures = 0 // in a row
+  #notBeforeMs = 0 // end of the back-off
   #lastError: MQError | null = null
   #isWanted = false
   #isClosed = false
@@ -72,7 +73,7 @@ export class BrokerLink {
 
   /** Waits for its next attempt: asking another broker is the better idea. */
   get isBackingOff(): boolean {
-    return this.#backOff !== null
+    return this.#connection === null && this.#host.clock.monotonicMs() < this.#notBeforeMs
   }
 
   /** Versions and features of the present connection. */
@@ -94,7 +95,7 @@ export class BrokerLink {
   connect(): void {
     if (this.#isClosed || this.isReady) return
     this.#isWanted = true
-    if (this.#connection === null && this.#opening === null && this.#backOff === null) this.#open()
+    this.#openWhenDue()
   }
 
   /** Resolves when ready; rejects with CONNECTION_TIMEOUT, or CONNECTION_CLOSED on `close`. */
@@ -112,7 +113,7 @@ export class BrokerLink {
     if (this.isReady) return Promise.resolve()
     if (this.#isClosed) return Promise.reject(closedHere('the link'))
     if (this.#connection !== null) return Promise.reject(this.#notReady('its socket is closing'))
-    if (this.#opening === null && this.#backOff !== null) return Promise.reject(this.#notReady('it is backing off'))
+    if (this.#opening === null && this.isBackingOff) return Promise.reject(this.#notReady('it is backing off'))
     return this.#opening ?? this.#open()
   }
 
@@ -148,8 +149,7 @@ export class BrokerLink {
 
   /** The cluster learnt addresses: a link that waits for one goes on. */
   addressChanged(): void {
-    const isDormant = this.#connection === null && this.#opening === null && this.#backOff === null
-    if (this.#isWanted && isDormant && this.#host.addressOf(this.brokerId) !== undefined) this.#open()
+    this.#openWhenDue()
   }
 
   /** No socket, attempt or timer remains when it resolves. Idempotent. */
@@ -208,9 +208,12 @@ export class BrokerLink {
     this.#lastError = error
     if (this.#isClosed) return error
     this.#failures++
+    this.#pauseAttempts()
     this.#host.linkFailed(this, error)
-    if (error.fatal) this.#settleWaiters(error)
-    else this.#tryLater()
+    if (error.fatal) {
+      this.#isWanted = false
+      this.#settleWaiters(error)
+    } else this.#openWhenDue()
     return error
   }
 
@@ -219,24 +222,35 @@ export class BrokerLink {
     this.#lastError = reason
     // A broker that accepts and then breaks must not be dialled in a tight loop: only real answers clear the count.
     this.#failures = connection.answers > 0 ? 0 : this.#failures + 1
+    if (reason.context['isIdle'] !== true) this.#pauseAttempts()
     this.#gone?.resolve()
     if (this.#isClosed) return
     this.#host.linkDown(this, connection, reason)
     this.onDown?.(reason)
-    if (this.#isWanted || this.#waiters.size > 0) this.#tryLater()
+    this.#openWhenDue()
     this.onRoom?.()
   }
 
-  #tryLater(): void {
-    if (this.#isClosed || !(this.#isWanted || this.#waiters.size > 0) || this.#backOff !== null) return
-    // Without an address there is nothing to try: `addressChanged` goes on.
-    if (this.#host.addressOf(this.brokerId) === undefined) return
+  /** No attempt before a back-off with full jitter is over: clients that failed together do not return together. */
+  #pauseAttempts(): void {
     const { settings, clock, random } = this.#host
     const { reconnectBackoffMs, reconnectBackoffMaxMs } = settings
     const waitMs = backoffMs(Math.max(0, this.#failures - 1), reconnectBackoffMs, reconnectBackoffMaxMs, random)
+    this.#notBeforeMs = clock.monotonicMs() + waitMs
+  }
+
+  /** The one place that starts attempts in the background: now, after the back-off, or not at all. */
+  #openWhenDue(): void {
+    const isWanted = this.#isWanted || this.#waiters.size > 0
+    const isBusy = this.#connection !== null || this.#opening !== null || this.#backOff !== null
+    // Without an address there is nothing to try: `addressChanged` goes on.
+    if (this.#isClosed || !isWanted || isBusy || this.#host.addressOf(this.brokerId) === undefined) return
+    const { clock } = this.#host
+    const waitMs = this.#notBeforeMs - clock.monotonicMs()
+    if (waitMs <= 0) return void this.#open()
     this.#backOff = clock.setTimer(() => {
       this.#backOff = null
-      void this.#open().catch(() => {})
+      this.#openWhenDue()
     }, waitMs)
   }
 

@@ -24,12 +24,12 @@ export class SharedTask {
   /** Settles with the first run that begins after this call. */
   ask(): Promise<void> {
     if (this.#stopped !== null) return Promise.reject(this.#stopped.reason)
-    if (this.#next === null) {
-      this.#next = deferred()
-      this.#next.promise.catch(() => {}) // Nobody has to wait for it.
-      this.#startWhenDue()
-    }
-    return this.#next.promise
+    if (this.#next !== null) return this.#next.promise
+    const next = deferred<void>()
+    next.promise.catch(() => {}) // Nobody has to wait for it.
+    this.#next = next
+    this.#startWhenDue() // May begin at once, and then `#next` belongs to the askers after us.
+    return next.promise
   }
 
   /** Whoever waits for a run that has not begun is told `reason`. */
