@@ -3,6 +3,7 @@
  * Checked before anything is asked of a broker. Source: features.md CO-8, part 4 (topic names).
  */
 import { MQError } from '../errors/index.js'
+import type { TopicInfo } from './ports.js'
 import { EARLIEST, LATEST } from './positions.js'
 
 /** A partition and where to start; neither offset nor timestamp: `from`, else `autoOffsetReset`. */
@@ -89,4 +90,25 @@ export function startTimestamp(wish: Wish, from: 'earliest' | 'latest' | 'none')
     throw new MQError('INVALID_OFFSET', text, { reason: 'OFFSET_OUT_OF_RANGE', topic, partition })
   }
   return from === 'earliest' ? EARLIEST : LATEST
+}
+
+/** One wish per partition. Throws INVALID_PARTITION beyond the topic's. */
+export function partitionsOf(wish: Wish, topic: TopicInfo): Wish[] {
+  const count = topic.partitions.length
+  if (wish.partition < 0) return topic.partitions.map(({ partition }) => ({ ...wish, partition }))
+  if (wish.partition < count) return [wish]
+  const { topic: name, partition } = wish
+  const text = `${name} has the partitions 0..${count - 1}, not ${partition}`
+  throw new MQError('INVALID_PARTITION', text, { topic: name, partition, partitions: count })
+}
+
+/** The promise, or the reason of the signal if that comes first. */
+export function withSignal<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
 }

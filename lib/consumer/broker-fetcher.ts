@@ -62,6 +62,7 @@ export class BrokerFetcher {
   #isClosed = false
   #failures = 0
   #backoff: TimerHandle | null = null
+  #patience: TimerHandle | null = null // runs while the link is down and data is wanted
   #partitionMaxBytes: number
 
   constructor(brokerId: number, link: FetchLink, deps: FetcherDeps) {
@@ -107,6 +108,7 @@ export class BrokerFetcher {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#backoff?.cancel()
+    this.#patience?.cancel()
     this.#deps.credit.forget(this.wake)
     this.#link.onRoom = null
     this.#link.onDown = null
@@ -128,12 +130,23 @@ export class BrokerFetcher {
     if (this.#isClosed || this.#isOutstanding || this.#backoff !== null) return
     const wanted = this.#cursors.filter((cursor) => cursor.isFetchable)
     if (wanted.length === 0) return
-    if (!this.#link.isReady || !this.#link.hasRoom) {
-      if (!this.#link.isReady) this.#link.connect()
-      return
-    }
+    if (!this.#link.isReady) return this.#connect()
+    this.#patience?.cancel()
+    this.#patience = null
+    if (!this.#link.hasRoom) return
     const reserved = this.#reserve(wanted.length)
     if (reserved > 0) this.#send(wanted, reserved)
+  }
+
+  /** The link calls `wake` when it is up; one that stays down is reported, so that its partitions can go elsewhere. */
+  #connect(): void {
+    const { clock, config, hooks } = this.#deps
+    this.#link.connect()
+    this.#patience ??= clock.setTimer(() => {
+      this.#patience = null
+      if (!this.#isClosed && !this.#link.isReady) hooks.failed(this.brokerId, unreachable(this.brokerId))
+      this.wake()
+    }, config.connection.dialTimeoutMs)
   }
 
   /** Credit for what the answer may bring, at least for one partition; 0: `wake` is called when some is free. */
@@ -303,12 +316,8 @@ function forgottenTopics(forgotten: Request['forgotten']): NonNullable<Body['for
   return [...topics.values()]
 }
 
-/** A fetch that cannot be asked, as the user sees it. */
-export function fetchError(brokerId: number, cause: unknown): MQError {
-  return new MQError(
-    'CONSUME_FAILED',
-    `broker ${brokerId} could not be asked for records: it is asked again`,
-    { brokerId },
-    { cause },
-  )
+function unreachable(brokerId: number): MQError {
+  return new MQError('CONNECTION_TIMEOUT', `broker ${brokerId} cannot be reached for fetching: it is tried on`, {
+    brokerId,
+  })
 }

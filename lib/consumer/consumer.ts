@@ -30,8 +30,10 @@ import {
   checkOffset,
   checkPartition,
   parseWishes,
+  partitionsOf,
   startTimestamp,
   type Wish,
+  withSignal,
 } from './assignment.js'
 import { ConsumerCounters } from './counters.js'
 import { type CallbackResult, type Delivery, HOLD, PartitionCursor, type TopicPartition } from './cursor.js'
@@ -156,10 +158,7 @@ export class Consumer<V = Buffer, K = Buffer> {
   /** Stops fetching and delivering exactly those; buffered records are kept. */
   pause(what: readonly string[] | readonly TopicPartition[]): void {
     this.#ensureOpen()
-    for (const cursor of this.#cursorsOf(what)) {
-      cursor.hold(HOLD.paused)
-      cursor.isInterrupted = true
-    }
+    for (const cursor of this.#cursorsOf(what)) this.#fetcher.pause(cursor)
   }
 
   /** Goes on where `pause` stopped: nothing is skipped, nothing repeated. */
@@ -212,7 +211,6 @@ export class Consumer<V = Buffer, K = Buffer> {
     return consumerMetrics(this.#fetcher.assigned.all(), this.#counters, {
       prefetchBytes: this.#fetcher.credit.usedBytes,
       runningCallbacks: this.#dispatcher.runningCallbacks,
-      isCommittedOnly: this.config.isolationLevel === 'read_committed',
     })
   }
 
@@ -404,24 +402,4 @@ function readerSettings(config: ResolvedConsumerConfig): ReaderSettings {
 
 function makeCluster(config: ResolvedConsumerConfig, clock: Clock, random: RandomSource): ConsumerCluster {
   return new Cluster(clusterOptionsOf(config), { clock, random, logger: config.logger })
-}
-
-function partitionsOf(wish: Wish, topic: TopicInfo): Wish[] {
-  const count = topic.partitions.length
-  if (wish.partition < 0) return topic.partitions.map(({ partition }) => ({ ...wish, partition }))
-  if (wish.partition < count) return [wish]
-  const { topic: name, partition } = wish
-  const text = `${name} has the partitions 0..${count - 1}, not ${partition}`
-  throw new MQError('INVALID_PARTITION', text, { topic: name, partition, partitions: count })
-}
-
-/** The promise, or the reason of the signal if that comes first. */
-function withSignal<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }

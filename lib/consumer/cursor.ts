@@ -62,13 +62,13 @@ export class PartitionCursor {
   // Owned by the consumer.
   topicId = ZERO_UUID
   generation = 0
-  leaderId = -1
   leaderEpoch = -1
-  highWatermark = -1
-  lastStableOffset = -1
-  logStartOffset = -1
+  end = -1 // high watermark, or last stable offset under read_committed
 
   // Owned by the fetcher.
+  brokerId = -1 // who is asked: the leader, or a near replica
+  replicaId = -1 // a replica near us that the leader has named (KIP-392); -1: ask the leader
+  replicaUntilMs = 0 // then the leader is asked for its advice again
   holds: number = HOLD.position
   fetchOffset = -1
   lastFetchedEpoch = -1
@@ -158,9 +158,13 @@ export class PartitionCursor {
     this.retryTimer = null
   }
 
+  /** The end of what this consumer may read: high watermark, or last stable offset under read_committed. */
+  sawEnd(end: number): void {
+    if (end > this.end) this.end = end
+  }
+
   /** How far behind the end; -1 while unknown. */
-  lag(isCommittedOnly: boolean): number {
-    const end = isCommittedOnly && this.lastStableOffset >= 0 ? this.lastStableOffset : this.highWatermark
-    return end < 0 || this.position < 0 ? -1 : Math.max(0, end - this.position)
+  get lag(): number {
+    return this.end < 0 || this.position < 0 ? -1 : Math.max(0, this.end - this.position)
   }
 }

@@ -17,9 +17,10 @@ import { HOLD, type PartitionCursor } from './cursor.js'
 import type { Dispatcher } from './dispatcher.js'
 import type { ConsumerEvents } from './events.js'
 import { judgeFetch } from './fetch-judge.js'
+import { LagWatch } from './lag.js'
 import type { ConsumerCluster, TopicInfo } from './ports.js'
 import { EARLIEST, LATEST, type PositionFinder } from './positions.js'
-import { scanBatches } from './scan.js'
+import { scanBatches, unpinned } from './scan.js'
 
 /** A partition's share never falls below this, however many partitions there are. Bytes. */
 const LEAST_SHARE_BYTES = 65_536
@@ -44,6 +45,8 @@ export class Fetcher {
   readonly #parts: FetcherParts
   readonly #brokers = new Map<number, BrokerFetcher>()
   readonly #offTopic: () => void
+  readonly #lag: LagWatch
+  readonly #isCommittedOnly: boolean
   #dispatcher: Dispatcher | null = null
   #shareBytes: number
   #isClosed = false
@@ -52,6 +55,17 @@ export class Fetcher {
     this.#parts = parts
     this.credit = new PrefetchCredit(parts.config.prefetchBytes)
     this.#shareBytes = parts.config.prefetchBytes
+    this.#isCommittedOnly = parts.config.isolationLevel === 'read_committed'
+    this.#lag = new LagWatch(
+      () => this.assigned.all(),
+      parts.finder,
+      parts.clock,
+      (error) =>
+        parts.events.emit('warning', {
+          message: 'the lag of partitions is out of date',
+          context: { error: String(error) },
+        }),
+    )
     this.#offTopic = parts.cluster.onTopic((topic) => this.#topicChanged(topic))
   }
 
@@ -77,9 +91,16 @@ export class Fetcher {
     this.#divide()
   }
 
+  /** No more fetches of it; what is buffered stays. */
+  pause(cursor: PartitionCursor): void {
+    cursor.hold(HOLD.paused)
+    cursor.isInterrupted = true
+    this.#lag.arm()
+  }
+
   /** A hold or the position of the partition has changed. */
   wake(cursor: PartitionCursor): void {
-    this.#brokers.get(cursor.leaderId)?.wake()
+    this.#brokers.get(cursor.brokerId)?.wake()
   }
 
   /** Moves to a position that has to be looked up first. */
@@ -122,6 +143,7 @@ export class Fetcher {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#offTopic()
+    this.#lag.close()
     for (const cursor of this.assigned.all()) {
       cursor.timer?.cancel()
       cursor.timer = null
@@ -146,18 +168,31 @@ export class Fetcher {
       cursor.topicId = topic.topicId
       this.assigned.nameId(topic.topicId, topic.name)
     }
-    const leaderId = found?.leaderId ?? -1
     cursor.leaderEpoch = found?.leaderEpoch ?? -1
-    if (leaderId >= 0 && leaderId === cursor.leaderId) return this.wake(cursor)
+    const brokerId = cursor.replicaId >= 0 ? cursor.replicaId : (found?.leaderId ?? -1)
+    if (brokerId >= 0 && brokerId === cursor.brokerId) return this.wake(cursor)
     this.#leave(cursor)
-    cursor.leaderId = leaderId
-    if (leaderId >= 0) this.#brokerOf(leaderId).add(cursor)
+    cursor.brokerId = brokerId
+    if (brokerId >= 0) this.#brokerOf(brokerId).add(cursor)
     else this.#refreshLater(cursor)
   }
 
   #leave(cursor: PartitionCursor): void {
-    this.#brokers.get(cursor.leaderId)?.remove(cursor)
-    cursor.leaderId = -1
+    this.#brokers.get(cursor.brokerId)?.remove(cursor)
+    cursor.brokerId = -1
+  }
+
+  /** The leader names a replica in our rack: it is asked until metadata would be too old (C-17). */
+  #followAdvice(cursor: PartitionCursor, replicaId: number): void {
+    cursor.replicaId = replicaId
+    cursor.replicaUntilMs = this.#parts.clock.monotonicMs() + this.#parts.config.metadataMaxAgeMs
+    this.#place(cursor)
+  }
+
+  /** Back to the leader, which knows best: after the replica's time, and after any error of the replica. */
+  #leaveReplica(cursor: PartitionCursor): void {
+    cursor.replicaId = -1
+    this.#place(cursor)
   }
 
   #brokerOf(brokerId: number): BrokerFetcher {
@@ -193,16 +228,24 @@ export class Fetcher {
     answer: PartitionAnswer,
     endpoints: FetchAnswer['nodeEndpoints'],
   ): void => {
-    if (answer.errorCode !== 0) return this.#refused(cursor, answer, endpoints)
+    if (answer.errorCode !== 0) {
+      // An offset that a follower does not have says nothing about the log (C-18, K-19).
+      if (cursor.replicaId >= 0) this.#leaveReplica(cursor)
+      else this.#refused(cursor, answer, endpoints)
+      return
+    }
     cursor.failures = 0
     cursor.reportedCode = 0
-    cursor.highWatermark = answer.highWatermark
-    cursor.lastStableOffset = answer.lastStableOffset
-    cursor.logStartOffset = answer.logStartOffset
+    cursor.end = this.#isCommittedOnly ? answer.lastStableOffset : answer.highWatermark
     if ((answer.divergingEpoch?.endOffset ?? -1) >= 0)
       return this.#truncated(cursor, answer.divergingEpoch?.endOffset ?? -1)
-    const { records } = answer
+    const { records, preferredReadReplica } = answer
     if (records !== null && records.length > 0) this.#take(cursor, records, answer)
+    if (preferredReadReplica >= 0 && preferredReadReplica !== cursor.replicaId) {
+      this.#followAdvice(cursor, preferredReadReplica)
+    } else if (cursor.replicaId >= 0 && this.#parts.clock.monotonicMs() >= cursor.replicaUntilMs) {
+      this.#leaveReplica(cursor)
+    }
   }
 
   #take(cursor: PartitionCursor, records: Uint8Array, answer: PartitionAnswer): void {
@@ -212,13 +255,15 @@ export class Fetcher {
       else this.#backOff(cursor) // Nothing whole and nothing wrong: asking again at once would only spin.
       return
     }
-    const isCommittedOnly = this.#parts.config.isolationLevel === 'read_committed'
-    const aborted = isCommittedOnly ? new AbortedTransactions(answer.abortedTransactions ?? []) : null
+    const aborted = this.#isCommittedOnly ? new AbortedTransactions(answer.abortedTransactions ?? []) : null
     cursor.fetchOffset = scan.nextOffset
     cursor.lastFetchedEpoch = scan.leaderEpoch
     this.credit.settle(0, scan.length)
-    cursor.reader.push({ bytes: records, length: scan.length, aborted })
-    if (cursor.reader.bufferedBytes > this.#shareBytes) cursor.hold(HOLD.full)
+    cursor.reader.push({ bytes: unpinned(records, scan.length), length: scan.length, aborted })
+    if (cursor.reader.bufferedBytes > this.#shareBytes) {
+      cursor.hold(HOLD.full)
+      this.#lag.arm()
+    }
     this.#dispatcher?.enqueue(cursor)
   }
 
@@ -333,6 +378,7 @@ export class Fetcher {
 
   readonly #brokerFailed = (brokerId: number, error: unknown): void => {
     const context = { brokerId, error: error instanceof MQError ? error.toJSON() : String(error) }
+    for (const cursor of this.assigned.all()) if (cursor.replicaId === brokerId) this.#leaveReplica(cursor)
     this.#parts.events.emit('warning', { message: `a fetch from broker ${brokerId} failed and is repeated`, context })
     this.#refresh('a fetch failed')
   }

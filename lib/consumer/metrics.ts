@@ -32,10 +32,10 @@ export interface ConsumerMetrics {
 export function consumerMetrics(
   cursors: readonly PartitionCursor[],
   counters: ConsumerCounters,
-  now: { readonly prefetchBytes: number; readonly runningCallbacks: number; readonly isCommittedOnly: boolean },
+  now: { readonly prefetchBytes: number; readonly runningCallbacks: number },
 ): ConsumerMetrics {
   const named = cursors.map((cursor) => [`${cursor.topic}-${cursor.partition}`, cursor] as const)
-  const lagByPartition = Object.fromEntries(named.map(([name, cursor]) => [name, cursor.lag(now.isCommittedOnly)]))
+  const lagByPartition = Object.fromEntries(named.map(([name, cursor]) => [name, cursor.lag]))
   const { records, bytes, ...counts } = counters
   return {
     totalMessages: records,
