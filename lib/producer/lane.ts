@@ -76,7 +76,8 @@ export class Lane implements ChannelOwner<Batch> {
   isQueued = false
   isLingering = false
   queueKey = 0
-  lastRequest = 0
+  /** Number of its sender's request this lane went into last: never twice into one. */
+  lastRequest = -1
 
   /** The active buffer leaves without waiting for size or linger. */
   #isUrgent = false
@@ -393,6 +394,7 @@ export class Lane implements ChannelOwner<Batch> {
     this.home = home
     this.isQueued = false
     this.isLingering = false
+    this.lastRequest = -1 // Every sender counts its own requests.
     if (this.#channel.active.records > 0) home?.touch(this)
   }
 
