@@ -27,6 +27,8 @@ interface PendingSend {
 }
 
 const ignore = () => {}
+/** Brokers throttle for a quota window, some seconds. A longer silence is a damaged number: it must not stop us for weeks. */
+const MAX_THROTTLE_MS = 60_000
 const MAX_CORRELATION_ID = 0x7fff_ffff
 
 export class Connection {
@@ -171,7 +173,8 @@ export class Connection {
   }
 
   /** KIP-219: the broker has answered and is deaf now; what we sent would only lie in its socket. */
-  #throttle(ms: number): void {
+  #throttle(askedMs: number): void {
+    const ms = Math.min(askedMs, MAX_THROTTLE_MS)
     this.throttledMs += ms
     const untilMs = this.#clock.monotonicMs() + ms
     if (untilMs <= this.#mutedUntilMs) return

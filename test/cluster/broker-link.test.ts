@@ -58,7 +58,7 @@ describe('BrokerLink', () => {
     }
     const gaps = attempts.slice(1).map((at, index) => at - (attempts[index] as number))
     expect(gaps.slice(0, 7)).toEqual([50, 100, 200, 400, 800, 1000, 1000])
-    net.listenAt(port, (brokers[0] as { accept(t: never): void }).accept as never)
+    net.listenAt(port, brokers[0]!.accept)
     await pass(clock, 1000)
     expect(link.isReady).toBe(true)
   })
@@ -134,7 +134,7 @@ describe('BrokerLink', () => {
     const ready = link.whenReady(60_000)
     await pass(clock, 3000)
     expect(net.dialled.length).toBe(before)
-    state.brokers.push({ ...second, port: net.listen((brokers[1] as never as { accept: never }).accept) })
+    state.brokers.push({ ...second, port: net.listen(brokers[1]!.accept) })
     await passUntil(clock, cluster.refresh('test'))
     await passUntil(clock, ready)
     expect(link.isReady).toBe(true)
