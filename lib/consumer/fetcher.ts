@@ -7,7 +7,14 @@
 import type { ResolvedConsumerConfig } from '../config/index.js'
 import { MQError, toMQError } from '../errors/index.js'
 import { brokerError, ZERO_UUID } from '../protocol/index.js'
-import { backoffMs, type Clock, type Emitter, type RandomSource, runInBackground } from '../util/index.js'
+import {
+  backoffMs,
+  type Clock,
+  type Emitter,
+  type RandomSource,
+  runInBackground,
+  type TimerHandle,
+} from '../util/index.js'
 import { AbortedTransactions } from './aborted.js'
 import { AssignedPartitions } from './assigned.js'
 import { BrokerFetcher, type FetchAnswer, type PartitionAnswer } from './broker-fetcher.js'
@@ -20,13 +27,15 @@ import { judgeFetch } from './fetch-judge.js'
 import { LagWatch } from './lag.js'
 import type { ConsumerCluster, TopicInfo } from './ports.js'
 import { EARLIEST, LATEST, type PositionFinder } from './positions.js'
-import { scanBatches, unpinned } from './scan.js'
+import { scanBatches } from './scan.js'
 
 /** A partition's share never falls below this, however many partitions there are. Bytes. */
 const LEAST_SHARE_BYTES = 65_536
 /** Attempts after which an error that is still being retried is told to the user. */
 const TELL_AFTER = 5
 const DENIED = 29
+/** Buffered parts older than this are copied out of their answers. Milliseconds. */
+const SWEEP_MS = 1_000
 const NEVER_MS = 2 ** 31 - 1
 
 export interface FetcherParts {
@@ -49,6 +58,7 @@ export class Fetcher {
   readonly #isCommittedOnly: boolean
   #dispatcher: Dispatcher | null = null
   #shareBytes: number
+  #sweep: TimerHandle | null = null
   #isClosed = false
 
   constructor(parts: FetcherParts) {
@@ -144,6 +154,7 @@ export class Fetcher {
     this.#isClosed = true
     this.#offTopic()
     this.#lag.close()
+    this.#sweep?.cancel()
     for (const cursor of this.assigned.all()) {
       cursor.timer?.cancel()
       cursor.timer = null
@@ -259,12 +270,24 @@ export class Fetcher {
     cursor.fetchOffset = scan.nextOffset
     cursor.lastFetchedEpoch = scan.leaderEpoch
     this.credit.settle(0, scan.length)
-    cursor.reader.push({ bytes: unpinned(records, scan.length), length: scan.length, aborted })
+    cursor.reader.push({ bytes: records, length: scan.length, arrivedMs: this.#parts.clock.monotonicMs(), aborted })
+    this.#sweepLater()
     if (cursor.reader.bufferedBytes > this.#shareBytes) {
       cursor.hold(HOLD.full)
       this.#lag.arm()
     }
     this.#dispatcher?.enqueue(cursor)
+  }
+
+  /** While something is buffered: what is not worked off within a second must not keep its whole answer alive. */
+  #sweepLater(): void {
+    this.#sweep ??= this.#parts.clock.setTimer(() => {
+      this.#sweep = null
+      const untilMs = this.#parts.clock.monotonicMs() - SWEEP_MS
+      const buffered = this.assigned.all().filter((cursor) => cursor.reader.hasData)
+      for (const cursor of buffered) cursor.reader.unpin(untilMs)
+      if (buffered.length > 0) this.#sweepLater()
+    }, SWEEP_MS)
   }
 
   #refused(cursor: PartitionCursor, answer: PartitionAnswer, endpoints: FetchAnswer['nodeEndpoints']): void {

@@ -34,7 +34,7 @@ export class BatchView {
   readonly partition: number
   readonly leaderEpoch: number
   readonly settings: ReadSettings
-  readonly #bytes: Buffer
+  #bytes: Buffer
   #window: Buffer | null = null
   #windowStart = 0
   #windowEnd = 0
@@ -56,6 +56,17 @@ export class BatchView {
   headersAt(start: number, count: number): RecordHeader[] {
     const headers = readHeaders(this.#bytes, start, count)
     return this.settings.copies ? headers.map(copiedHeader) : headers
+  }
+
+  /** True if the records are a view of that memory, not decompressed into their own. */
+  isIn(bytes: Uint8Array): boolean {
+    return this.#bytes.buffer === bytes.buffer
+  }
+
+  /** From now on the records stand in memory of their own, at the same positions; gives it. */
+  unpin(): Buffer {
+    this.#bytes = Buffer.from(this.#bytes)
+    return this.#bytes
   }
 
   #moveWindow(start: number): void {

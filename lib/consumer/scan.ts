@@ -32,15 +32,3 @@ export function scanBatches(bytes: Uint8Array): Scan {
     return { length, nextOffset, leaderEpoch, error }
   }
 }
-
-/** A view may keep at most so many times its own bytes in memory. */
-const PINNED_PARTS = 4
-
-/**
- * The bytes of one partition, copied when they are a small part of their answer. Why: a slow partition keeps its bytes
- * for long, and a view would keep the whole answer, which the credit does not count.
- */
-export function unpinned(records: Uint8Array, length: number): Uint8Array {
-  const isSmallPart = length * PINNED_PARTS < records.buffer.byteLength
-  return isSmallPart ? Buffer.from(records.subarray(0, length)) : records
-}

@@ -20,7 +20,7 @@ function reader(position = 0, more: object = {}): { reader: PartitionReader; fre
 
 function push(target: PartitionReader, ...batches: Buffer[]): number {
   const bytes = Buffer.concat(batches)
-  target.push({ bytes, length: bytes.length, aborted: null })
+  target.push({ bytes, length: bytes.length, arrivedMs: 0, aborted: null })
   return bytes.length
 }
 
@@ -90,7 +90,7 @@ describe('PartitionReader', () => {
       numbered(7, 1),
     ])
     const aborted = new AbortedTransactions([{ producerId: 1n, firstOffset: 0 }])
-    target.push({ bytes, length: bytes.length, aborted })
+    target.push({ bytes, length: bytes.length, arrivedMs: 0, aborted })
     expect(await drain(target)).toEqual(['1:p2', '4:p1', '7:7'])
   })
   it.each(['gzip', 'snappy', 'lz4', 'zstd'] as const)('C-7: reads %s batches', async (type) => {
@@ -138,6 +138,41 @@ describe('PartitionReader', () => {
     target.clear(7)
     if (opened instanceof Promise) await opened
     expect([target.next(), target.position, target.hasData]).toEqual([null, 7, false])
+  })
+})
+
+describe('unpin', () => {
+  it('C-42: old small parts of an answer move into memory of their own, also in the middle of a batch', async () => {
+    const answer = Buffer.alloc(200_000)
+    const own = Buffer.concat([numbered(0, 3), numbered(3, 2)])
+    answer.set(own, 1_000)
+    const { reader: target } = reader()
+    const chunk = {
+      bytes: answer.subarray(1_000, 1_000 + own.length),
+      length: own.length,
+      arrivedMs: 50,
+      aborted: null,
+    }
+    target.push(chunk)
+    expect(target.openNext()).toBe('records')
+    const [first, second] = [target.next(), target.next()]
+    target.unpin(49)
+    expect(chunk.bytes.buffer).toBe(answer.buffer)
+    target.unpin(50)
+    expect(chunk.bytes.buffer).not.toBe(answer.buffer)
+    answer.fill(0xee)
+    expect([String(first?.value), String(second?.value)]).toEqual(['0', '1'])
+    expect(await drain(target)).toEqual(['2:2', '3:3', '4:4'])
+  })
+  it('C-42: a part that is most of its answer stays where it is', () => {
+    const own = Buffer.from(new Uint8Array(numbered(0, 30)))
+    const { reader: target } = reader()
+    const big = new Uint8Array(own.length * 2)
+    big.set(own)
+    const chunk = { bytes: big.subarray(0, own.length), length: own.length, arrivedMs: 0, aborted: null }
+    target.push(chunk)
+    target.unpin(1)
+    expect(chunk.bytes.buffer).toBe(big.buffer)
   })
 })
 
