@@ -219,11 +219,13 @@ describeWithKafka('producer on a real Kafka', () => {
         const producer = producerWith({ deliveryTimeoutMs: 80_000, requestTimeoutMs: 5_000 })
         const ledger = new Ledger(producer, topic)
         const load = ledger.keepSending(6)
-        await ledger.untilAcknowledged(2_000)
-        await restartNode(sharedKafka, kind)
-        const before = ledger.outcomes().acknowledged ?? 0
-        await ledger.untilAcknowledged(before + 2_000)
-        load.stop()
+        try {
+          await ledger.untilAcknowledged(2_000)
+          await restartNode(sharedKafka, kind)
+          await ledger.untilAcknowledged(ledger.acknowledged + 2_000)
+        } finally {
+          load.stop()
+        }
         await load.done
         await producer.flush()
         ledger.judge(await readWithKafkajs(brokers, topic))

@@ -6,12 +6,15 @@ import type { MQError, Producer } from '../../lib/index.js'
 import type { ReadRecord } from './interop-records.js'
 import { expectFaithful, type LaneHistory, type Outcome } from './oracle.js'
 
+const WAIT_LIMIT_MS = 60_000
+
 export class Ledger {
   readonly #producer: Producer
   readonly #topic: string
   readonly #lanes = new Map<number, { id: string; content: string; outcome: Outcome; offset: number }[]>()
   #count = 0
   #acknowledged = 0
+  #firstError = 'none'
   #watch: () => void = () => {}
 
   constructor(producer: Producer, topic: string) {
@@ -31,6 +34,7 @@ export class Ledger {
       record.outcome = error === null ? 'acknowledged' : persistenceOf(error)
       record.offset = metadata?.offset ?? -1
       if (error === null) this.#acknowledged++
+      else if (this.#firstError === 'none') this.#firstError = String(error)
       this.#watch()
     })
     if (!hasRoom) await this.#producer.ready()
@@ -53,10 +57,16 @@ export class Ledger {
     }
   }
 
-  untilAcknowledged(count: number): Promise<void> {
-    return new Promise((resolve) => {
+  /** Rejects with what became of the records when the limit passes first. */
+  untilAcknowledged(count: number, limitMs = WAIT_LIMIT_MS): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const story = () =>
+        `${this.#acknowledged} of ${count} records acknowledged within ${limitMs} ms: ${JSON.stringify(this.outcomes())}, first error: ${this.#firstError}`
+      const timer = setTimeout(() => reject(new Error(story())), limitMs)
       this.#watch = () => {
-        if (this.#acknowledged >= count) resolve()
+        if (this.#acknowledged < count) return
+        clearTimeout(timer)
+        resolve()
       }
       this.#watch()
     })
