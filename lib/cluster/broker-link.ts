@@ -204,7 +204,8 @@ export class BrokerLink {
   }
 
   #failed(cause: unknown): MQError {
-    const error = findMQError(cause) ?? this.#defect(cause)
+    const known = findMQError(cause) ?? this.#defect(cause)
+    const error = known.with({ brokerId: this.brokerId, wasSent: 'no' })
     this.#lastError = error
     if (this.#isClosed) return error
     this.#failures++

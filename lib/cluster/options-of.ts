@@ -8,14 +8,10 @@ import { MQError } from '../errors/index.js'
 import type { TlsOptions } from '../net/index.js'
 import type { ClusterOptions } from './settings.js'
 
-type ClientConfig = Pick<
-  ResolvedClientConfig,
-  'brokers' | 'clientId' | 'metadataMaxAgeMs' | 'connection' | 'ssl' | 'sasl'
->
+type ClientConfig = Pick<ResolvedClientConfig, 'brokers' | 'clientId' | 'metadataMaxAgeMs' | 'connection' | 'ssl'>
 
 export function clusterOptionsOf(config: ClientConfig): ClusterOptions {
-  const { brokers, clientId, metadataMaxAgeMs, connection, ssl, sasl } = config
-  if (sasl.mechanism !== undefined || sasl.authenticator !== undefined) throw noSasl()
+  const { brokers, clientId, metadataMaxAgeMs, connection, ssl } = config
   return { ...connection, brokers, clientId, metadataMaxAgeMs, tls: ssl.enabled ? tlsOf(ssl) : undefined }
 }
 
@@ -39,9 +35,4 @@ function read(field: string, path: string | undefined): Buffer | undefined {
   } catch (cause) {
     throw new MQError('INVALID_CONFIG', `${field}: expected a readable PEM file at ${path}`, { path: field }, { cause })
   }
-}
-
-function noSasl(): MQError {
-  const text = 'sasl is set, but this version cannot authenticate yet: use a listener without SASL'
-  return new MQError('INVALID_CONFIG', text, { path: 'sasl.mechanism' })
 }
