@@ -127,15 +127,21 @@ export class BrokerFetcher {
   }
 
   #fetch(): void {
-    if (this.#isClosed || this.#isOutstanding || this.#backoff !== null) return
-    const wanted = this.#cursors.filter((cursor) => cursor.isFetchable)
-    if (wanted.length === 0) return
-    if (!this.#link.isReady) return this.#connect()
-    this.#patience?.cancel()
-    this.#patience = null
-    if (!this.#link.hasRoom) return
-    const reserved = this.#reserve(wanted.length)
+    if (this.#isClosed || this.#isOutstanding) return
+    const wanted = this.#backoff === null ? this.#cursors.filter((cursor) => cursor.isFetchable) : []
+    const reserved = this.#canAsk(wanted) ? this.#reserve(wanted.length) : 0
     if (reserved > 0) this.#send(wanted, reserved)
+  }
+
+  /** If not, others that wait for credit go first; `wake` comes when that changes. */
+  #canAsk(wanted: readonly PartitionCursor[]): boolean {
+    if (wanted.length > 0 && !this.#link.isReady) this.#connect()
+    const canAsk = wanted.length > 0 && this.#link.isReady && this.#link.hasRoom
+    if (canAsk) {
+      this.#patience?.cancel()
+      this.#patience = null
+    } else this.#deps.credit.forget(this.wake)
+    return canAsk
   }
 
   /** The link calls `wake` when it is up; one that stays down is reported, so that its partitions can go elsewhere. */

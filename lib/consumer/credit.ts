@@ -9,7 +9,10 @@ import { assert } from '../util/index.js'
 export class PrefetchCredit {
   readonly limitBytes: number
   #usedBytes = 0
-  /** Who found too little; told in the order of asking. A Set, so that one who asks again waits once. */
+  /**
+   * Who found too little, first come first served: the others ask again right after each answer, and would take what
+   * becomes free before the one that waits for it has had its turn.
+   */
   readonly #waiting = new Set<() => void>()
 
   constructor(limitBytes: number) {
@@ -20,15 +23,19 @@ export class PrefetchCredit {
     return this.#usedBytes
   }
 
-  /** Takes up to `wanted` bytes; 0 when fewer than `least` are free, and `onFree` is called once some are. */
+  /** Takes up to `wanted` bytes; 0 when fewer than `least` are free or others wait; then `onFree` is called later. */
   reserve(least: number, wanted: number, onFree: () => void): number {
     const free = this.limitBytes - this.#usedBytes
-    if (free < least) {
+    const [first = onFree] = this.#waiting
+    if (free < least || first !== onFree) {
       this.#waiting.add(onFree)
+      if (free >= least) first()
       return 0
     }
+    this.#waiting.delete(onFree)
     const granted = Math.min(free, wanted)
     this.#usedBytes += granted
+    this.#tellFirst()
     return granted
   }
 
@@ -36,22 +43,20 @@ export class PrefetchCredit {
   settle(reserved: number, received: number): void {
     this.#usedBytes += received - reserved
     assert(this.#usedBytes >= 0, 'prefetch credit is given back once')
-    if (received < reserved) this.#tell()
+    if (received < reserved) this.#tellFirst()
   }
 
   giveBack(bytes: number): void {
     this.settle(bytes, 0)
   }
 
-  /** Its owner waits no more. */
+  /** Its owner wants nothing now: who waits behind it comes next. */
   forget(onFree: () => void): void {
-    this.#waiting.delete(onFree)
+    if (this.#waiting.delete(onFree)) this.#tellFirst()
   }
 
-  #tell(): void {
-    if (this.#waiting.size === 0 || this.#usedBytes >= this.limitBytes) return
-    const waiting = [...this.#waiting]
-    this.#waiting.clear()
-    for (const onFree of waiting) onFree()
+  #tellFirst(): void {
+    const [first] = this.#waiting
+    if (first !== undefined && this.#usedBytes < this.limitBytes) first()
   }
 }
