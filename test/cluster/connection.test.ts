@@ -1,8 +1,18 @@
 import { describe, expect, it } from 'vitest'
-import { type BrokerLink, RING_SLOTS } from '../../lib/cluster/index.js'
+import { Connection } from '../../lib/cluster/connection.js'
+import { ApiRanges, type BrokerLink, RING_SLOTS } from '../../lib/cluster/index.js'
+import { resolveSettings } from '../../lib/cluster/settings.js'
 import { MQError } from '../../lib/errors/index.js'
-import { Fetch, Heartbeat, InitProducerId, Produce } from '../../lib/protocol/index.js'
-import { type MemoryTransport, settle } from './memory-net.js'
+import {
+  decodeRequestHeader,
+  encodeResponse,
+  Fetch,
+  Heartbeat,
+  InitProducerId,
+  Produce,
+} from '../../lib/protocol/index.js'
+import { FakeClock } from '../../lib/util/index.js'
+import { MemoryTransport, settle } from './memory-net.js'
 import { failureOf, pass, type Scene, scene } from './support.js'
 
 const heartbeat = { groupId: 'g', generationId: 1, memberId: 'm' }
@@ -281,4 +291,30 @@ describe('Connection', () => {
     expect(error.context).toMatchObject({ reason: 'UNSUPPORTED_VERSION', wasSent: 'no' })
     expect(error.retryable).toBe(false)
   })
+
+  it('W-9: correlation ids wrap from 2^31 - 1 to 0', async () => {
+    const [near, far] = MemoryTransport.pair('broker')
+    const ids: number[] = []
+    far.onFrame = (frame) => {
+      const { correlationId } = decodeRequestHeader(frame)
+      ids.push(correlationId)
+      far.write(encodeResponse(Heartbeat, 4, correlationId, alive))
+    }
+    const apis = new ApiRanges(noVersions)
+    const address = { brokerId: 1, host: 'broker', port: 1, rack: null }
+    const settings = resolveSettings({ brokers: [] })
+    const connection = new Connection(near, apis, address, settings, new FakeClock(), 2 ** 31 - 2)
+    for (let round = 0; round < 4; round++) await connection.request(Heartbeat, 4, heartbeat, 0)
+    expect(ids).toEqual([2 ** 31 - 2, 2 ** 31 - 1, 0, 1])
+  })
 })
+
+const noVersions = {
+  errorCode: 0,
+  apiKeys: [],
+  throttleTimeMs: 0,
+  supportedFeatures: [],
+  finalizedFeaturesEpoch: -1,
+  finalizedFeatures: [],
+  zkMigrationReady: false,
+}
