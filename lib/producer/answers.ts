@@ -67,10 +67,9 @@ export class Answers {
     const verdict = judgeProduce(errorCode)
     const { action, provesNotWritten } = verdict
     if (!provesNotWritten && action !== 'ok') batch.isDoubtful = true
+    if (action === 'ok') return this.#acknowledged(shipment, answer, brokerId)
     const error = this.#errorOf(lane, batch, answer)
     switch (action) {
-      case 'ok':
-        return this.#acknowledged(shipment, answer, brokerId)
       case 'retry':
         return this.#retry(lane, batch, error, errorCode, verdict)
       case 'refresh':

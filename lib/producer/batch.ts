@@ -60,6 +60,8 @@ export class Batch implements ChannelBuffer {
   records = 0
   bytes = 0
   sequence = -1
+  /** Room behind `sequence` in the order of its lane: less than 1 for a part of a split batch. */
+  sequenceSpan = 1
   firstAtMs = 0
 
   arena: Arena | null = null

@@ -16,9 +16,6 @@ import { assert } from '../util/index.js'
 import { Batch } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
 
-/** Fractions of a seal number, so that parts stand between their origin's neighbours. */
-const PART_STEP = 2 ** -12
-
 /** The records of a batch, uncompressed. */
 export function plainRecordsOf(batch: Batch): Uint8Array | Promise<Uint8Array> {
   if (batch.codecId === 0) return batch.body
@@ -49,7 +46,9 @@ export function reseal(
     if (target !== null) moveWaiters(batch, record, target)
   }
   for (const [index, part] of parts.entries()) {
-    part.sequence = batch.sequence + index * PART_STEP
+    // Parts share their origin's place in the order evenly, so that a part of a part stands between its siblings.
+    part.sequenceSpan = batch.sequenceSpan / parts.length
+    part.sequence = batch.sequence + index * part.sequenceSpan
     part.firstAtMs = batch.firstAtMs
     part.lastError = batch.lastError
   }
