@@ -49,6 +49,9 @@ export interface LaneHome {
 /** Outcome of a batch whose records went into others: nothing of it is acknowledged or failed by itself. */
 export const REPLACED: Outcome = { error: null, baseOffset: -1, logAppendTimeMs: -1 }
 
+/** How much larger each further batch in flight must be, see `worthwhileBytes`. */
+const GROWTH = Number(process.env.GROWTH ?? 4)
+
 export const APPENDED = 0
 export const MEMORY_FULL = 1
 export type AppendResult = typeof APPENDED | typeof MEMORY_FULL
@@ -75,6 +78,8 @@ export class Lane implements ChannelOwner<Batch> {
   // What the sender keeps here, so that it needs no lookup.
   isQueued = false
   isLingering = false
+  /** Waits in its sender for size or for the end of linger. */
+  isWatched = false
   queueKey = 0
   /** Number of its sender's request this lane went into last: never twice into one. */
   lastRequest = -1
@@ -227,7 +232,28 @@ export class Lane implements ChannelOwner<Batch> {
   canSend(): boolean {
     if (this.#isHeld || this.#whenQuiet.length > 0 || this.isFinishing || this.#backoff !== null) return false
     if (this.isRetrying ? this.window.inFlight > 0 : !this.window.hasRoom()) return false
-    return this.hasSealed || (this.#channel.active.records > 0 && (this.#isUrgent || this.#channel.isDue))
+    return this.hasSealed || this.#mayLeave()
+  }
+
+  #mayLeave(): boolean {
+    const { active } = this.#channel
+    return active.records > 0 && (this.#isUrgent || (this.#channel.isDue && active.bytes >= this.#worthwhileBytes()))
+  }
+
+  /**
+   * With batches of this lane on the wire the next one should be larger: k in flight ask for `batchBytes` * GROWTH^k.
+   * So a fast producer makes a few large batches instead of five small ones. Linger bounds what this costs: the
+   * sender lets a lane that waits here go after `lingerMs` at the latest.
+   */
+  #worthwhileBytes(): number {
+    const { inFlight } = this.window
+    return inFlight === 0 ? 0 : Math.min(this.maxBatchBytes / 2, this.#host.settings.batchBytes * GROWTH ** inFlight)
+  }
+
+  /** True when only its size keeps the active buffer here. */
+  get isGrowing(): boolean {
+    if (this.#isHeld || this.#whenQuiet.length > 0 || this.isFinishing || this.#backoff !== null) return false
+    return this.window.hasRoom() && !this.isRetrying && !this.hasSealed && this.#channel.isDue && !this.#mayLeave()
   }
 
   /** Order among the lanes of one sender: seal sequence of what would leave next. */
@@ -394,6 +420,7 @@ export class Lane implements ChannelOwner<Batch> {
     this.home = home
     this.isQueued = false
     this.isLingering = false
+    this.isWatched = false
     this.lastRequest = -1 // Every sender counts its own requests.
     if (this.#channel.active.records > 0) home?.touch(this)
   }

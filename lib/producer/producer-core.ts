@@ -14,6 +14,7 @@ import type { Batch, Outcome, SettleToken } from './batch.js'
 import { BatchMemory } from './batch-memory.js'
 import { ProducerCounters } from './counters.js'
 import { Deliveries } from './deliver.js'
+import type { EarlyRecords } from './early-records.js'
 import { LaneIdentity } from './identity.js'
 import { IdentitySource } from './identity-source.js'
 import { type Lane, type LaneHost, REPLACED } from './lane.js'
@@ -21,7 +22,7 @@ import { type DataLoss, LaneRepairs } from './repairs.js'
 import { Resolver } from './resolver.js'
 import { type PartitionAnswer, type ProduceAnswer, Sender, type SenderHost, type Shipment } from './sender.js'
 import { compressionOf, type ProducerSettings, settingsOf } from './settings.js'
-import { type EarlyRecord, TopicLanes } from './topic-lanes.js'
+import { TopicLanes } from './topic-lanes.js'
 
 const UNKNOWN_TOPIC = 3
 /** A topic that metadata calls unknown for so long is gone; right after creation brokers may differ (P-39). */
@@ -33,7 +34,7 @@ export interface CoreEvents {
   error(error: MQError): void
   dataLoss(loss: DataLoss): void
   /** Appends records that waited for metadata; the front end knows how. */
-  replay(topic: TopicLanes, records: readonly EarlyRecord[]): void
+  replay(topic: TopicLanes, records: EarlyRecords): void
   /** Nothing can be sent any more. */
   died(error: MQError): void
 }
@@ -152,10 +153,9 @@ export class ProducerCore implements LaneHost, SenderHost {
     topic.grow(metadata)
     this.#assignLeaders(topic, metadata)
     const { early, earlyTokens } = topic
-    topic.early = []
+    topic.early = null
     topic.earlyTokens = []
-    for (const record of early) this.memory.budget.give(record.heldBytes, 0)
-    this.#events.replay(topic, early)
+    if (early !== null) this.#events.replay(topic, early)
     for (const token of earlyTokens) {
       for (const lane of topic.lanes) lane.addToken(token)
       if (--token.left === 0) token.done()
@@ -166,20 +166,20 @@ export class ProducerCore implements LaneHost, SenderHost {
     if (topic.isReady) return
     this.#topics.delete(topic.name)
     const { early, earlyTokens } = topic
-    topic.early = []
+    topic.early = null
     topic.earlyTokens = []
-    const failed = error.with({ persistence: 'not-persisted' })
-    this.counters.failed += early.length
-    for (const record of early) {
-      this.memory.budget.give(record.heldBytes, this.#limitsRecords ? 1 : 0)
-      try {
-        record.callback?.(failed, null)
-      } catch (thrown) {
-        this.#events.error(toMQError(thrown, 'PRODUCE_FAILED', 'a send callback threw', { reason: 'CALLBACK' }))
-      }
-    }
-    if (early.length > 0) this.#events.error(failed)
+    if (early !== null) this.#failEarly(topic, early, error.with({ persistence: 'not-persisted' }))
     for (const token of earlyTokens) if (--token.left === 0) token.done()
+  }
+
+  #failEarly(topic: TopicLanes, early: EarlyRecords, error: MQError): void {
+    this.counters.failed += early.count
+    if (this.#limitsRecords) this.memory.budget.give(0, early.count)
+    for (const batch of early.batches) {
+      this.#deliveries.add({ topic: topic.name, partition: -1, batch, outcome: failure(error), isReplaced: false })
+    }
+    early.discard()
+    this.#events.error(error)
   }
 
   get #limitsRecords(): boolean {
@@ -411,7 +411,7 @@ export class ProducerCore implements LaneHost, SenderHost {
     const token: SettleToken = { left: 1, done }
     for (const topic of this.#topics.values()) {
       if (!topic.isReady) {
-        if (topic.early.length > 0) {
+        if (topic.early !== null) {
           token.left++
           topic.earlyTokens.push(token)
         }

@@ -19,12 +19,13 @@ import type { RecordMetadata, SendCallback } from './batch.js'
 import { type BatchResult, type BatchToSend, checkBatch, collectResults } from './batch-send.js'
 import { BlockedSends } from './blocked-sends.js'
 import { type ProducerMetrics, snapshot } from './counters.js'
+import { EarlyRecords } from './early-records.js'
 import { type HeadersInput, headerPairs } from './headers.js'
-import { type Lane, MEMORY_FULL } from './lane.js'
+import { APPENDED, type Lane, MEMORY_FULL } from './lane.js'
 import { keyedPartition } from './partitioner.js'
 import { ProducerCore } from './producer-core.js'
 import type { DataLoss } from './repairs.js'
-import type { EarlyRecord, TopicLanes } from './topic-lanes.js'
+import type { TopicLanes } from './topic-lanes.js'
 
 /** What accompanies a value. */
 export interface SendOptions<K = RecordBytes> {
@@ -182,7 +183,9 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     }
     try {
       if (this.#state !== 'open') this.#open()
-      const result = this.#accept(topic, value, options ?? null, callback ?? null, false)
+      // Nothing overtakes the sends that wait for memory.
+      const isBlocked = this.#blocked.size > 0
+      const result = isBlocked ? MEMORY_FULL : this.#accept(topic, value, options ?? null, callback ?? null, false)
       if (result === MEMORY_FULL && !this.#makeRoom(topic, value, options ?? null, callback ?? null)) {
         throw this.#bufferFull()
       }
@@ -344,16 +347,19 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     // 31: the most that lengths, deltas and attributes can add; only records near the limit are measured exactly.
     if (size + 31 > this.#maxRecordBytes) this.#checkSize(size, keyLength, valueLength)
     if (!topic.isReady) {
-      return this.#acceptEarly(topic, {
+      return this.#acceptEarly(
+        topic,
         partition,
         timestamp,
-        key: keyBytes,
-        value: valueBytes,
+        keyBytes,
+        keyLength,
+        valueBytes,
+        valueLength,
         headers,
-        size,
+        headerBytes,
         callback,
         isUrgent,
-      })
+      )
     }
     return this.#append(
       topic,
@@ -428,35 +434,48 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     return topic.roundRobin
   }
 
-  /** Keeps a copy until the topic's partitions are known; its bytes count in the budget. */
-  #acceptEarly(topic: TopicLanes, record: Omit<EarlyRecord, 'heldBytes' | 'atMs'> & { readonly size: number }): number {
-    const { size, ...rest } = record
-    const heldBytes = size + 64
-    if (!this.#core.memory.budget.tryTake(heldBytes, this.#limitsRecords ? 1 : 0)) return MEMORY_FULL
-    this.#core.counters.accepted++
-    this.#core.counters.acceptedBytes += size
-    topic.early.push({
-      ...rest,
-      key: copyOf(rest.key),
-      value: copyOf(rest.value),
-      heldBytes,
-      atMs: this.#clock.monotonicMs(),
-    })
-    return 0
+  /** Encodes the record into memory of its topic until the partitions are known. */
+  #acceptEarly(
+    topic: TopicLanes,
+    partition: number,
+    timestamp: number,
+    key: RecordBytes,
+    keyLength: number,
+    value: RecordBytes,
+    valueLength: number,
+    headers: HeaderPairs | null,
+    headerBytes: number,
+    callback: SendCallback | null,
+    isUrgent: boolean,
+  ): number {
+    const { memory, counters } = this.#core
+    topic.early ??= new EarlyRecords(memory)
+    const { early } = topic
+    if (this.#limitsRecords && !memory.budget.tryTake(0, 1)) return MEMORY_FULL
+    if (!early.add(partition, timestamp, key, keyLength, value, valueLength, headers, headerBytes, callback)) {
+      if (this.#limitsRecords) memory.budget.give(0, 1)
+      return MEMORY_FULL
+    }
+    early.isUrgent ||= isUrgent
+    counters.accepted++
+    counters.acceptedBytes += headerBytes + Math.max(0, keyLength) + Math.max(0, valueLength)
+    return APPENDED
   }
 
   /** Appends what waited for metadata, in its order. */
-  #replay(topic: TopicLanes, records: readonly EarlyRecord[]): void {
+  #replay(topic: TopicLanes, early: EarlyRecords): void {
     const { counters, memory } = this.#core
-    for (const record of records) {
-      const { partition, timestamp, key, value, headers, callback, isUrgent } = record
-      const [keyLength, valueLength] = [bytesLength(key), bytesLength(value)]
+    const { isUrgent } = early
+    early.replay(({ partition, timestamp, key, value, headers, callback }) => {
+      const keyLength = bytesLength(key)
+      const valueLength = bytesLength(value)
       const headerBytes = headersBytes(headers)
       const size = Math.max(0, keyLength) + Math.max(0, valueLength) + headerBytes
+      // It was counted when it came; the append below counts it once more.
       counters.accepted--
       counters.acceptedBytes -= size
       if (this.#limitsRecords) memory.budget.give(0, 1)
-      const attempt = () =>
+      const append = (key: RecordBytes, value: RecordBytes) =>
         this.#append(
           topic,
           partition,
@@ -472,12 +491,18 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
           null,
         )
       try {
-        if (this.#blocked.size > 0 || attempt() === MEMORY_FULL)
-          this.#block(attempt, size, (error) => this.#refuse(error, callback), undefined)
+        if (this.#blocked.size === 0 && append(key, value) !== MEMORY_FULL) return
+        const [keyCopy, valueCopy] = [copyOf(key), copyOf(value)]
+        this.#block(
+          () => append(keyCopy, valueCopy),
+          size,
+          (error) => this.#tellRefused(error, callback),
+          undefined,
+        )
       } catch (error) {
         this.#refuse(this.#refusal(error, topic.name), callback)
       }
-    }
+    })
   }
 
   // --- waiting and refusing ----------------------------------------------------------------------------------------
@@ -580,6 +605,10 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
 
   #refuse(error: MQError, callback: SendCallback | null): void {
     this.#core.counters.refused++
+    this.#tellRefused(error, callback)
+  }
+
+  #tellRefused(error: MQError, callback: SendCallback | null): void {
     this.#clock.defer(() => {
       if (callback === null) this.#events.emit('error', error)
       else {

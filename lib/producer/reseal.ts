@@ -4,14 +4,7 @@
  * refused batch is in the log (the caller of this file made sure), so the new batches take a new identity.
  */
 import { codecById, DEFAULT_DECOMPRESS_CEILING } from '../codec/index.js'
-import {
-  BATCH_HEADER_BYTES,
-  type BatchHeader,
-  type HeaderPairs,
-  headersBytes,
-  RecordCursor,
-  readBatchHeader,
-} from '../protocol/index.js'
+import { BATCH_HEADER_BYTES, type HeaderPairs, headersBytes, RecordCursor, readBatchHeader } from '../protocol/index.js'
 import { assert } from '../util/index.js'
 import { Batch } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
@@ -34,8 +27,7 @@ export function reseal(
   memory: BatchMemory,
 ): Batch[] | null {
   const parts: Batch[] = []
-  const cursor = new RecordCursor()
-  cursor.open(headerOf(batch), plain)
+  const cursor = openRecords(batch, plain)
   for (let record = 0; cursor.next(); record++) {
     const target = keep(record) ? write(parts, cursor, maxBytes, memory) : null
     if (target === undefined) {
@@ -102,9 +94,11 @@ function firstAt(list: readonly number[], value: number): number {
   return low
 }
 
-/** Our own header, read back: what the cursor needs to know of the batch. */
-function headerOf(batch: Batch): BatchHeader {
+/** A cursor at the first record of a finished batch; `plain` is what `plainRecordsOf` gave. */
+export function openRecords(batch: Batch, plain: Uint8Array): RecordCursor {
   const header = readBatchHeader(Buffer.concat(batch.wire()), 0, false)
   assert(header !== 'partial', 'a finished batch has a whole header')
-  return header
+  const cursor = new RecordCursor()
+  cursor.open(header, plain)
+  return cursor
 }

@@ -10,7 +10,7 @@
 import type { BrokerLink } from '../cluster/index.js'
 import { findMQError, MQError } from '../errors/index.js'
 import { type DecodedResponseOf, Produce, type RequestOf, ZERO_UUID } from '../protocol/index.js'
-import { type Clock, MinHeap } from '../util/index.js'
+import { type Clock, MinHeap, type TimerHandle } from '../util/index.js'
 import type { Batch } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
 import { finishBatch } from './finish-batch.js'
@@ -62,6 +62,8 @@ export class Sender implements LaneHome {
   readonly #host: SenderHost
   readonly #ready = new MinHeap<Lane>((a, b) => a.queueKey - b.queueKey)
   #lingering: Lane[] = []
+  #growing: Lane[] = []
+  #lingerTimer: TimerHandle | null = null
   #inFlightRequests = 0
   #requests = 0
   #isTurnDue = false
@@ -91,8 +93,24 @@ export class Sender implements LaneHome {
       lane.isQueued = true
       lane.queueKey = lane.nextKey()
       this.#ready.push(lane)
-    }
+    } else if (!lane.isWatched && lane.home === this && lane.isGrowing) this.#watch(lane)
     this.#scheduleTurn()
+  }
+
+  /** A lane that is due but should grow first goes after `lingerMs` whatever its size; one timer for all of them. */
+  #watch(lane: Lane): void {
+    lane.isWatched = true
+    this.#growing.push(lane)
+    this.#lingerTimer ??= this.#host.clock.setTimer(() => {
+      this.#lingerTimer = null
+      const lanes = this.#growing
+      this.#growing = []
+      for (const one of lanes) {
+        if (one.home !== this) continue
+        one.isWatched = false
+        if (one.isGrowing) one.leaveSoon()
+      }
+    }, this.#host.settings.lingerMs)
   }
 
   /** Runs what can be sent now, at the end of this turn of the event loop. */
@@ -108,6 +126,7 @@ export class Sender implements LaneHome {
   close(): void {
     this.#isClosed = true
     this.#link.onRoom = null
+    this.#lingerTimer?.cancel()
   }
 
   #scheduleTurn(): void {

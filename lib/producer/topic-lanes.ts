@@ -3,25 +3,12 @@
  * While the topic's metadata is still unknown its records wait here, as they came; other topics are not held up (PR-24).
  */
 import type { TopicMetadata } from '../cluster/index.js'
-import type { HeaderPairs, RecordBytes } from '../protocol/index.js'
 import type { RandomSource } from '../util/index.js'
-import type { SendCallback, SettleToken } from './batch.js'
+import type { SettleToken } from './batch.js'
+import type { EarlyRecords } from './early-records.js'
 import type { CompressionPlan } from './finish-batch.js'
 import { Lane, type LaneHost } from './lane.js'
 import { type PartitionLoad, StickyPartition } from './partitioner.js'
-
-/** A record that waits for its topic's metadata; its bytes are copies. */
-export interface EarlyRecord {
-  readonly partition: number // -1: the partitioner decides
-  readonly timestamp: number
-  readonly key: RecordBytes
-  readonly value: RecordBytes
-  readonly headers: HeaderPairs | null
-  readonly heldBytes: number
-  readonly callback: SendCallback | null
-  readonly isUrgent: boolean
-  readonly atMs: number
-}
 
 export class TopicLanes implements PartitionLoad {
   readonly name: string
@@ -35,7 +22,7 @@ export class TopicLanes implements PartitionLoad {
   /** True once partitions are known: the hot path's only question. */
   isReady = false
   /** Records that came before the metadata, and who waits for them. */
-  early: EarlyRecord[] = []
+  early: EarlyRecords | null = null
   earlyTokens: SettleToken[] = []
   roundRobin = 0
 
