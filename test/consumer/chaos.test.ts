@@ -36,7 +36,6 @@ describe('chaos', () => {
       () => void broker.on({ api: 'Fetch', times: 1 }, fault.drop('after')),
       () => void broker.on({ api: 'Fetch', times: 1 }, fault.drop('before')),
       () => void broker.on({ api: 'Fetch', times: 1 }, fault.disconnect({ afterBytes: 1 + randomInt(random, 200) })),
-      () => void broker.on({ api: 'Fetch', times: 1 }, fault.corrupt({ offset: -1 - randomInt(random, 40) })),
       () =>
         void broker.on(
           { api: 'Fetch', times: 2 },
