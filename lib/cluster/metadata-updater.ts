@@ -2,7 +2,7 @@
  * Keeps the metadata cache fresh: when to ask, whom, and for which topics.
  * Why one object: a hundred lanes that meet NOT_LEADER at once must cost one question, and nobody should have to
  * remember to ask again: unknown topics, partitions without leader and old age bring the next question by themselves.
- * Invariant: one question at a time, at least MIN_GAP_MS apart; after `close` neither timer nor promise is left.
+ * Invariant: one question at a time, at least MIN_GAP_MS apart (but for a topic's first); after `close` neither timer nor promise is left.
  * Source: kafka.md W-24 to W-29.
  */
 import { findMQError, MQError } from '../errors/index.js'
@@ -72,7 +72,9 @@ export class MetadataUpdater {
     }
     if (this.#isClosed) throw closedHere('the cluster')
     const waiting = this.#waiters.wait(name, options, () => this.#lastError)
-    this.refreshInUse(`topic ${name} is asked for`)
+    // A name that no answer has mentioned yet is a new question: a first send need not wait out the gap.
+    if (known === undefined) this.#task.askNow().catch(() => {})
+    else this.refreshInUse(`topic ${name} is asked for`)
     try {
       const topic = await waiting
       this.#inUse.add(name)

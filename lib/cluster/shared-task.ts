@@ -32,6 +32,16 @@ export class SharedTask {
     return next.promise
   }
 
+  /** As `ask`, without the gap: for a question that no earlier run could have answered. Still one run at a time. */
+  askNow(): Promise<void> {
+    const answer = this.ask()
+    if (this.#timer === null || this.#next === null) return answer
+    this.#timer.cancel()
+    this.#timer = null
+    void this.#start(this.#next)
+    return answer
+  }
+
   /** Whoever waits for a run that has not begun is told `reason`. */
   stop(reason: unknown): void {
     this.#stopped ??= { reason }

@@ -73,7 +73,7 @@ export class Answers {
       case 'retry':
         return this.#retry(lane, batch, error, errorCode, verdict)
       case 'refresh':
-        return this.#moved(lane, batch, error, errorCode, hintOf(answer, response))
+        return this.#moved(shipment, error, errorCode, hintOf(answer, response))
       case 'split':
         return this.#tooLarge(lane, batch, error)
       case 'identity':
@@ -149,12 +149,17 @@ export class Answers {
     this.#again(lane, batch, error, false)
   }
 
-  #moved(lane: Lane, batch: Batch, error: MQError, errorCode: number, hint: LeaderHint | null): void {
+  #moved(shipment: Shipment, error: MQError, errorCode: number, hint: LeaderHint | null): void {
+    const { lane, batch } = shipment
     const isUnknownTopic = errorCode === UNKNOWN_TOPIC && this.#isUnknownForGood(lane)
     if (isUnknownTopic) return this.#repairs.failLane(lane, error)
     const { topic, partition } = lane
-    const isKnown =
-      hint !== null && this.#cluster.applyLeaderHint(topic, partition, hint.leaderId, hint.leaderEpoch, hint.endpoints)
+    if (hint !== null) {
+      this.#cluster.applyLeaderHint(topic, partition, hint.leaderId, hint.leaderEpoch, hint.endpoints)
+    }
+    // Perhaps an answer before this one brought the news already (P-40): then there is nothing to wait for.
+    const leaderEpoch = this.#cluster.topic(topic)?.partitions[partition]?.leaderEpoch ?? -1
+    const isKnown = leaderEpoch > shipment.leaderEpoch
     if (!isKnown) this.#cluster.refresh(`broker answered ${kafkaError(errorCode).name}`).catch(() => {})
     this.#again(lane, batch, error, isKnown)
   }

@@ -38,6 +38,8 @@ export interface LaneHost {
 /** The sender a lane is at home with: that of the broker which leads its partition. */
 export interface LaneHome {
   readonly brokerId: number
+  /** Produce requests of ours that this broker has not answered. */
+  readonly inFlightRequests: number
   /** The first record came into an empty lane: it may leave at the end of this turn. */
   touch(lane: Lane): void
   /** There is something that may leave as soon as window and socket allow. */
@@ -49,7 +51,7 @@ export interface LaneHome {
 /** Outcome of a batch whose records went into others: nothing of it is acknowledged or failed by itself. */
 export const REPLACED: Outcome = { error: null, baseOffset: -1, logAppendTimeMs: -1 }
 
-/** How much larger each further batch in flight must be, see `worthwhileBytes`. */
+/** How much larger a batch must be for each request in flight, see `worthwhileBytes`. */
 const GROWTH = Number(process.env.GROWTH ?? 4)
 
 export const APPENDED = 0
@@ -241,13 +243,13 @@ export class Lane implements ChannelOwner<Batch> {
   }
 
   /**
-   * With batches of this lane on the wire the next one should be larger: k in flight ask for `batchBytes` * GROWTH^k.
-   * So a fast producer makes a few large batches instead of five small ones. Linger bounds what this costs: the
-   * sender lets a lane that waits here go after `lingerMs` at the latest.
+   * While its broker is busy a batch should be worth a request: k requests in flight there ask for
+   * `batchBytes` * GROWTH^k. So a fast producer makes a few large batches instead of many small ones, and a slow one
+   * notices nothing. Linger bounds what this costs: the sender lets a lane that waits here go after `lingerMs`.
    */
   #worthwhileBytes(): number {
-    const { inFlight } = this.window
-    return inFlight === 0 ? 0 : Math.min(this.maxBatchBytes / 2, this.#host.settings.batchBytes * GROWTH ** inFlight)
+    const requests = this.home?.inFlightRequests ?? 0
+    return requests === 0 ? 0 : Math.min(this.maxBatchBytes / 2, this.#host.settings.batchBytes * GROWTH ** requests)
   }
 
   /** True when only its size keeps the active buffer here. */
