@@ -5,7 +5,8 @@
 import { describe, expect, it } from 'vitest'
 import { type Broker, type Fault, type FaultHandle, fault } from '../../lib/broker/index.js'
 import type { Producer } from '../../lib/producer/index.js'
-import { type RandomSource, randomInt, seededRandom } from '../../lib/util/index.js'
+import { type Clock, type RandomSource, randomInt, seededRandom, systemClock } from '../../lib/util/index.js'
+import { DrivenClock, drivenClock } from '../support/driven-clock.js'
 import { expectFaithful, type LaneHistory, type SentRecord } from '../support/oracle.js'
 import { logOf, newProducer, startBroker } from './support.js'
 
@@ -124,10 +125,10 @@ async function expectAllThere(broker: Broker, sent: readonly Sent[], seed: numbe
   expectFaithful(histories, { seed, replay: `SEED=${seed} npx vitest run test/producer/faults.test.ts` })
 }
 
-async function marathon(seed: number, course: Course): Promise<void> {
-  const broker = await startBroker({ nodes: 3 })
+async function marathon(seed: number, course: Course, clock: Clock = systemClock): Promise<void> {
+  const broker = await startBroker({ nodes: 3, clock })
   broker.createTopic(TOPIC, { partitions: PARTITIONS, replicationFactor: 3 })
-  const producer = newProducer(broker, { requestTimeoutMs: 1000, connection: { readTimeoutMs: 500 } })
+  const producer = newProducer(broker, { requestTimeoutMs: 1000, connection: { readTimeoutMs: 500 } }, { clock })
   const { records } = course
   const { sent, faults } = await run(broker, producer, course, seededRandom(seed))
   await producer.flush({ timeoutMs: 30_000 })
@@ -151,16 +152,23 @@ const fixedSeed = process.env.SEED === undefined ? undefined : Number(process.en
 
 describe('faults at every step', () => {
   it('PR-12, PR-13, PR-22: 100,000 records through 400 faults and 130 troubles of brokers: nothing lost, nothing doubled, order kept', async () => {
-    await marathon(fixedSeed ?? 20_261_121, { records: 100_000, faultEvery: 250, turnEvery: 50, maxPending: 1000 })
+    const course = { records: 100_000, faultEvery: 250, turnEvery: 50, maxPending: 1000 }
+    await marathon(fixedSeed ?? 20_261_121, course, drivenClock())
   }, 120_000)
+
+  const denseCourse = { records: 3000, faultEvery: 40, turnEvery: 20, maxPending: 200 }
 
   it.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])(
     'PR-12, PR-22: seed %i, a fault every 40 records',
     async (seed) => {
-      await marathon(fixedSeed ?? seed, { records: 3000, faultEvery: 40, turnEvery: 20, maxPending: 200 })
+      await marathon(fixedSeed ?? seed, denseCourse, drivenClock())
     },
     60_000,
   )
+
+  it('PR-12, PR-22: seed 11, a fault every 40 records, in real time', async () => {
+    await marathon(fixedSeed ?? 11, denseCourse)
+  }, 60_000)
 })
 
 describe('an error at each position', () => {
@@ -181,9 +189,10 @@ describe('an error at each position', () => {
     async (_name, what) => {
       for (const times of [1, 5]) {
         for (let nth = 1; nth <= 8; nth++) {
-          const broker = await startBroker()
+          const clock = new DrivenClock().start()
+          const broker = await startBroker({ clock })
           broker.createTopic(TOPIC, { partitions: PARTITIONS })
-          const producer = newProducer(broker, { lingerMs: 0, batchBytes: 200, retryBackoffMaxMs: 2 })
+          const producer = newProducer(broker, { lingerMs: 0, batchBytes: 200, retryBackoffMaxMs: 2 }, { clock })
           const handle = broker.on({ api: 'Produce', nth, times: codeIsLimited(what) ? 1 : times }, what)
           const course = { records: 200, faultEvery: Number.POSITIVE_INFINITY, turnEvery: 10, maxPending: 60 }
           const { sent } = await run(broker, producer, course, seededRandom(nth))
@@ -193,6 +202,7 @@ describe('an error at each position', () => {
           expect(handle.hits, `requests it acted on, from number ${nth}`).toBeGreaterThan(0)
           await producer.close()
           await broker.close()
+          clock.stop()
         }
       }
     },
