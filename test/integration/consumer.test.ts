@@ -105,13 +105,16 @@ describeWithKafka('Consumer on a real Kafka', () => {
     expect(values).toEqual([7, 8, 9, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((n) => `value ${n}`))
     expect(consumer.position({ topic, partition: 0 })).toBe(10)
   })
-  it.skipIf(!mayRestart)('C-2, C-20: a broker killed and started again costs neither a record nor a repetition', async () => {
-    const topic = await createTopic('restart', { partitions: PARTITIONS })
-    const producer = producerWith()
-    const reading = collect(consumerWith(), topic, 600)
-    await send(producer, topic, 0, 300)
-    await restartNode(sharedKafka, 'kill')
-    await send(producer, topic, 300, 300)
-    expect(new Map([...(await reading)].sort(([a], [b]) => a - b))).toEqual(expectedValues(600))
-  })
+  it.skipIf(!mayRestart)(
+    'C-2, C-20: a broker killed and started again costs neither a record nor a repetition',
+    async () => {
+      const topic = await createTopic('restart', { partitions: PARTITIONS })
+      const producer = producerWith()
+      const reading = collect(consumerWith(), topic, 600)
+      await send(producer, topic, 0, 300)
+      await restartNode(sharedKafka, 'kill')
+      await send(producer, topic, 300, 300)
+      expect(new Map([...(await reading)].sort(([a], [b]) => a - b))).toEqual(expectedValues(600))
+    },
+  )
 })
