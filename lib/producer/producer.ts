@@ -24,6 +24,7 @@ import { type HeadersInput, headerPairs } from './headers.js'
 import { APPENDED, type Lane, MEMORY_FULL } from './lane.js'
 import { keyedPartition } from './partitioner.js'
 import { ProducerCore } from './producer-core.js'
+import { RecordClock } from './record-clock.js'
 import type { DataLoss } from './repairs.js'
 import type { TopicLanes } from './topic-lanes.js'
 
@@ -81,6 +82,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   readonly #config: ResolvedProducerConfig
   readonly #clock: Clock
   readonly #random: RandomSource
+  readonly #times: RecordClock
   readonly #cluster: Cluster
   readonly #core: ProducerCore
   readonly #events: Emitter<ProducerEvents>
@@ -97,6 +99,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     this.#config = resolveProducerConfig(config)
     this.#clock = deps.clock ?? systemClock
     this.#random = deps.random ?? systemRandom
+    this.#times = new RecordClock(this.#clock)
     this.#events = new Emitter((error) =>
       this.#config.logger.error('an event listener threw', { error: String(error) }),
     )
@@ -322,12 +325,12 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     let topic = this.#lastTopic
     if (topic === null || topic.name !== topicName || !topic.isReady) topic = this.#topicOf(topicName)
     const valueBytes = isPlain(value) ? value : this.#serialize(value, topicName, 'value')
-    const valueLength = bytesLength(valueBytes)
+    const valueLength = valueBytes instanceof Uint8Array ? valueBytes.length : bytesLength(valueBytes)
     let keyBytes: RecordBytes = null
     let keyLength = -1
     let headers: HeaderPairs | null = null
     let headerBytes = 1
-    let timestamp = 0
+    let timestamp = -1
     let partition = -1
     if (options !== null) {
       const { key } = options
@@ -342,7 +345,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       if (options.timestamp !== undefined) timestamp = checkedTimestamp(options.timestamp)
       if (options.partition !== undefined) partition = options.partition
     }
-    if (timestamp === 0) timestamp = this.#clock.now()
+    if (timestamp < 0) timestamp = this.#times.now()
     const size = Math.max(0, keyLength) + Math.max(0, valueLength) + headerBytes
     // 31: the most that lengths, deltas and attributes can add; only records near the limit are measured exactly.
     if (size + 31 > this.#maxRecordBytes) this.#checkSize(size, keyLength, valueLength)
@@ -734,7 +737,7 @@ function place({ limits, lanes }: Placement, lane: Lane, recordBytes: number): v
 }
 
 function isPlain(data: unknown): data is RecordBytes {
-  return typeof data === 'string' || data instanceof Uint8Array || data === null
+  return data instanceof Uint8Array || typeof data === 'string' || data === null
 }
 
 function copyOf(bytes: RecordBytes): RecordBytes {

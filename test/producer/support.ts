@@ -1,9 +1,11 @@
 /** A producer on an in-process broker, and what its log holds. */
 import { onTestFinished } from 'vitest'
-import { type Broker, type BrokerOptions, createBroker } from '../../lib/broker/index.js'
+import { type Broker, type BrokerOptions, createBroker, type TopicOptions } from '../../lib/broker/index.js'
 import type { ProducerConfig } from '../../lib/config/index.js'
+import type { MQError } from '../../lib/errors/index.js'
 import { Producer, type ProducerDeps } from '../../lib/producer/index.js'
 import { silentLogger } from '../../lib/util/index.js'
+import { type DrivenClock, drivenClock } from '../support/driven-clock.js'
 
 export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
   const broker = await createBroker(options)
@@ -20,6 +22,47 @@ export function newProducer(broker: Broker, config: ProducerConfig = {}, deps: P
     await producer.close({ timeoutMs: 0 })
   })
   return producer
+}
+
+export interface Stage {
+  readonly clock: DrivenClock
+  readonly broker: Broker
+  readonly producer: Producer
+}
+
+/** A broker with topic `orders` and a producer, both on a clock that runs by itself. */
+export async function stage(
+  config: ProducerConfig = {},
+  topic: TopicOptions = {},
+  options: BrokerOptions = {},
+): Promise<Stage> {
+  const clock = drivenClock()
+  const broker = await startBroker({ clock, ...options })
+  broker.createTopic('orders', topic)
+  return { clock, broker, producer: newProducer(broker, config, { clock }) }
+}
+
+/** Lets the event loop turn until the fact is true; fails loudly instead of hanging. */
+export async function until(isTrue: () => boolean, what = 'a fact'): Promise<void> {
+  for (let turns = 0; !isTrue(); turns++) {
+    if (turns > 200_000) throw new Error(`${what} did not become true within 200,000 turns`)
+    await new Promise<void>((resolve) => setImmediate(resolve))
+  }
+}
+
+/** Some turns of the event loop, for what must not happen. */
+export async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
+}
+
+/** The MQError a promise is rejected with; fails when it is fulfilled. */
+export async function errorOf(outcome: Promise<unknown>): Promise<MQError> {
+  const settled = await outcome.then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
+  )
+  if ('error' in settled) return settled.error as MQError
+  throw new Error(`expected a rejection, got ${JSON.stringify(settled.value)}`)
 }
 
 export interface Plain {
