@@ -1,6 +1,21 @@
 /** The public names of tandem-mq, one by one. */
 export type { ConsumerConfig, ProducerConfig, Serializer } from './config/index.js'
 export {
+  type Assignable,
+  type AssignOptions,
+  type CallbackResult,
+  Consumer,
+  type ConsumerEvents,
+  type ConsumerMetrics,
+  type OnBatch,
+  type OnRecord,
+  type PartitionAssignment,
+  RecordView,
+  type ResetEvent,
+  type TopicPartition,
+  type TruncationEvent,
+} from './consumer/index.js'
+export {
   ERROR_CODES,
   ERROR_REASONS,
   type ErrorCode,

@@ -52,7 +52,7 @@ export interface LaneHome {
 export const REPLACED: Outcome = { error: null, baseOffset: -1, logAppendTimeMs: -1 }
 
 /** How much larger a batch must be for each request in flight, see `worthwhileBytes`. */
-const GROWTH = Number(process.env.GROWTH ?? 4)
+const GROWTH = 4
 
 export const APPENDED = 0
 export const MEMORY_FULL = 1
