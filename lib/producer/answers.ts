@@ -15,6 +15,7 @@ import type { PartitionAnswer, ProduceAnswer, Shipment } from './sender.js'
 import type { ProducerSettings } from './settings.js'
 
 const UNKNOWN_TOPIC = 3
+const UNKNOWN_TOPIC_ID = 100
 const CORRUPT_MESSAGE = 2
 /** A topic that was just created may be unknown to some brokers for a while (P-39). */
 const UNKNOWN_TOPIC_ANSWERS = 5
@@ -63,7 +64,7 @@ export class Answers {
   answered(shipment: Shipment, answer: PartitionAnswer, response: ProduceAnswer, brokerId: number): void {
     const { lane, batch } = shipment
     const { errorCode } = answer
-    if (errorCode !== UNKNOWN_TOPIC) lane.unknownTopicAnswers = 0
+    if (!this.#isUnknownTopic(lane, errorCode)) lane.unknownTopicAnswers = 0
     const verdict = judgeProduce(errorCode)
     const { action, provesNotWritten } = verdict
     if (!provesNotWritten && action !== 'ok') batch.isDoubtful = true
@@ -84,9 +85,17 @@ export class Answers {
       case 'failLane':
         return this.#repairs.failLane(lane, error)
       case 'dead':
-        this.fail(lane, batch, error)
-        return this.#repairs.die(error)
+        return this.#dead(lane, batch, error)
     }
+  }
+
+  /** Nothing is sent any more: a good answer still counts, any other one is the end of its batch. */
+  answeredLast(shipment: Shipment, answer: PartitionAnswer, brokerId: number, end: MQError): void {
+    const { lane, batch } = shipment
+    const { action, provesNotWritten } = judgeProduce(answer.errorCode)
+    if (action === 'ok') return this.#acknowledged(shipment, answer, brokerId)
+    if (!provesNotWritten) batch.isDoubtful = true
+    lane.settle(batch, failure(end.with({ persistence: persistenceOf(batch) })))
   }
 
   /** The attempt ended without an answer: what was written may be in the log. */
@@ -133,6 +142,13 @@ export class Answers {
     lane.settle(batch, { error: null, baseOffset: offset, logAppendTimeMs: answer.logAppendTimeMs })
   }
 
+  /** This producer is finished, whatever its code says elsewhere. */
+  #dead(lane: Lane, batch: Batch, error: MQError): void {
+    const fatal = new MQError(error.code, error.message, error.context, { fatal: true, cause: error.cause })
+    lane.settle(batch, failure(fatal.with({ persistence: persistenceOf(batch) })))
+    this.#repairs.die(fatal)
+  }
+
   #reused(lane: Lane, batch: Batch, offset: number): void {
     const { topic, partition } = lane
     const text = `the broker took a first attempt on ${topic}-${partition} for an old batch at offset ${offset}: another process uses this producer id`
@@ -151,8 +167,8 @@ export class Answers {
 
   #moved(shipment: Shipment, error: MQError, errorCode: number, hint: LeaderHint | null): void {
     const { lane, batch } = shipment
-    const isUnknownTopic = errorCode === UNKNOWN_TOPIC && this.#isUnknownForGood(lane)
-    if (isUnknownTopic) return this.#repairs.failLane(lane, error)
+    if (this.#isUnknownTopic(lane, errorCode) && this.#isUnknownForGood(lane))
+      return this.#repairs.failLane(lane, error)
     const { topic, partition } = lane
     if (hint !== null) {
       this.#cluster.applyLeaderHint(topic, partition, hint.leaderId, hint.leaderEpoch, hint.endpoints)
@@ -162,6 +178,12 @@ export class Answers {
     const isKnown = leaderEpoch > shipment.leaderEpoch
     if (!isKnown) this.#cluster.refresh(`broker answered ${kafkaError(errorCode).name}`).catch(() => {})
     this.#again(lane, batch, error, isKnown)
+  }
+
+  /** An id nobody knows counts when metadata does not know the name either; else it was recreated, or is too new. */
+  #isUnknownTopic(lane: Lane, errorCode: number): boolean {
+    if (errorCode !== UNKNOWN_TOPIC_ID) return errorCode === UNKNOWN_TOPIC
+    return this.#cluster.topic(lane.topic)?.errorCode === UNKNOWN_TOPIC
   }
 
   #isUnknownForGood(lane: Lane): boolean {

@@ -288,7 +288,8 @@ export class ProducerCore implements LaneHost, SenderHost {
 
   answered(shipment: Shipment, answer: PartitionAnswer, response: ProduceAnswer, brokerId: number): void {
     this.counters.requests++
-    this.#answers.answered(shipment, answer, response, brokerId)
+    if (this.#end === null) this.#answers.answered(shipment, answer, response, brokerId)
+    else this.#answers.answeredLast(shipment, answer, brokerId, this.#end)
   }
 
   unanswered(shipment: Shipment, error: MQError): void {

@@ -277,8 +277,9 @@ export class Sender implements LaneHome {
   #answered(shipments: readonly Shipment[], response: ProduceAnswer): void {
     this.#inFlightRequests--
     const answers = answersOf(shipments, response)
-    for (const { lane, batch } of shipments) lane.ended(batch)
     for (const [index, shipment] of shipments.entries()) {
+      // One after the other: what an answer causes (a move, the end of the producer) must find the others in flight.
+      shipment.lane.ended(shipment.batch)
       const answer = answers[index]
       if (answer !== undefined) this.#host.answered(shipment, answer, response, this.brokerId)
       else this.#host.unanswered(shipment, missingAnswer(shipment, this.brokerId))
@@ -289,8 +290,10 @@ export class Sender implements LaneHome {
   #failed(shipments: readonly Shipment[], cause: unknown): void {
     this.#inFlightRequests--
     const error = findMQError(cause) ?? unexpected(cause)
-    for (const { lane, batch } of shipments) lane.ended(batch)
-    for (const shipment of shipments) this.#host.unanswered(shipment, error)
+    for (const shipment of shipments) {
+      shipment.lane.ended(shipment.batch)
+      this.#host.unanswered(shipment, error)
+    }
     this.#after(shipments)
   }
 
