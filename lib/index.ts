@@ -34,7 +34,6 @@ export {
   type BatchToSend,
   type CloseReport,
   type DataLoss,
-  type HeadersInput,
   type MessageToSend,
   murmur2,
   Producer,
@@ -46,4 +45,5 @@ export {
   type SendOptions,
   type SendSyncOptions,
 } from './producer/index.js'
+export type { HeadersInput, HeaderValue } from './protocol/index.js'
 export { type Clock, FakeClock, type Logger, type LogLevel, systemClock } from './util/index.js'

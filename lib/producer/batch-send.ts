@@ -1,9 +1,8 @@
 /** Sending many records in one call: the shape of the batch, and results in input order (PR-4). */
 import { MQError } from '../errors/index.js'
-import type { RecordBytes } from '../protocol/index.js'
+import type { HeadersInput, RecordBytes } from '../protocol/index.js'
 import type { Clock } from '../util/index.js'
 import type { SendCallback } from './batch.js'
-import type { HeadersInput } from './headers.js'
 
 export interface MessageToSend<V = RecordBytes, K = RecordBytes> {
   /** Default: the batch's topic. */

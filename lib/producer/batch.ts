@@ -8,7 +8,7 @@ import type { Arena, ChannelBuffer } from '../channel/index.js'
 import type { MQError } from '../errors/index.js'
 import {
   BATCH_HEADER_BYTES,
-  type HeaderPairs,
+  type HeadersInput,
   type RecordBytes,
   recordBodyBytes,
   varintBytes,
@@ -129,7 +129,7 @@ export class Batch implements ChannelBuffer {
     keyLength: number,
     value: RecordBytes,
     valueLength: number,
-    headers: HeaderPairs | null,
+    headers: HeadersInput | null,
   ): void {
     const index = this.records
     if (index === 0) {

@@ -4,7 +4,7 @@
  * each, exactly as in a lane.
  * Invariant: they leave in the order in which they came, each once: into its lane, or with an error to its caller.
  */
-import type { HeaderPairs, RecordBytes } from '../protocol/index.js'
+import type { HeadersInput, RecordBytes } from '../protocol/index.js'
 import { Batch, type SendCallback } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
 import { openRecords } from './reseal.js'
@@ -17,7 +17,7 @@ export interface ReplayedRecord {
   readonly timestamp: number
   readonly key: Uint8Array | null
   readonly value: Uint8Array | null
-  readonly headers: HeaderPairs | null
+  readonly headers: HeadersInput | null
   readonly callback: SendCallback | null
 }
 
@@ -48,7 +48,7 @@ export class EarlyRecords {
     keyLength: number,
     value: RecordBytes,
     valueLength: number,
-    headers: HeaderPairs | null,
+    headers: HeadersInput | null,
     headerBytes: number,
     callback: SendCallback | null,
   ): boolean {

@@ -2,7 +2,6 @@
 export type { RecordMetadata, SendCallback } from './batch.js'
 export type { BatchResult, BatchToSend, MessageToSend } from './batch-send.js'
 export type { ProducerMetrics } from './counters.js'
-export type { HeadersInput } from './headers.js'
 export { murmur2 } from './murmur2.js'
 export {
   type CloseReport,

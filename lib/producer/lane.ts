@@ -9,7 +9,7 @@
  */
 import { type ChannelOwner, DoubleBufferChannel, type Sequencer } from '../channel/index.js'
 import type { MQError } from '../errors/index.js'
-import { BATCH_HEADER_BYTES, type HeaderPairs, type RecordBytes } from '../protocol/index.js'
+import { BATCH_HEADER_BYTES, type HeadersInput, type RecordBytes } from '../protocol/index.js'
 import { type Clock, Deque, type TimerHandle } from '../util/index.js'
 import { Batch, type Outcome, type RefusedRecords, type SendCallback, type SettleToken } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
@@ -144,7 +144,7 @@ export class Lane implements ChannelOwner<Batch> {
     keyLength: number,
     value: RecordBytes,
     valueLength: number,
-    headers: HeaderPairs | null,
+    headers: HeadersInput | null,
     headerBytes: number,
     callback: SendCallback | null,
   ): AppendResult {

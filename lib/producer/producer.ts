@@ -13,14 +13,19 @@ import {
   type Serializer,
 } from '../config/index.js'
 import { MQError, toMQError } from '../errors/index.js'
-import { BATCH_HEADER_BYTES, bytesLength, type HeaderPairs, headersBytes, type RecordBytes } from '../protocol/index.js'
+import {
+  BATCH_HEADER_BYTES,
+  bytesLength,
+  type HeadersInput,
+  headersBytes,
+  type RecordBytes,
+} from '../protocol/index.js'
 import { type Clock, Emitter, type RandomSource, randomInt, systemClock, systemRandom } from '../util/index.js'
 import type { RecordMetadata, SendCallback } from './batch.js'
 import { type BatchResult, type BatchToSend, checkBatch, collectResults } from './batch-send.js'
 import { BlockedSends } from './blocked-sends.js'
 import { type ProducerMetrics, snapshot } from './counters.js'
 import { EarlyRecords } from './early-records.js'
-import { type HeadersInput, headerPairs } from './headers.js'
 import { APPENDED, type Lane, MEMORY_FULL } from './lane.js'
 import { keyedPartition } from './partitioner.js'
 import { ProducerCore } from './producer-core.js'
@@ -328,7 +333,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     const valueLength = valueBytes instanceof Uint8Array ? valueBytes.length : bytesLength(valueBytes)
     let keyBytes: RecordBytes = null
     let keyLength = -1
-    let headers: HeaderPairs | null = null
+    let headers: HeadersInput | null = null
     let headerBytes = 1
     let timestamp = -1
     let partition = -1
@@ -339,7 +344,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
         keyLength = bytesLength(keyBytes)
       }
       if (options.headers !== undefined) {
-        headers = headerPairs(options.headers)
+        headers = options.headers ?? null
         headerBytes = headersBytes(headers)
       }
       if (options.timestamp !== undefined) timestamp = checkedTimestamp(options.timestamp)
@@ -388,7 +393,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     keyLength: number,
     value: RecordBytes,
     valueLength: number,
-    headers: HeaderPairs | null,
+    headers: HeadersInput | null,
     headerBytes: number,
     callback: SendCallback | null,
     isUrgent: boolean,
@@ -446,7 +451,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     keyLength: number,
     value: RecordBytes,
     valueLength: number,
-    headers: HeaderPairs | null,
+    headers: HeadersInput | null,
     headerBytes: number,
     callback: SendCallback | null,
     isUrgent: boolean,
@@ -540,7 +545,11 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     if (this.#config.onFull === 'dropOldest' && this.#dropUntil(attempt)) return accepted()
     if (this.#config.onFull !== 'block') throw this.#bufferFull()
     // The caller may reuse its bytes as soon as this call returns.
-    const copy = { ...options, key: copyOf((options?.key ?? null) as RecordBytes) as K | null }
+    const copy = {
+      ...options,
+      key: copyOf((options?.key ?? null) as RecordBytes) as K | null,
+      ...copiedHeaders(options),
+    }
     const copied = isPlain(value) ? (copyOf(value) as V | null) : value
     const again = () => {
       const result = this.#accept(topic, copied, copy, told, isUrgent, placement)
@@ -742,6 +751,11 @@ function isPlain(data: unknown): data is RecordBytes {
 
 function copyOf(bytes: RecordBytes): RecordBytes {
   return bytes instanceof Uint8Array ? Buffer.from(bytes) : bytes
+}
+
+/** Headers of a send that waits for memory: their bytes may be reused by the caller before it is its turn. */
+function copiedHeaders(options: { readonly headers?: HeadersInput } | undefined): { headers?: HeadersInput } {
+  return options?.headers === undefined ? {} : { headers: structuredClone(options.headers) }
 }
 
 function toBytes(bytes: RecordBytes): Uint8Array | null {

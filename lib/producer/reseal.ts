@@ -4,7 +4,13 @@
  * refused batch is in the log (the caller of this file made sure), so the new batches take a new identity.
  */
 import { codecById, DEFAULT_DECOMPRESS_CEILING } from '../codec/index.js'
-import { BATCH_HEADER_BYTES, type HeaderPairs, headersBytes, RecordCursor, readBatchHeader } from '../protocol/index.js'
+import {
+  BATCH_HEADER_BYTES,
+  type HeadersInput,
+  headersBytes,
+  RecordCursor,
+  readBatchHeader,
+} from '../protocol/index.js'
 import { assert } from '../util/index.js'
 import { Batch } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
@@ -52,7 +58,7 @@ export function reseal(
 function write(parts: Batch[], cursor: RecordCursor, maxBytes: number, memory: BatchMemory): Batch | undefined {
   const key = cursor.key()
   const value = cursor.value()
-  const headers: HeaderPairs | null = cursor.headerCount === 0 ? null : cursor.headers()
+  const headers: HeadersInput | null = cursor.headerCount === 0 ? null : cursor.headers()
   const headerBytes = headersBytes(headers)
   const keyLength = key === null ? -1 : key.length
   const valueLength = value === null ? -1 : value.length

@@ -77,6 +77,7 @@ export {
   type BatchFacts,
   bytesLength,
   type HeaderPairs,
+  type HeadersInput,
   type HeaderValue,
   headersBytes,
   type RecordBytes,

@@ -8,6 +8,7 @@
  *   23 lastOffsetDelta i32 | 27 baseTimestamp i64 | 35 maxTimestamp i64 | 43 producerId i64 | 51 epoch i16
  *   53 baseSequence i32 | 57 count i32 | 61 records ...
  */
+import { MQError } from '../errors/index.js'
 import { crc32c, crc32cCombine } from '../util/index.js'
 
 /** Bytes in front of the records; the CRC covers everything from `CRC_FROM`. */
@@ -24,6 +25,9 @@ export type HeaderValue = Uint8Array | string | null
 /** Headers as the wire keeps them: a list of pairs, in order, duplicates allowed. */
 export type HeaderPairs = readonly (readonly [name: string, value: HeaderValue])[]
 
+/** How callers give headers: pairs, or a record of values where an array stands for several headers of one name. */
+export type HeadersInput = HeaderPairs | { readonly [name: string]: HeaderValue | readonly HeaderValue[] | undefined }
+
 /** Bytes of a key or value; -1 for null, as on the wire. */
 export function bytesLength(bytes: RecordBytes): number {
   if (bytes === null) return -1
@@ -36,16 +40,58 @@ function textLength(text: string): number {
   return text.length
 }
 
-/** Bytes of the header list including its count. */
-export function headersBytes(headers: HeaderPairs | null): number {
+/**
+ * Bytes of the header list including its count. Nothing is created; what is no header is refused with
+ * SERIALIZATION_FAILED before a byte is written.
+ */
+export function headersBytes(headers: HeadersInput | null): number {
   if (headers === null) return 1
-  let total = varintBytes(headers.length)
-  for (const [name, value] of headers) {
-    const nameLength = textLength(name)
-    const valueLength = bytesLength(value)
-    total += varintBytes(nameLength) + nameLength + varintBytes(valueLength) + Math.max(0, valueLength)
+  return varintBytes(headerCount(headers)) + (isPairs(headers) ? pairsBytes(headers) : recordBytes(headers))
+}
+
+function isPairs(headers: HeadersInput): headers is HeaderPairs {
+  return Array.isArray(headers)
+}
+
+function headerCount(headers: HeadersInput): number {
+  if (isPairs(headers)) return headers.length
+  let count = 0
+  for (const name in headers) {
+    const value = headers[name]
+    if (value !== undefined) count += Array.isArray(value) ? value.length : 1
+  }
+  return count
+}
+
+function pairsBytes(pairs: HeaderPairs): number {
+  let total = 0
+  for (const pair of pairs) {
+    if (!Array.isArray(pair) || pair.length !== 2 || typeof pair[0] !== 'string') throw notAHeader('pair', pair)
+    total += headerBytes(pair[0], pair[1])
   }
   return total
+}
+
+function recordBytes(record: Exclude<HeadersInput, HeaderPairs>): number {
+  let total = 0
+  for (const name in record) {
+    const value = record[name]
+    if (Array.isArray(value)) for (const one of value) total += headerBytes(name, one)
+    else if (value !== undefined) total += headerBytes(name, value as HeaderValue)
+  }
+  return total
+}
+
+function headerBytes(name: string, value: HeaderValue): number {
+  if (typeof value !== 'string' && value !== null && !(value instanceof Uint8Array)) throw notAHeader(name, value)
+  const nameLength = textLength(name)
+  const valueLength = bytesLength(value)
+  return varintBytes(nameLength) + nameLength + varintBytes(valueLength) + Math.max(0, valueLength)
+}
+
+function notAHeader(name: string, value: unknown): MQError {
+  const text = `header ${name} is ${typeof value}: expected pairs [name, value], values of string, Buffer or null`
+  return new MQError('SERIALIZATION_FAILED', text, { header: name })
 }
 
 /** Size of a record without its length prefix. Lengths are -1 for null. */
@@ -79,7 +125,7 @@ export function writeRecord(
   keyLength: number,
   value: RecordBytes,
   valueLength: number,
-  headers: HeaderPairs | null,
+  headers: HeadersInput | null,
 ): number {
   at = writeVarint(target, at, bodyBytes)
   target[at++] = 0
@@ -96,17 +142,27 @@ export function writeRecord(
   return writeHeaders(target, at, headers)
 }
 
-function writeHeaders(target: Buffer, at: number, headers: HeaderPairs): number {
-  at = writeVarint(target, at, headers.length)
-  for (const [name, value] of headers) {
-    const nameLength = textLength(name)
-    at = writeVarint(target, at, nameLength)
-    if (nameLength > 0) at = writeBytes(target, at, name, nameLength)
-    const valueLength = bytesLength(value)
-    at = writeVarint(target, at, valueLength)
-    if (valueLength > 0) at = writeBytes(target, at, value as Uint8Array | string, valueLength)
+function writeHeaders(target: Buffer, at: number, headers: HeadersInput): number {
+  at = writeVarint(target, at, headerCount(headers))
+  if (isPairs(headers)) {
+    for (const [name, value] of headers) at = writeHeader(target, at, name, value)
+    return at
+  }
+  for (const name in headers) {
+    const value = headers[name]
+    if (Array.isArray(value)) for (const one of value) at = writeHeader(target, at, name, one)
+    else if (value !== undefined) at = writeHeader(target, at, name, value as HeaderValue)
   }
   return at
+}
+
+function writeHeader(target: Buffer, at: number, name: string, value: HeaderValue): number {
+  const nameLength = textLength(name)
+  at = writeVarint(target, at, nameLength)
+  if (nameLength > 0) at = writeBytes(target, at, name, nameLength)
+  const valueLength = bytesLength(value)
+  at = writeVarint(target, at, valueLength)
+  return valueLength > 0 ? writeBytes(target, at, value as Uint8Array | string, valueLength) : at
 }
 
 function writeBytes(target: Buffer, at: number, bytes: Uint8Array | string, length: number): number {
