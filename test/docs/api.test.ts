@@ -1,0 +1,125 @@
+/**
+ * API.md names every public export and nothing else, every public member of the classes, and every configuration field
+ * with its real default.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import {
+  defaultConsumerConfig,
+  defaultProducerConfig,
+  resolveConsumerConfig,
+  resolveProducerConfig,
+} from '../../lib/config/index.js'
+import { chapterOf, exportsOf, headingNames, ROOT, read, tableRows } from './markdown.js'
+
+const ENTRIES = {
+  'tandem-mq': 'lib/index.ts',
+  'tandem-mq/broker': 'lib/broker/index.ts',
+  'tandem-mq/channel': 'lib/channel/index.ts',
+}
+const GROUPS = [
+  'connection',
+  'ssl',
+  'sasl',
+  'trace',
+  'performance',
+  'metrics',
+  'adaptiveBatch',
+  'circuitBreaker',
+  'dedup',
+]
+
+/** Members that exist at run time, but not for users. */
+function hiddenMembers(): Set<string> {
+  const sources = ['channel', 'producer', 'consumer', 'broker', 'util', 'errors'].flatMap((room) =>
+    readdirSync(join(ROOT, 'lib', room))
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => readFileSync(join(ROOT, 'lib', room, name), 'utf8')),
+  )
+  const text = sources.join('\n')
+  const marked = [
+    ...text.matchAll(/^ {2}protected (?:override |readonly |abstract |async )*(\w+)/gm),
+    ...text.matchAll(/@internal[^/]*\*\/\s+(?:async )?(\w+)/g),
+  ]
+  return new Set(marked.map(([, name = '']) => name))
+}
+
+function membersOf(type: { prototype: object }): string[] {
+  return Object.getOwnPropertyNames(type.prototype).filter((name) => name !== 'constructor')
+}
+
+/** Paths of a resolved configuration: `connection.dialTimeoutMs`. */
+function pathsOf(config: object, at = ''): string[] {
+  return Object.entries(config).flatMap(([key, value]) =>
+    at === '' && GROUPS.includes(key) ? pathsOf(value as object, `${key}.`) : [`${at}${key}`],
+  )
+}
+
+function valueAt(config: object, path: string): unknown {
+  return path.split('.').reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], config)
+}
+
+function nested(path: string, value: unknown): object {
+  return path.split('.').reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) as object
+}
+
+/** A default as API.md writes it: `unset`, or JSON with single quotes. */
+function parsed(cell: string): unknown {
+  if (cell === 'unset') return undefined
+  return JSON.parse(cell.replace(/^`|`$/g, '').replaceAll("'", '"'))
+}
+
+describe.each(Object.entries(ENTRIES))('API.md on %s', (entry, index) => {
+  const documented = headingNames('API.md').get(entry) ?? []
+
+  it('has a heading for every export', () => {
+    expect(exportsOf(index).filter((name) => !documented.includes(name))).toEqual([])
+  })
+
+  it('has no heading for a name that is not exported, and none twice', () => {
+    const names = exportsOf(index)
+    expect(documented.filter((name) => !names.includes(name))).toEqual([])
+    expect(documented.filter((name, at) => documented.indexOf(name) !== at)).toEqual([])
+  })
+
+  it('names every public member of the exported classes and objects', async () => {
+    const chapter = chapterOf('API.md', entry)
+    const hidden = hiddenMembers()
+    const exported = (await import(join(ROOT, index))) as Record<string, unknown>
+    const missing = Object.entries(exported).flatMap(([name, value]) => {
+      const isClass = typeof value === 'function' && /^class\b/.test(Function.prototype.toString.call(value))
+      const members = isClass ? membersOf(value as never) : name === 'fault' ? Object.keys(value as object) : []
+      return members.filter((member) => !hidden.has(member) && !new RegExp(`\\b${member}\\b`).test(chapter))
+    })
+    expect(missing).toEqual([])
+  })
+})
+
+describe('API.md on the configuration', () => {
+  const client = tableRows(read('API.md'), 'client field')
+  const producer = tableRows(read('API.md'), 'producer field')
+  const consumer = tableRows(read('API.md'), 'consumer field')
+  const fieldOf = ([cell = '']: string[]) => cell.replaceAll('`', '')
+  const forms = [
+    ['producer', [...client, ...producer], defaultProducerConfig(), resolveProducerConfig],
+    ['consumer', [...client, ...consumer], defaultConsumerConfig(), resolveConsumerConfig],
+  ] as const
+
+  it.each(forms)('CF-1: names every field of the %s, and none that does not exist', (_name, rows, defaults) => {
+    expect(rows.map(fieldOf).sort()).toEqual(pathsOf(defaults).sort())
+  })
+
+  it.each(forms)('CF-1: gives every field of the %s its real default', (_name, rows, defaults, resolve) => {
+    const wrong = rows.flatMap((row) => {
+      const [path, cell = ''] = [fieldOf(row), row[1]]
+      if (path === 'logger') return [] // A new one each time.
+      const expected = valueAt(defaults, path)
+      const value = parsed(cell)
+      // Resolving the documented default must give what leaving it out gives.
+      const actual = value === undefined ? undefined : valueAt(resolve(nested(path, value)), path)
+      return JSON.stringify(actual) === JSON.stringify(expected) ? [] : [`${path}: ${cell}, really ${String(expected)}`]
+    })
+    expect(wrong).toEqual([])
+  })
+})
