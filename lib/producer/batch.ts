@@ -18,6 +18,7 @@ import {
   writeRecord,
 } from '../protocol/index.js'
 import { assert, crc32c } from '../util/index.js'
+import type { RecordTime } from './record-clock.js'
 import { lastSequence } from './sequence.js'
 
 /** Where a record went. `offset` is -1 when the broker does not tell (acks 0, proven by state only). */
@@ -111,8 +112,8 @@ export class Batch implements ChannelBuffer {
   }
 
   /** Exact bytes of a record appended now, without its length prefix. */
-  bodyBytesOf(timestamp: number, keyLength: number, valueLength: number, headerBytes: number): number {
-    const delta = this.records === 0 ? 0 : timestamp - this.baseTimestamp
+  bodyBytesOf(time: RecordTime, keyLength: number, valueLength: number, headerBytes: number): number {
+    const delta = this.records === 0 ? 0 : (time.slot[0] as number) - this.baseTimestamp
     return recordBodyBytes(delta, this.records, keyLength, valueLength, headerBytes)
   }
 
@@ -124,7 +125,7 @@ export class Batch implements ChannelBuffer {
   /** Writes one record; the caller made room for it. */
   append(
     bodyBytes: number,
-    timestamp: number,
+    time: RecordTime,
     key: RecordBytes,
     keyLength: number,
     value: RecordBytes,
@@ -132,6 +133,7 @@ export class Batch implements ChannelBuffer {
     headers: HeadersInput | null,
   ): void {
     const index = this.records
+    const timestamp = time.slot[0] as number
     if (index === 0) {
       this.baseTimestamp = timestamp
       this.maxTimestamp = timestamp

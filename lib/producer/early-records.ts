@@ -7,6 +7,7 @@
 import type { HeadersInput, RecordBytes } from '../protocol/index.js'
 import { Batch, type SendCallback } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
+import type { RecordTime } from './record-clock.js'
 import { openRecords } from './reseal.js'
 
 const ARENA_BYTES = 256 * 1024
@@ -43,7 +44,7 @@ export class EarlyRecords {
   /** Encodes a record; false when memory is full, and nothing has changed then. */
   add(
     partition: number,
-    timestamp: number,
+    time: RecordTime,
     key: RecordBytes,
     keyLength: number,
     value: RecordBytes,
@@ -53,16 +54,16 @@ export class EarlyRecords {
     callback: SendCallback | null,
   ): boolean {
     let batch = this.#batches.at(-1)
-    let bodyBytes = batch?.bodyBytesOf(timestamp, keyLength, valueLength, headerBytes) ?? 0
+    let bodyBytes = batch?.bodyBytesOf(time, keyLength, valueLength, headerBytes) ?? 0
     if (batch === undefined || !batch.hasRoomFor(bodyBytes)) {
       batch = new Batch()
-      bodyBytes = batch.bodyBytesOf(timestamp, keyLength, valueLength, headerBytes)
+      bodyBytes = batch.bodyBytesOf(time, keyLength, valueLength, headerBytes)
       const wishBytes = this.#batches.length === 0 ? 0 : ARENA_BYTES
       if (!this.#memory.grow(batch, bodyBytes + 66, wishBytes)) return false
       this.#batches.push(batch)
     }
-    if (callback !== null) batch.addWaiter(batch.records, timestamp, callback)
-    batch.append(bodyBytes, timestamp, key, keyLength, value, valueLength, headers)
+    if (callback !== null) batch.addWaiter(batch.records, time.ms, callback)
+    batch.append(bodyBytes, time, key, keyLength, value, valueLength, headers)
     this.#partitions.push(partition)
     return true
   }

@@ -16,6 +16,7 @@ import type { BatchMemory } from './batch-memory.js'
 import type { CompressionPlan } from './finish-batch.js'
 import type { LaneIdentity } from './identity.js'
 import { InFlightWindow } from './in-flight-window.js'
+import type { RecordTime } from './record-clock.js'
 import type { ProducerSettings } from './settings.js'
 
 /** What a lane needs of its producer. */
@@ -139,7 +140,7 @@ export class Lane implements ChannelOwner<Batch> {
 
   /** Appends a record, or says that memory is full; nothing has changed then. */
   append(
-    timestamp: number,
+    time: RecordTime,
     key: RecordBytes,
     keyLength: number,
     value: RecordBytes,
@@ -149,14 +150,14 @@ export class Lane implements ChannelOwner<Batch> {
     callback: SendCallback | null,
   ): AppendResult {
     let batch = this.#channel.active
-    let bodyBytes = batch.bodyBytesOf(timestamp, keyLength, valueLength, headerBytes)
+    let bodyBytes = batch.bodyBytesOf(time, keyLength, valueLength, headerBytes)
     if (!batch.hasRoomFor(bodyBytes)) {
       if (!this.#makeRoom(bodyBytes)) return MEMORY_FULL
       batch = this.#channel.active
-      bodyBytes = batch.bodyBytesOf(timestamp, keyLength, valueLength, headerBytes)
+      bodyBytes = batch.bodyBytesOf(time, keyLength, valueLength, headerBytes)
     }
-    if (callback !== null) batch.addWaiter(batch.records, timestamp, callback)
-    batch.append(bodyBytes, timestamp, key, keyLength, value, valueLength, headers)
+    if (callback !== null) batch.addWaiter(batch.records, time.ms, callback)
+    batch.append(bodyBytes, time, key, keyLength, value, valueLength, headers)
     if (batch.records === 1) this.#began()
     this.#channel.wrote()
     return APPENDED
@@ -383,10 +384,13 @@ export class Lane implements ChannelOwner<Batch> {
 
   /** One task at a time: it may hold the lane, and then the next one waits for `resume`. */
   runIfQuiet(): void {
+    if (this.#whenQuiet.length === 0) return
     while (this.#whenQuiet.length > 0 && this.window.inFlight === 0 && !this.isFinishing && !this.#isHeld) {
       const [task] = this.#whenQuiet.splice(0, 1)
       task?.()
     }
+    // Nothing could leave while they waited, and a task that had nothing to do wakes nobody.
+    if (this.canSend()) this.home?.enqueue(this)
   }
 
   /** Holds the lane while its state at the broker is being found out. */

@@ -29,7 +29,7 @@ import { EarlyRecords } from './early-records.js'
 import { APPENDED, type Lane, MEMORY_FULL } from './lane.js'
 import { keyedPartition } from './partitioner.js'
 import { ProducerCore } from './producer-core.js'
-import { RecordClock } from './record-clock.js'
+import { RecordClock, RecordTime } from './record-clock.js'
 import type { DataLoss } from './repairs.js'
 import type { TopicLanes } from './topic-lanes.js'
 
@@ -88,6 +88,8 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   readonly #clock: Clock
   readonly #random: RandomSource
   readonly #times: RecordClock
+  /** Of the record that is being accepted. */
+  readonly #time = new RecordTime()
   readonly #cluster: Cluster
   readonly #core: ProducerCore
   readonly #events: Emitter<ProducerEvents>
@@ -335,7 +337,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     let keyLength = -1
     let headers: HeadersInput | null = null
     let headerBytes = 1
-    let timestamp = -1
+    let hasTime = false
     let partition = -1
     if (options !== null) {
       const { key } = options
@@ -347,10 +349,15 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
         headers = options.headers ?? null
         headerBytes = headersBytes(headers)
       }
-      if (options.timestamp !== undefined) timestamp = checkedTimestamp(options.timestamp)
+      const { timestamp } = options
+      if (timestamp !== undefined) {
+        if (!Number.isSafeInteger(timestamp) || timestamp < 0) throw badTimestamp(timestamp)
+        hasTime = true
+        this.#time.slot[0] = timestamp
+      }
       if (options.partition !== undefined) partition = options.partition
     }
-    if (timestamp < 0) timestamp = this.#times.now()
+    if (!hasTime) this.#times.stamp(this.#time)
     const size = Math.max(0, keyLength) + Math.max(0, valueLength) + headerBytes
     // 31: the most that lengths, deltas and attributes can add; only records near the limit are measured exactly.
     if (size + 31 > this.#maxRecordBytes) this.#checkSize(size, keyLength, valueLength)
@@ -358,7 +365,6 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       return this.#acceptEarly(
         topic,
         partition,
-        timestamp,
         keyBytes,
         keyLength,
         valueBytes,
@@ -372,7 +378,6 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     return this.#append(
       topic,
       partition,
-      timestamp,
       keyBytes,
       keyLength,
       valueBytes,
@@ -388,7 +393,6 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   #append(
     topic: TopicLanes,
     partition: number,
-    timestamp: number,
     key: RecordBytes,
     keyLength: number,
     value: RecordBytes,
@@ -405,7 +409,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     if (lane === undefined) throw invalidPartition(topic, target)
     if (this.#limitsRecords && !this.#core.memory.budget.tryTake(0, 1)) return MEMORY_FULL
     if (placement !== null) place(placement, lane, headerBytes + Math.max(0, keyLength) + Math.max(0, valueLength))
-    const result = lane.append(timestamp, key, keyLength, value, valueLength, headers, headerBytes, callback)
+    const result = lane.append(this.#time, key, keyLength, value, valueLength, headers, headerBytes, callback)
     if (result === MEMORY_FULL) {
       if (this.#limitsRecords) this.#core.memory.budget.give(0, 1)
       return result
@@ -432,7 +436,9 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     const count = topic.partitionCount
     if (partitioner === 'default') return key === null ? topic.sticky.pick(count) : keyedPartition(key, count)
     if (typeof partitioner === 'function') {
+      const timeMs = this.#time.ms
       const chosen: unknown = partitioner(topic.name, toBytes(key), toBytes(value), count)
+      this.#time.ms = timeMs // The function may have sent records of its own.
       if (typeof chosen !== 'number' || !Number.isInteger(chosen) || chosen < 0) throw invalidPartition(topic, chosen)
       return chosen
     }
@@ -446,7 +452,6 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   #acceptEarly(
     topic: TopicLanes,
     partition: number,
-    timestamp: number,
     key: RecordBytes,
     keyLength: number,
     value: RecordBytes,
@@ -460,7 +465,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     topic.early ??= new EarlyRecords(memory)
     const { early } = topic
     if (this.#limitsRecords && !memory.budget.tryTake(0, 1)) return MEMORY_FULL
-    if (!early.add(partition, timestamp, key, keyLength, value, valueLength, headers, headerBytes, callback)) {
+    if (!early.add(partition, this.#time, key, keyLength, value, valueLength, headers, headerBytes, callback)) {
       if (this.#limitsRecords) memory.budget.give(0, 1)
       return MEMORY_FULL
     }
@@ -483,11 +488,11 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       counters.accepted--
       counters.acceptedBytes -= size
       if (this.#limitsRecords) memory.budget.give(0, 1)
-      const append = (key: RecordBytes, value: RecordBytes) =>
-        this.#append(
+      const append = (key: RecordBytes, value: RecordBytes) => {
+        this.#time.ms = timestamp
+        return this.#append(
           topic,
           partition,
-          timestamp,
           key,
           keyLength,
           value,
@@ -498,6 +503,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
           isUrgent,
           null,
         )
+      }
       try {
         if (this.#blocked.size === 0 && append(key, value) !== MEMORY_FULL) return
         const [keyCopy, valueCopy] = [copyOf(key), copyOf(value)]
@@ -774,13 +780,9 @@ function checkedTopic(topic: unknown): string {
   throw new MQError('INVALID_TOPIC', text, { topic: String(topic) })
 }
 
-function checkedTimestamp(timestamp: number): number {
-  if (Number.isSafeInteger(timestamp) && timestamp >= 0) return timestamp
-  throw new MQError(
-    'SERIALIZATION_FAILED',
-    `timestamp ${timestamp}: expected whole milliseconds since 1970, not negative`,
-    { timestamp },
-  )
+function badTimestamp(timestamp: unknown): MQError {
+  const text = `timestamp ${String(timestamp)}: expected whole milliseconds since 1970, not negative`
+  return new MQError('SERIALIZATION_FAILED', text, { timestamp })
 }
 
 function invalidPartition(topic: TopicLanes, partition: unknown): MQError {

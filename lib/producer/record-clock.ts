@@ -9,6 +9,23 @@ import type { Clock } from '../util/index.js'
 
 const MOST_SHARED = 32
 
+/**
+ * A record's time on its way into a batch. A number of milliseconds since 1970 is too large for an engine to pass
+ * between functions without making an object of it (16 B per call); an array of doubles holds it without.
+ */
+export class RecordTime {
+  /** The hot path reads the slot itself: a getter that is not inlined would give its number as an object again. */
+  readonly slot = new Float64Array(1)
+
+  get ms(): number {
+    return this.slot[0] as number
+  }
+
+  set ms(ms: number) {
+    this.slot[0] = ms
+  }
+}
+
 export class RecordClock {
   readonly #clock: Clock
   #last = 0 // wall time, ms
@@ -24,15 +41,14 @@ export class RecordClock {
     this.#clock = clock
   }
 
-  now(): number {
-    if (this.#left > 0) {
-      this.#left--
-      return this.#last
-    }
-    return this.#read()
+  /** Writes the present time into `time`. */
+  stamp(time: RecordTime): void {
+    if (this.#left > 0) this.#left--
+    else this.#read()
+    time.slot[0] = this.#last
   }
 
-  #read(): number {
+  #read(): void {
     const now = this.#clock.now()
     this.#shared = now - this.#last <= 1 ? Math.min(MOST_SHARED, this.#shared * 2) : 1
     this.#last = now
@@ -41,6 +57,5 @@ export class RecordClock {
       this.#isArmed = true
       this.#clock.defer(this.#endTurn)
     }
-    return now
   }
 }

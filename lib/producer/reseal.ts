@@ -14,6 +14,7 @@ import {
 import { assert } from '../util/index.js'
 import { Batch } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
+import { RecordTime } from './record-clock.js'
 
 /** The records of a batch, uncompressed. */
 export function plainRecordsOf(batch: Batch): Uint8Array | Promise<Uint8Array> {
@@ -62,17 +63,19 @@ function write(parts: Batch[], cursor: RecordCursor, maxBytes: number, memory: B
   const headerBytes = headersBytes(headers)
   const keyLength = key === null ? -1 : key.length
   const valueLength = value === null ? -1 : value.length
+  const time = new RecordTime()
+  time.ms = cursor.timestamp
   let part = parts.at(-1)
-  let bodyBytes = part?.bodyBytesOf(cursor.timestamp, keyLength, valueLength, headerBytes) ?? 0
+  let bodyBytes = part?.bodyBytesOf(time, keyLength, valueLength, headerBytes) ?? 0
   if (part === undefined || !part.hasRoomFor(bodyBytes)) {
     part = new Batch()
-    bodyBytes = part.bodyBytesOf(cursor.timestamp, keyLength, valueLength, headerBytes)
+    bodyBytes = part.bodyBytesOf(time, keyLength, valueLength, headerBytes)
     const needed = BATCH_HEADER_BYTES + bodyBytes + 5
     if (!memory.growFromReserve(part, Math.max(maxBytes, needed))) return undefined
     part.limitTo(Math.max(maxBytes, needed))
     parts.push(part)
   }
-  part.append(bodyBytes, cursor.timestamp, key, keyLength, value, valueLength, headers)
+  part.append(bodyBytes, time, key, keyLength, value, valueLength, headers)
   return part
 }
 

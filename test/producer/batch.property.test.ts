@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Arena } from '../../lib/channel/index.js'
 import { Batch } from '../../lib/producer/batch.js'
+import { RecordTime } from '../../lib/producer/record-clock.js'
 import {
   BATCH_HEADER_BYTES,
   bytesLength,
@@ -41,11 +42,17 @@ const timestamp = fc.oneof(
 )
 const sample: fc.Arbitrary<Sample> = fc.record({ key: data, value: data, headers, timestamp })
 
+function at(ms: number): RecordTime {
+  const time = new RecordTime()
+  time.ms = ms
+  return time
+}
+
 function appendTo(batch: Batch, { key, value, headers, timestamp }: Sample): number {
   const [keyLength, valueLength, headerBytes] = [bytesLength(key), bytesLength(value), headersBytes(headers)]
-  const body = batch.bodyBytesOf(timestamp, keyLength, valueLength, headerBytes)
+  const body = batch.bodyBytesOf(at(timestamp), keyLength, valueLength, headerBytes)
   const before = batch.bytes
-  batch.append(body, timestamp, key, keyLength, value, valueLength, headers)
+  batch.append(body, at(timestamp), key, keyLength, value, valueLength, headers)
   expect(batch.bytes - before, 'R-1: the size said before is the size written').toBe(varintBytes(body) + body)
   return batch.bytes
 }
@@ -131,7 +138,7 @@ describe('batch in place', () => {
   it('P-2: a batch refuses the byte that is too many and takes the last that fits', () => {
     const batch = newBatch()
     batch.limitTo(BATCH_HEADER_BYTES + 100)
-    const bodyOf = (length: number) => batch.bodyBytesOf(5, -1, length, 1)
+    const bodyOf = (length: number) => batch.bodyBytesOf(at(5), -1, length, 1)
     const exact = [...Array(100).keys()].find(
       (length) => varintBytes(bodyOf(length)) + bodyOf(length) === 100,
     ) as number
