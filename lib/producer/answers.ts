@@ -108,6 +108,7 @@ export class Answers {
   /** Fails a batch for good and gives its lane a new start where numbers were used. */
   fail(lane: Lane, batch: Batch, error: MQError): void {
     const hadNumbers = batch.isStamped
+    if (batch.isDoubtful && lane.identity !== null) lane.identity.hasDoubtfulGap = true
     lane.settle(batch, failure(error.with({ persistence: persistenceOf(batch) })))
     if (hadNumbers) this.#repairs.renewIdentity(lane)
   }

@@ -34,6 +34,7 @@ export function finishBatch(batch: Batch, plan: CompressionPlan, memory: BatchMe
   }
   const reserved = records.length
   const done = (compressed: Uint8Array) => {
+    if (batch.outcome !== null) return memory.budget.give(reserved, 0) // The producer ended meanwhile.
     if (compressed.length < records.length) batch.finish(codec.id, compressed)
     else batch.finish(0, null)
     memory.finished(batch, reserved)

@@ -4,26 +4,26 @@
 import type { Cluster } from '../cluster/index.js'
 import { findMQError, MQError } from '../errors/index.js'
 import { brokerError, InitProducerId, kafkaError } from '../protocol/index.js'
-import { backoffMs, type Clock, type RandomSource } from '../util/index.js'
+import { backoffMs, type RandomSource } from '../util/index.js'
+import type { Pauses } from './pauses.js'
 
 const CLUSTER_AUTHORIZATION_FAILED = 31
 
 export class IdentitySource {
   readonly #cluster: Cluster
-  readonly #clock: Clock
+  readonly #pauses: Pauses
   readonly #random: RandomSource
   readonly #onFatal: (error: MQError) => void
-  #isStopped = false
   #pending: Promise<bigint> | null = null
 
-  constructor(cluster: Cluster, clock: Clock, random: RandomSource, onFatal: (error: MQError) => void) {
+  constructor(cluster: Cluster, pauses: Pauses, random: RandomSource, onFatal: (error: MQError) => void) {
     this.#cluster = cluster
-    this.#clock = clock
+    this.#pauses = pauses
     this.#random = random
     this.#onFatal = onFatal
   }
 
-  /** A producer id that nobody else has. Rejects only after `stop()` or a fatal refusal. */
+  /** A producer id that nobody else has. Rejects only after the end of the producer or a fatal refusal. */
   fetch(): Promise<bigint> {
     this.#pending ??= this.#fetch().finally(() => {
       this.#pending = null
@@ -31,17 +31,11 @@ export class IdentitySource {
     return this.#pending
   }
 
-  stop(): void {
-    this.#isStopped = true
-  }
-
   async #fetch(): Promise<bigint> {
-    for (let attempt = 0; !this.#isStopped; attempt++) {
+    for (let attempt = 0; !this.#pauses.isStopped; attempt++) {
       const id = await this.#ask()
       if (id !== null) return id
-      await new Promise<void>((resolve) => {
-        this.#clock.setTimer(resolve, backoffMs(attempt, 50, 1000, this.#random))
-      })
+      await this.#pauses.wait(backoffMs(attempt, 50, 1000, this.#random))
     }
     throw new MQError('PRODUCER_CLOSED', 'the producer was closed while it asked for a producer id')
   }
@@ -59,7 +53,6 @@ export class IdentitySource {
     } catch (error) {
       const known = findMQError(error)
       if (known === undefined || known.retryable || known.code === 'CONNECTION_CLOSED') return null
-      this.#isStopped = true
       this.#onFatal(known)
       throw known
     }

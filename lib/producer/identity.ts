@@ -19,6 +19,8 @@ export class LaneIdentity {
   lastAckedSequence = -1
   lastAckedOffset = -1
   lastAckedLeaderEpoch = -1
+  /** A batch of this identity failed although it may have been written: its bytes may even arrive late. */
+  hasDoubtfulGap = false
 
   constructor(producerId: bigint, firstSequence = 0) {
     this.producerId = producerId
@@ -50,5 +52,6 @@ export class LaneIdentity {
   #restart(): void {
     this.nextSequence = 0
     this.lastAckedSequence = -1
+    this.hasDoubtfulGap = false
   }
 }

@@ -18,6 +18,7 @@ import type { EarlyRecords } from './early-records.js'
 import { LaneIdentity } from './identity.js'
 import { IdentitySource } from './identity-source.js'
 import { type Lane, type LaneHost, REPLACED } from './lane.js'
+import { Pauses } from './pauses.js'
 import { type DataLoss, LaneRepairs } from './repairs.js'
 import { Resolver } from './resolver.js'
 import { type PartitionAnswer, type ProduceAnswer, Sender, type SenderHost, type Shipment } from './sender.js'
@@ -52,6 +53,7 @@ export class ProducerCore implements LaneHost, SenderHost {
   readonly #events: CoreEvents
   readonly #topics = new Map<string, TopicLanes>()
   readonly #senders = new Map<number, Sender>()
+  readonly #pauses: Pauses
   readonly #identities: IdentitySource
   readonly #repairs: LaneRepairs
   readonly #answers: Answers
@@ -88,9 +90,9 @@ export class ProducerCore implements LaneHost, SenderHost {
     this.#deliveries = new Deliveries((thrown, topic) => {
       this.#events.error(toMQError(thrown, 'PRODUCE_FAILED', 'a send callback threw', { reason: 'CALLBACK', topic }))
     })
-    this.#identities = new IdentitySource(cluster, clock, random, (error) => this.die(error))
-    const resolver = new Resolver(cluster, clock, random, config.deliveryTimeoutMs)
-    const pause = (ms: number) => new Promise<void>((resolve) => void clock.setTimer(resolve, ms))
+    this.#pauses = new Pauses(clock)
+    this.#identities = new IdentitySource(cluster, this.#pauses, random, (error) => this.die(error))
+    const resolver = new Resolver(cluster, clock, random, this.#pauses, config.deliveryTimeoutMs)
     this.#repairs = new LaneRepairs(
       resolver,
       this.#identities,
@@ -100,7 +102,8 @@ export class ProducerCore implements LaneHost, SenderHost {
         warn: (error) => events.warning(error),
         die: (error) => this.die(error),
       },
-      pause,
+      this.#pauses,
+      (batch) => this.#answers.isExpired(batch),
     )
     this.#answers = new Answers(cluster, this.settings, clock, random, this.counters, this.#repairs)
     this.#unwatch = cluster.onTopic((topic) => this.#metadataChanged(topic))
@@ -443,7 +446,7 @@ export class ProducerCore implements LaneHost, SenderHost {
   finish(error: MQError): void {
     if (this.#end !== null) return
     this.#end = error
-    this.#identities.stop()
+    this.#pauses.stop()
     this.#sweep?.cancel()
     for (const topic of [...this.#topics.values()]) {
       if (!topic.isReady) this.#topicFailed(topic, error)

@@ -12,6 +12,7 @@ import type { Batch } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
 import type { IdentitySource } from './identity-source.js'
 import type { Lane } from './lane.js'
+import type { Pauses } from './pauses.js'
 import { plainRecordsOf, reseal } from './reseal.js'
 import type { Fate, Resolver } from './resolver.js'
 
@@ -19,6 +20,7 @@ import type { Fate, Resolver } from './resolver.js'
 export interface DataLoss {
   readonly topic: string
   readonly partition: number
+  /** -1: the broker does not tell where the loss begins. */
   readonly from: number
   readonly to: number
 }
@@ -29,8 +31,8 @@ export interface RepairEvents {
   die(error: MQError): void
 }
 
-/** A batch is not split below this: one record always gets its own. */
-const SMALLEST_SPLIT_BYTES = 1024
+/** A lane's limit is not lowered below this, however small the parts of one batch had to be. */
+const SMALLEST_LIMIT_BYTES = 1024
 /** How long a split waits for memory before it tries again. */
 const MEMORY_RETRY_MS = 20
 
@@ -39,20 +41,23 @@ export class LaneRepairs implements Repairs {
   readonly #identities: IdentitySource
   readonly #memory: BatchMemory
   readonly #events: RepairEvents
-  readonly #pause: (ms: number) => Promise<void>
+  readonly #pauses: Pauses
+  readonly #isExpired: (batch: Batch) => boolean
 
   constructor(
     resolver: Resolver,
     identities: IdentitySource,
     memory: BatchMemory,
     events: RepairEvents,
-    pause: (ms: number) => Promise<void>,
+    pauses: Pauses,
+    isExpired: (batch: Batch) => boolean,
   ) {
     this.#resolver = resolver
     this.#identities = identities
     this.#memory = memory
     this.#events = events
-    this.#pause = pause
+    this.#pauses = pauses
+    this.#isExpired = isExpired
   }
 
   die(error: MQError): void {
@@ -68,32 +73,35 @@ export class LaneRepairs implements Repairs {
   }
 
   renewIdentity(lane: Lane): void {
-    lane.whenQuiet(() => this.#inHold(lane, () => this.#renew(lane, false)))
+    lane.whenQuiet(() => this.#inHold(lane, null, () => this.#renew(lane, false)))
   }
 
   resolve(lane: Lane, batch: Batch, errorCode: number, refusal: MQError | null): void {
-    this.#inHold(lane, async () => {
+    this.#inHold(lane, batch, async () => {
       const fate = await this.#resolver.fateOf(lane, batch, errorCode)
+      if (isSettled(batch)) return
       this.#reportLoss(lane, fate)
       await this.#follow(lane, batch, fate, refusal)
     })
   }
 
   split(lane: Lane, batch: Batch): void {
-    this.#inHold(lane, async () => {
+    this.#inHold(lane, batch, async () => {
       if (batch.isDoubtful) {
         const fate = await this.#resolver.fateOf(lane, batch, 0)
+        if (isSettled(batch)) return
         if (fate.kind !== 'renew' && fate.kind !== 'resend') return this.#follow(lane, batch, fate, null)
       }
-      const maxBytes = Math.max(SMALLEST_SPLIT_BYTES, Math.ceil(batch.plainBytes / 2))
-      lane.maxBatchBytes = Math.min(lane.maxBatchBytes, maxBytes)
+      // Half of it never takes all of its records, so that every split is a step forward.
+      const maxBytes = Math.ceil(batch.plainBytes / 2)
+      lane.maxBatchBytes = Math.min(lane.maxBatchBytes, Math.max(SMALLEST_LIMIT_BYTES, maxBytes))
       await this.#reseal(lane, batch, maxBytes, () => true)
       await this.#renew(lane, false)
     })
   }
 
   withoutRecords(lane: Lane, batch: Batch, bad: ReadonlyMap<number, string | null>, errorCode: number): void {
-    this.#inHold(lane, async () => {
+    this.#inHold(lane, batch, async () => {
       const { topic, partition } = lane
       const errorOf = (record: number) =>
         brokerError(errorCode, 'PRODUCE_FAILED', bad.get(record) ?? null, {
@@ -106,7 +114,7 @@ export class LaneRepairs implements Repairs {
     })
   }
 
-  /** Replaces a batch by its records in new ones; waits for memory, since the records were accepted. */
+  /** Replaces a batch by its records in new ones; waits for memory until its deadline, since they were accepted. */
   async #reseal(
     lane: Lane,
     batch: Batch,
@@ -115,13 +123,11 @@ export class LaneRepairs implements Repairs {
     errorOf: ((record: number) => MQError) | null = null,
   ): Promise<void> {
     const plain = await plainRecordsOf(batch)
-    for (;;) {
+    while (!isSettled(batch)) {
       const parts = reseal(batch, plain, maxBytes, keep, this.#memory)
-      if (parts !== null) {
-        lane.replace(batch, parts, errorOf === null ? null : { keep, errorOf })
-        return
-      }
-      await this.#pause(MEMORY_RETRY_MS)
+      if (parts !== null) return lane.replace(batch, parts, errorOf === null ? null : { keep, errorOf })
+      if (this.#isExpired(batch)) return lane.settle(batch, failure(noMemory(lane, batch)))
+      await this.#pauses.wait(MEMORY_RETRY_MS)
     }
   }
 
@@ -143,7 +149,7 @@ export class LaneRepairs implements Repairs {
         lane.putBack(batch)
         return this.#renew(lane, true)
       case 'ambiguous':
-        return this.#lost(lane, batch, refusal ?? this.#doubt(lane, batch, fate.why), true)
+        return this.#lost(lane, batch, refusal ?? this.#doubt(lane, batch, fate.why), true, fate.needsNewId)
       case 'foreign':
         return this.#foreign(lane, batch, fate.why)
     }
@@ -155,15 +161,18 @@ export class LaneRepairs implements Repairs {
       identity.lastAckedSequence = batch.lastSequence
       if (offset >= 0) identity.lastAckedOffset = offset + batch.records - 1
     }
+    // The broker may know nothing of us: then it takes any first sequence, and only one batch may go (3.2).
+    lane.window.close()
     lane.isRetrying = false
     lane.settle(batch, { error: null, baseOffset: offset, logAppendTimeMs: -1 })
   }
 
   /** The batch fails; what stands behind it takes new numbers. */
-  #lost(lane: Lane, batch: Batch, error: MQError, isDoubtful: boolean): Promise<void> {
+  #lost(lane: Lane, batch: Batch, error: MQError, isDoubtful: boolean, needsNewId = false): Promise<void> {
     const persistence = isDoubtful ? 'possibly-persisted' : 'not-persisted'
+    if (isDoubtful && lane.identity !== null) lane.identity.hasDoubtfulGap = true
     lane.settle(batch, failure(error.with({ persistence })))
-    return this.#renew(lane, false)
+    return this.#renew(lane, needsNewId)
   }
 
   #foreign(lane: Lane, batch: Batch, why: string): void {
@@ -181,23 +190,31 @@ export class LaneRepairs implements Repairs {
     for (const batch of lane.pendingBatches) {
       if (!batch.isStamped || !batch.isDoubtful) continue
       const fate = await this.#resolver.fateOf(lane, batch, 0)
-      if (fate.kind === 'written') {
-        lane.withdraw(batch)
-        this.#written(lane, batch, fate.offset)
-      } else {
-        lane.withdraw(batch)
-        const error = this.#doubt(
-          lane,
-          batch,
-          'a batch before it failed, and whether this one was written is not known',
-        )
-        lane.settle(batch, failure(error.with({ persistence: 'possibly-persisted' })))
+      if (isSettled(batch)) continue
+      if (fate.kind === 'renew') continue
+      if (fate.kind === 'resend' && lane.head === batch) {
+        // Next in line under its old numbers. The gap is behind it: whoever stands there meets 45 and comes here again.
+        batch.isResentAfterResolve = true
+        lane.isRetrying = true
+        return
       }
+      lane.withdraw(batch)
+      if (fate.kind === 'written') this.#written(lane, batch, fate.offset)
+      else if (fate.kind === 'foreign') return this.#foreign(lane, batch, fate.why)
+      else this.#unknown(lane, batch)
+      needsNewId ||= fate.kind === 'ambiguous' && fate.needsNewId === true
     }
+    if (this.#pauses.isStopped) return // The producer is at its end.
     if (needsNewId || !identity.raiseEpoch()) identity.replace(await this.#identities.fetch())
     for (const batch of lane.pendingBatches) if (batch.isStamped) batch.unstamp()
     lane.window.close()
     lane.isRetrying = false
+  }
+
+  #unknown(lane: Lane, batch: Batch): void {
+    const why = 'a batch before it failed, and whether this one was written is not known'
+    if (lane.identity !== null) lane.identity.hasDoubtfulGap = true
+    lane.settle(batch, failure(this.#doubt(lane, batch, why).with({ persistence: 'possibly-persisted' })))
   }
 
   #doubt(lane: Lane, batch: Batch, why: string): MQError {
@@ -212,8 +229,12 @@ export class LaneRepairs implements Repairs {
     this.#events.dataLoss({ topic: lane.topic, partition: lane.partition, from: fate.lostFrom, to: fate.lostTo })
   }
 
-  /** Nothing of the lane leaves until the task is over; a failure of the task itself is reported, not swallowed. */
-  #inHold(lane: Lane, task: () => Promise<void>): void {
+  /**
+   * Nothing of the lane leaves until the task is over. A failure of the task itself is reported, and the batch it was
+   * about is not left without an outcome.
+   */
+  #inHold(lane: Lane, batch: Batch | null, task: () => Promise<void>): void {
+    if (batch !== null && isSettled(batch)) return // Its time was over while it waited for the lane to be quiet.
     lane.hold()
     runInBackground(
       `repair of ${lane.topic}-${lane.partition}`,
@@ -224,7 +245,24 @@ export class LaneRepairs implements Repairs {
           lane.resume()
         }
       },
-      (name, error) => this.#events.warn(toMQError(error, 'PRODUCE_FAILED', name)),
+      (name, error) => {
+        const known = toMQError(error, 'PRODUCE_FAILED', name)
+        this.#events.warn(known)
+        if (batch !== null && !isSettled(batch)) {
+          lane.withdraw(batch)
+          lane.settle(batch, failure(known.with({ persistence: 'possibly-persisted' })))
+        }
+      },
     )
   }
+}
+
+/** The end of the producer settles batches that a task still has in its hands. */
+function isSettled(batch: Batch): boolean {
+  return batch.outcome !== null
+}
+
+function noMemory({ topic, partition }: Lane, batch: Batch): MQError {
+  const text = `${batch.records} record(s) for ${topic}-${partition} had to go on in smaller batches, and memory for these did not come in time`
+  return new MQError('TIMEOUT', text, { reason: 'BUFFER_FULL', topic, partition, persistence: 'not-persisted' })
 }

@@ -18,29 +18,40 @@ import {
 import { backoffMs, type Clock, type RandomSource } from '../util/index.js'
 import type { Batch } from './batch.js'
 import type { Lane } from './lane.js'
+import type { Pauses } from './pauses.js'
 import { seqAdd, seqDiff } from './sequence.js'
 
 /** What is known about a batch now. */
 export type Fate =
   | { readonly kind: 'written'; readonly offset: number }
   | { readonly kind: 'resend' }
-  | { readonly kind: 'renew'; readonly lostFrom?: number; readonly lostTo?: number }
+  | ({ readonly kind: 'renew' } & LostRange)
   | { readonly kind: 'newProducerId' }
-  | { readonly kind: 'ambiguous'; readonly why: string; readonly lostFrom?: number; readonly lostTo?: number }
+  | ({ readonly kind: 'ambiguous'; readonly why: string; readonly needsNewId?: boolean } & LostRange)
   | { readonly kind: 'foreign'; readonly why: string }
+
+/** Acknowledged sequences that the broker has no more. `lostFrom` -1: it does not tell since when. */
+interface LostRange {
+  readonly lostFrom?: number
+  readonly lostTo?: number
+}
 
 /** The leader's memory of our producer id on one partition. */
 type BrokerState =
   | { readonly kind: 'known'; readonly epoch: number; readonly lastSequence: number }
   | { readonly kind: 'absent' }
-  | { readonly kind: 'refused' }
+  /** It does not tell. The log itself can still be read where only the api is missing (Kafka before 2.8). */
+  | { readonly kind: 'silent'; readonly isLogReadable: boolean }
 
 interface Scan {
   readonly offset: number // -1: not found
   readonly isTrimmed: boolean // the log begins behind the place where the scan had to begin
+  readonly isComplete: boolean // false: nobody answered in time, so "not found" proves nothing
 }
 
+const OUT_OF_ORDER = 45
 const INVALID_PRODUCER_EPOCH = 47
+const LEADER_NOT_AVAILABLE = 5
 const OFFSET_OUT_OF_RANGE = 1
 const AUTHORIZATION_FAILED = 29
 const SCAN_BYTES = 1024 * 1024
@@ -53,22 +64,24 @@ export class Resolver {
   readonly #cluster: Cluster
   readonly #clock: Clock
   readonly #random: RandomSource
+  readonly #pauses: Pauses
   readonly #deliveryTimeoutMs: number
 
-  constructor(cluster: Cluster, clock: Clock, random: RandomSource, deliveryTimeoutMs: number) {
+  constructor(cluster: Cluster, clock: Clock, random: RandomSource, pauses: Pauses, deliveryTimeoutMs: number) {
     this.#cluster = cluster
     this.#clock = clock
     this.#random = random
+    this.#pauses = pauses
     this.#deliveryTimeoutMs = deliveryTimeoutMs
   }
 
-  /** The fate of a lane's head; nothing of the lane is in flight. Rejects only when `isStopped` says so or time is over. */
+  /** The fate of a lane's head; nothing of the lane is in flight. Never rejects; gives up at the batch's deadline. */
   async fateOf(lane: Lane, batch: Batch, errorCode: number): Promise<Fate> {
     const deadlineMs = batch.firstAtMs + this.#deliveryTimeoutMs
     const state = await this.#stateOf(lane, batch.producerId, deadlineMs)
     const isRaised = state.kind === 'known' && state.epoch > batch.producerEpoch
     if (errorCode === INVALID_PRODUCER_EPOCH || isRaised) return this.#epochRaised(lane, batch, deadlineMs)
-    if (state.kind === 'refused') return refusedFate(batch)
+    if (state.kind === 'silent') return this.#untold(lane, batch, errorCode, state.isLogReadable, deadlineMs)
     if (state.kind === 'known' && state.epoch === batch.producerEpoch && state.lastSequence >= 0) {
       return this.#compare(lane, batch, state.lastSequence, deadlineMs)
     }
@@ -90,10 +103,7 @@ export class Resolver {
       if (!batch.isResentAfterResolve) return { kind: 'resend' }
       return batch.isDoubtful ? { kind: 'ambiguous', why: 'refused again although it is next' } : { kind: 'renew' }
     }
-    const lost = { lostFrom: seqAdd(last, 1), lostTo: seqAdd(batch.baseSequence, -1) }
-    return batch.isDoubtful
-      ? { kind: 'ambiguous', why: 'the broker lost acknowledged data', ...lost }
-      : { kind: 'renew', ...lost }
+    return behind(lane, batch, last)
   }
 
   /** The leader's memory says written: acknowledged once its header is seen below the high watermark. */
@@ -112,9 +122,25 @@ export class Resolver {
     const scan = await this.#scan(lane, batch, deadlineMs)
     if (scan.offset >= 0) return { kind: 'written', offset: scan.offset }
     if (!batch.isDoubtful) return { kind: 'renew' }
-    if (batch.isResentAfterResolve || scan.isTrimmed)
+    if (batch.isResentAfterResolve || scan.isTrimmed || !scan.isComplete)
       return { kind: 'ambiguous', why: 'the broker forgot this producer' }
     return { kind: 'resend' }
+  }
+
+  /** No READ permission, or a broker before 2.8: only the log can prove that a batch was written, nothing the opposite. */
+  async #untold(
+    lane: Lane,
+    batch: Batch,
+    errorCode: number,
+    isLogReadable: boolean,
+    deadlineMs: number,
+  ): Promise<Fate> {
+    if (!batch.isDoubtful)
+      return errorCode === OUT_OF_ORDER ? { kind: 'renew', ...unknownLoss(lane) } : { kind: 'renew' }
+    const scan = isLogReadable ? await this.#scan(lane, batch, deadlineMs) : null
+    if (scan !== null && scan.offset >= 0) return { kind: 'written', offset: scan.offset }
+    const why = 'the broker does not tell its producer state (needs READ on the topic and Kafka 2.8)'
+    return { kind: 'ambiguous', why }
   }
 
   async #epochRaised(lane: Lane, batch: Batch, deadlineMs: number): Promise<Fate> {
@@ -122,28 +148,32 @@ export class Resolver {
     const scan = await this.#scan(lane, batch, deadlineMs)
     return scan.offset >= 0
       ? { kind: 'written', offset: scan.offset }
-      : { kind: 'ambiguous', why: 'another writer raised the epoch' }
+      : { kind: 'ambiguous', why: 'another writer raised the epoch', needsNewId: true }
   }
 
   async #stateOf(lane: Lane, producerId: bigint, deadlineMs: number): Promise<BrokerState> {
     for (let attempt = 0; ; attempt++) {
       const state = await this.#askState(lane, producerId)
       if (state !== null) return state
-      if (!(await this.#pause(attempt, deadlineMs))) return { kind: 'refused' }
+      if (!(await this.#pause(attempt, deadlineMs))) return { kind: 'silent', isLogReadable: false }
     }
   }
 
   async #askState(lane: Lane, producerId: bigint): Promise<BrokerState | null> {
-    if (lane.leaderId < 0) return null
+    const brokerId = this.#leaderOf(lane)
+    if (brokerId < 0) {
+      await this.#refreshFor(LEADER_NOT_AVAILABLE)
+      return null
+    }
     try {
       const answer = await this.#cluster.request(
         DescribeProducers,
         { topics: [{ name: lane.topic, partitionIndexes: [lane.partition] }] },
-        { brokerId: lane.leaderId },
+        { brokerId },
       )
       const partition = answer.topics[0]?.partitions[0]
       if (partition === undefined) return null
-      if (partition.errorCode === AUTHORIZATION_FAILED) return { kind: 'refused' }
+      if (partition.errorCode === AUTHORIZATION_FAILED) return { kind: 'silent', isLogReadable: false }
       if (partition.errorCode !== 0) {
         await this.#refreshFor(partition.errorCode)
         return null
@@ -154,7 +184,7 @@ export class Resolver {
         : { kind: 'known', epoch: own.producerEpoch, lastSequence: own.lastSequence }
     } catch (error) {
       const known = findMQError(error)
-      if (known?.context.reason === 'UNSUPPORTED_VERSION') return { kind: 'refused' }
+      if (known?.context.reason === 'UNSUPPORTED_VERSION') return { kind: 'silent', isLogReadable: true }
       await this.#refreshFor(-1)
       return null
     }
@@ -165,10 +195,10 @@ export class Resolver {
     let from = lane.identity !== null && lane.identity.lastAckedOffset >= 0 ? lane.identity.lastAckedOffset + 1 : -1
     let isTrimmed = false
     for (let attempt = 0; ; ) {
-      if (from < 0) from = await this.#offsetByTime(lane, batch.baseTimestamp - CLOCK_MARGIN_MS)
+      if (from < 0) from = await this.#offsetByTime(lane, this.#writtenAfter(batch))
       const page = from < 0 ? null : await this.#fetchHeaders(lane, from)
       if (page === null) {
-        if (!(await this.#pause(attempt++, deadlineMs))) return { offset: -1, isTrimmed: false }
+        if (!(await this.#pause(attempt++, deadlineMs))) return { offset: -1, isTrimmed, isComplete: false }
         continue
       }
       if (page.logStartOffset > from) {
@@ -183,13 +213,24 @@ export class Resolver {
           one.baseSequence === batch.baseSequence,
       )
       if (found !== undefined && found.baseOffset + found.lastOffsetDelta < page.highWatermark) {
-        return { offset: found.baseOffset, isTrimmed }
+        return { offset: found.baseOffset, isTrimmed, isComplete: true }
       }
       const last = page.headers.at(-1)
-      if (last === undefined || found !== undefined) return { offset: -1, isTrimmed }
+      if (last === undefined || found !== undefined) return { offset: -1, isTrimmed, isComplete: true }
       from = last.baseOffset + last.lastOffsetDelta + 1
-      if (from >= page.highWatermark) return { offset: -1, isTrimmed }
+      if (from >= page.highWatermark) return { offset: -1, isTrimmed, isComplete: true }
     }
+  }
+
+  /** Nothing of this batch has a smaller time in the log, be it the caller's or the broker's. */
+  #writtenAfter(batch: Batch): number {
+    const appendedAtMs = this.#clock.now() - (this.#clock.monotonicMs() - batch.firstAtMs)
+    return Math.max(0, Math.floor(Math.min(batch.baseTimestamp, appendedAtMs)) - CLOCK_MARGIN_MS)
+  }
+
+  /** Who leads now: the lane itself moves only when nobody holds it, and we do. */
+  #leaderOf(lane: Lane): number {
+    return this.#cluster.topic(lane.topic)?.partitions[lane.partition]?.leaderId ?? lane.leaderId
   }
 
   async #fetchHeaders(lane: Lane, offset: number) {
@@ -219,7 +260,7 @@ export class Resolver {
             },
           ],
         },
-        lane.topicId === ZERO_UUID ? { brokerId: lane.leaderId, maxVersion: 12 } : { brokerId: lane.leaderId },
+        { brokerId: this.#leaderOf(lane), maxVersion: lane.topicId === ZERO_UUID ? 12 : undefined },
       )
       const partition = answer.responses[0]?.partitions[0]
       if (partition === undefined) return null
@@ -263,7 +304,7 @@ export class Resolver {
             { name: lane.topic, partitions: [{ partitionIndex: lane.partition, currentLeaderEpoch: -1, timestamp }] },
           ],
         },
-        { brokerId: lane.leaderId },
+        { brokerId: this.#leaderOf(lane) },
       )
       const partition = answer.topics[0]?.partitions[0]
       return partition === undefined || partition.errorCode !== 0 ? null : partition.offset
@@ -276,21 +317,29 @@ export class Resolver {
     await this.#cluster.refresh(`resolving a batch: ${kafkaError(errorCode).name}`).catch(() => {})
   }
 
-  /** Waits before the next question; false when the batch's time is over. */
+  /** Waits before the next question; false when the batch's time is over, or the producer's. */
   async #pause(attempt: number, deadlineMs: number): Promise<boolean> {
     if (this.#clock.monotonicMs() >= deadlineMs) return false
-    await new Promise<void>((resolve) => {
-      this.#clock.setTimer(resolve, backoffMs(attempt, RETRY_MS, RETRY_MAX_MS, this.#random))
-    })
-    return true
+    return this.#pauses.wait(backoffMs(attempt, RETRY_MS, RETRY_MAX_MS, this.#random))
   }
 }
 
-/** No READ permission, or a broker before 2.8: nothing can be proven. */
-function refusedFate(batch: Batch): Fate {
-  return batch.isDoubtful
-    ? { kind: 'ambiguous', why: 'the broker does not tell its producer state (needs READ on the topic and Kafka 2.8)' }
-    : { kind: 'renew' }
+/** The broker's last sequence is not the one before this batch: it lost acknowledged data, or batches of ours failed. */
+function behind(lane: Lane, batch: Batch, last: number): Fate {
+  const acked = lane.identity?.lastAckedSequence ?? -1
+  const isLost = acked >= 0 && seqDiff(acked, last) > 0
+  const lost = isLost ? { lostFrom: seqAdd(last, 1), lostTo: acked } : {}
+  if (!batch.isDoubtful) return { kind: 'renew', ...lost }
+  if (isLost) return { kind: 'ambiguous', why: 'the broker lost acknowledged data', ...lost }
+  // A gap of batches that were all refused for good stays one: this batch was behind it and cannot have been taken.
+  if (lane.identity?.hasDoubtfulGap === false) return { kind: 'renew' }
+  return { kind: 'ambiguous', why: 'a batch before it failed, and may still arrive' }
+}
+
+/** Refused as out of order without a word about why: what was acknowledged is not there any more. */
+function unknownLoss(lane: Lane): LostRange {
+  const acked = lane.identity?.lastAckedSequence ?? -1
+  return acked < 0 ? {} : { lostFrom: -1, lostTo: acked }
 }
 
 function headersIn(records: Uint8Array | null): BatchHeader[] {

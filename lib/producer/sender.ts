@@ -186,7 +186,10 @@ export class Sender implements LaneHome {
       if (lane.lastRequest === request || !lane.canSend()) continue
       lane.closeGateAfterSilence(SILENCE_MS)
       const batch = lane.take()
-      if (batch === null || !this.#finish(lane, batch)) continue
+      if (batch === null || !this.#finish(lane, batch)) {
+        if (lane.canSend()) this.#push(lane) // What stands behind a batch that had to be failed.
+        continue
+      }
       if (shipments.length > 0 && bytes + batch.wireBytes > REQUEST_BYTES) {
         lane.putBack(batch)
         this.#push(lane)
@@ -229,11 +232,12 @@ export class Sender implements LaneHome {
 
   #codecDone(lane: Lane, batch: Batch, error: MQError | null): void {
     lane.isFinishing = false
-    if (batch.outcome !== null) return
-    if (error !== null) this.#host.unsendable(lane, batch, error)
-    else lane.putBack(batch)
+    if (batch.outcome === null) {
+      if (error !== null) this.#host.unsendable(lane, batch, error)
+      else lane.putBack(batch)
+    }
     lane.runIfQuiet()
-    lane.wake()
+    if (lane.canSend()) lane.home?.enqueue(lane)
   }
 
   #ship(shipments: readonly Shipment[]): void {
