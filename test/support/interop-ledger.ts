@@ -2,9 +2,10 @@
  * Sends through one producer and remembers, per partition, what was sent and what was answered: the sender's half of what the
  * oracle compares. The other half, the log, comes from a reader that is not ours.
  */
+import { expect } from 'vitest'
 import type { MQError, Producer } from '../../lib/index.js'
 import type { ReadRecord } from './interop-records.js'
-import { expectFaithful, type LaneHistory, type Outcome } from './oracle.js'
+import { expectFaithful, type LaneHistory, type Outcome, type Scene } from './oracle.js'
 
 const WAIT_LIMIT_MS = 60_000
 
@@ -41,11 +42,11 @@ export class Ledger {
   }
 
   /** A steady stream in turns of the event loop, until stopped. */
-  keepSending(partitions: number): { stop: () => void; done: Promise<void> } {
+  keepSending(partitions: number, padding: () => string = () => ''): { stop: () => void; done: Promise<void> } {
     let stopped = false
     const loop = async () => {
       while (!stopped) {
-        for (let partition = 0; partition < partitions; partition++) await this.send(partition)
+        for (let partition = 0; partition < partitions; partition++) await this.send(partition, padding())
         await new Promise((resolve) => setTimeout(resolve, 1))
       }
     }
@@ -82,7 +83,7 @@ export class Ledger {
     return counts
   }
 
-  judge(log: readonly ReadRecord[]): void {
+  judge(log: readonly ReadRecord[], scene: Scene = {}): void {
     const histories: LaneHistory[] = [...this.#lanes].map(([partition, sent]) => ({
       topic: this.#topic,
       partition,
@@ -91,9 +92,8 @@ export class Ledger {
         .filter((record) => record.partition === partition)
         .map(({ offset, value }) => ({ offset, id: String(value).split(' ')[0] ?? '', content: String(value) })),
     }))
-    expectFaithful(histories, {
-      replay: 'npx vitest run -c vitest.integration.config.ts test/integration/producer.test.ts',
-    })
+    const file = expect.getState().testPath?.replace(/^.*(?=test.integration)/, '') ?? ''
+    expectFaithful(histories, { replay: `npx vitest run -c vitest.integration.config.ts ${file}`, ...scene })
   }
 }
 

@@ -1,10 +1,10 @@
 /**
  * Gives the integration tests a Kafka: the one named by KAFKA_BROKERS, else one node of `scripts/kafka`, ended afterwards.
- * Invariant: what was started here is stopped here, also after a failed run; where no Kafka can be had the tests are
- * skipped with the reason, and TANDEM_REQUIRE_KAFKA=1 turns that reason into a failure.
+ * Invariant: what was started here, or by a test that died before it could clean up, is stopped here; where no Kafka can
+ * be had the tests are skipped with the reason, and TANDEM_REQUIRE_KAFKA=1 turns that reason into a failure.
  */
 import { execFile, execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -12,6 +12,8 @@ import { promisify } from 'node:util'
 import type { TestProject } from 'vitest/node'
 
 const SCRIPT = fileURLToPath(new URL('../../scripts/kafka', import.meta.url))
+/** Names the folder of this run to the tests, which run in processes of their own. */
+const RUN_FOLDER = 'TANDEM_KAFKA_RUN_FOLDER'
 
 /** Where the Kafka of this run is, or why there is none. Folders are null for a Kafka that somebody else runs. */
 export interface RealKafka {
@@ -29,7 +31,22 @@ declare module 'vitest' {
   }
 }
 
-export default function setup(project: TestProject): (() => void) | undefined {
+/** A KAFKA_STATE of its own for one more cluster. */
+export function newStateFolder(): string {
+  return mkdtempSync(join(process.env[RUN_FOLDER] ?? tmpdir(), 'tandem-kafka-state-'))
+}
+
+export default function setup(project: TestProject): () => void {
+  const runFolder = mkdtempSync(join(tmpdir(), 'tandem-kafka-run-'))
+  process.env[RUN_FOLDER] = runFolder
+  provideKafka(project)
+  return () => {
+    for (const name of readdirSync(runFolder)) kafka(['down'], join(runFolder, name))
+    rmSync(runFolder, { recursive: true, force: true })
+  }
+}
+
+function provideKafka(project: TestProject): void {
   const given = process.env.KAFKA_BROKERS
   if (given !== undefined && given !== '') {
     project.provide('realKafka', {
@@ -39,24 +56,18 @@ export default function setup(project: TestProject): (() => void) | undefined {
       stateFolder: process.env.KAFKA_STATE_FOLDER ?? null,
       absent: null,
     })
-    return undefined
+    return
   }
-  const stateFolder = mkdtempSync(join(tmpdir(), 'tandem-kafka-state-'))
-  const stop = () => {
-    kafka(['down'], stateFolder)
-    rmSync(stateFolder, { recursive: true, force: true })
-  }
+  const stateFolder = newStateFolder()
   try {
     kafka(['up', '1'], stateFolder)
     project.provide('realKafka', fromEnvironmentLines(kafka(['env'], stateFolder), stateFolder))
-    return stop
   } catch (error) {
-    stop()
+    kafka(['down'], stateFolder)
     const absent = storyOf(error)
     if (process.env.TANDEM_REQUIRE_KAFKA === '1') throw new Error(`no Kafka to test with: ${absent}`, { cause: error })
     console.error(`SKIPPED: every integration test, no Kafka to test with: ${absent}`)
     project.provide('realKafka', { brokers: [], jarFolder: null, dataFolder: null, stateFolder: null, absent })
-    return undefined
   }
 }
 

@@ -3,9 +3,7 @@
  * Invariant: a topic name is never used twice, so tests on a warm cluster do not see each other.
  */
 import { randomUUID } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rmSync } from 'node:fs'
 import { describe, inject } from 'vitest'
 import { type DumpedBatch, dumpLog, readWithJava } from './interop-java.js'
 import { createTopicNamed, readWithKafkajs } from './interop-kafkajs.js'
@@ -13,6 +11,7 @@ import { hasKcat, readWithKcat } from './interop-kcat.js'
 import type { ReadRecord } from './interop-records.js'
 import {
   fromEnvironmentLines,
+  newStateFolder,
   type RealKafka,
   kafka as runKafka,
   kafkaMeanwhile as runKafkaMeanwhile,
@@ -84,7 +83,7 @@ export interface OwnKafka extends RealKafka {
 
 /** A node of our own with special settings; the caller stops it. */
 export function startOwnKafka(settings: Readonly<Record<string, string>>): OwnKafka {
-  const stateFolder = mkdtempSync(join(tmpdir(), 'tandem-kafka-state-'))
+  const stateFolder = newStateFolder()
   const stop = () => {
     runKafka(['down'], stateFolder)
     rmSync(stateFolder, { recursive: true, force: true })
