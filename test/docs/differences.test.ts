@@ -1,0 +1,107 @@
+/**
+ * F-4: what the in-process broker does otherwise than Apache Kafka is told in full, in the README and in docs/broker.md
+ * alike, and what can be seen from outside is as told.
+ */
+import { describe, expect, it } from 'vitest'
+import { ApiVersions, InitProducerId, Metadata, OffsetCommit, Produce } from '../../lib/protocol/index.js'
+import { makeBatch } from '../broker/batches.js'
+import { bench, partitionOf } from '../broker/support.js'
+import { read } from './markdown.js'
+
+/** Bullets of a list, one line each. */
+function bulletsBelow(file: string, heading: string): string[] {
+  const section = read(file).split(heading)[1]?.split(/^#+ /m)[0] ?? ''
+  const list = section.slice(section.indexOf('\n* '))
+  return list
+    .split(/\n\* /)
+    .map((bullet) => bullet.replace(/\s+/g, ' ').trim())
+    .filter((bullet) => bullet !== '')
+}
+
+const told = bulletsBelow('README.md', '### Differences from Apache Kafka')
+/** Apis of Kafka that the differences say are not offered. */
+const ABSENT = {
+  'Group membership': [11, 12, 13, 14, 15, 16, 42],
+  transactions: [24, 25, 26, 28],
+  'TLS, SASL, ACLs, quotas, log dirs, reassignment': [17, 36, 29, 30, 31, 48, 49, 34, 35, 45, 46],
+  telemetry: [71, 72],
+  AlterConfigs: [33, 44],
+}
+
+describe('F-4: the list of differences', () => {
+  it('F-4: README and docs/broker.md tell the same', () => {
+    expect(told.length).toBeGreaterThan(8)
+    expect(bulletsBelow('docs/broker.md', '## Differences from Apache Kafka')).toEqual(told)
+  })
+})
+
+describe('F-4: differences from Apache Kafka', () => {
+  const b = bench()
+
+  it('F-4: what is said not to exist is not offered', async () => {
+    const client = await b.start()
+    const answer = await client.request(ApiVersions, 3, { clientSoftwareName: 'test', clientSoftwareVersion: '1' })
+    const offered = answer.apiKeys.map(({ apiKey }) => apiKey)
+    for (const [words, keys] of Object.entries(ABSENT)) {
+      expect(told.join(' ')).toContain(words)
+      expect(offered.filter((key) => (keys as number[]).includes(key))).toEqual([])
+    }
+  })
+
+  it('F-4: no transactions: no producer id for a transactional id (15), no transactional batch (53)', async () => {
+    const client = await b.start()
+    b.broker.createTopic('t')
+    const init = { transactionalId: 'x', transactionTimeoutMs: 1000 }
+    expect((await client.request(InitProducerId, 4, init)).errorCode).toBe(15)
+    const records = makeBatch({ producerId: 1n, producerEpoch: 0, baseSequence: 0, values: ['a'], attributes: 16 })
+    const topicData = [{ name: 't', partitionData: [{ index: 0, records }] }]
+    const answer = await client.request(Produce, 12, { acks: -1, timeoutMs: 1000, topicData, transactionalId: 'x' })
+    expect(partitionOf(answer)?.errorCode).toBe(53)
+  })
+
+  it('F-4: offsets are committed only without a generation', async () => {
+    const client = await b.start()
+    b.broker.createTopic('t')
+    const commit = async (generation: object) => {
+      const partitions = [{ partitionIndex: 0, committedOffset: 1, committedMetadata: '' }]
+      const body = { groupId: 'g', topics: [{ name: 't', partitions }], ...generation }
+      return (await client.request(OffsetCommit, 8, body)).topics[0]?.partitions[0]?.errorCode
+    }
+    expect(await commit({})).toBe(0)
+    expect(await commit({ generationIdOrMemberEpoch: 1, memberId: 'm' })).not.toBe(0)
+  })
+
+  it('F-4: topics are not created by asking unless that is allowed, and then have leaders at once', async () => {
+    const client = await b.start()
+    const ask = async () =>
+      (await client.request(Metadata, 12, { topics: [{ name: 'new' }], allowAutoTopicCreation: true })).topics[0]
+    expect(await ask()).toMatchObject({ errorCode: 3 })
+    b.broker.setConfig('auto.create.topics.enable', true)
+    expect(await ask()).toMatchObject({ errorCode: 0, partitions: [{ leaderId: 1, errorCode: 0 }] })
+  })
+
+  it('F-4: leaders move in the moment in which their broker goes; replicas copy at once', async () => {
+    const client = await b.start({ nodes: 2 })
+    b.broker.createTopic('t', { assignments: [[2, 1]] })
+    await b.broker.kill(2)
+    expect(b.broker.log('t', 0)).toMatchObject({ leader: 1, epoch: 1, isr: [1] })
+    await b.produce(client, { values: ['a'] })
+    await b.broker.start(2)
+    expect(b.broker.log('t', 0).isr).toContain(2)
+    expect(b.broker.log('t', 0, 2).logEnd).toBe(1)
+  })
+
+  it.each(['stop', 'kill'] as const)(
+    'F-4: after %s nothing is lost and one batch per producer is remembered',
+    async (how) => {
+      const client = await b.start()
+      b.broker.createTopic('t')
+      for (let baseSequence = 0; baseSequence < 4; baseSequence++)
+        await b.produce(client, { producerId: 9n, producerEpoch: 0, baseSequence, values: [`v${baseSequence}`] })
+      await b.broker[how](1)
+      await b.broker.start(1)
+      expect(b.broker.log('t', 0).logEnd).toBe(4)
+      expect(b.broker.log('t', 0).producers[0]?.batches.map(({ lastSequence }) => lastSequence)).toEqual([3])
+    },
+  )
+})
