@@ -18,6 +18,16 @@ export interface CompressionPlan {
   readonly smallMessageThresholdBytes: number
 }
 
+/** What a lane has learnt about its data: incompressible batches to leave raw before the codec is tried again. */
+export interface CompressionHistory {
+  skip: number
+}
+
+/** After a batch of data that does not compress (random bytes cost lz4 three times as much) so many go untried. */
+const SKIP_BATCHES = 7
+/** Smaller batches say nothing about the data: a codec needs some bytes to find repetitions. */
+const TELLING_BYTES = 4096
+
 /** Below this a codec's own framing eats the gain. */
 const ALWAYS_RAW_BELOW_BYTES = 100
 
@@ -25,10 +35,17 @@ const ALWAYS_RAW_BELOW_BYTES = 100
  * Finishes now, or gives the promise of a codec that works in the thread pool. Throws COMPRESSION_FAILED.
  * Without room for a codec's result the batch leaves raw: the memory bound is worth more than a ratio.
  */
-export function finishBatch(batch: Batch, plan: CompressionPlan, memory: BatchMemory): Promise<void> | null {
+export function finishBatch(
+  batch: Batch,
+  plan: CompressionPlan,
+  history: CompressionHistory,
+  memory: BatchMemory,
+): Promise<void> | null {
   const records = batch.plainRecords
   const codec = codecFor(records.length, plan)
-  if (codec === null || !memory.reserveScratch(records.length)) {
+  const isSkipped = codec !== null && history.skip > 0 && records.length >= TELLING_BYTES
+  if (isSkipped) history.skip--
+  if (codec === null || isSkipped || !memory.reserveScratch(records.length)) {
     batch.finish(0, null)
     return null
   }
@@ -36,7 +53,10 @@ export function finishBatch(batch: Batch, plan: CompressionPlan, memory: BatchMe
   const done = (compressed: Uint8Array) => {
     if (batch.outcome !== null) return memory.budget.give(reserved, 0) // The producer ended meanwhile.
     if (compressed.length < records.length) batch.finish(codec.id, compressed)
-    else batch.finish(0, null)
+    else {
+      batch.finish(0, null)
+      if (records.length >= TELLING_BYTES) history.skip = SKIP_BATCHES
+    }
     memory.finished(batch, reserved)
   }
   const broken = (error: unknown): never => {

@@ -13,7 +13,7 @@ import { BATCH_HEADER_BYTES, type HeadersInput, type RecordBytes } from '../prot
 import { type Clock, Deque, type TimerHandle } from '../util/index.js'
 import { Batch, type Outcome, type RefusedRecords, type SendCallback, type SettleToken } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
-import type { CompressionPlan } from './finish-batch.js'
+import type { CompressionHistory, CompressionPlan } from './finish-batch.js'
 import type { LaneIdentity } from './identity.js'
 import { InFlightWindow } from './in-flight-window.js'
 import type { RecordTime } from './record-clock.js'
@@ -68,6 +68,7 @@ export class Lane implements ChannelOwner<Batch> {
   readonly #unsettled = new Deque<Batch>()
 
   readonly compression: CompressionPlan
+  readonly compressionHistory: CompressionHistory = { skip: 0 }
   topicId: string
   leaderId = -1
   leaderEpoch = -1

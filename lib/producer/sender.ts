@@ -19,8 +19,8 @@ import type { ProducerSettings } from './settings.js'
 
 /** A request closes here, so that one slow lane's megabytes do not delay the others' answers (P-49). */
 const REQUEST_BYTES = 4 * 1024 * 1024
-/** Bytes finished (compressed, checksummed) in one turn of the event loop; the rest goes on in the next (P-14). */
-const TURN_BYTES = 4 * 1024 * 1024
+/** Plain bytes finished (compressed, checksummed; 1.3 ms per MiB of JSON) in one turn of the event loop; the rest goes on in the next (P-14). */
+const TURN_BYTES = 2 * 1024 * 1024
 /** Half of the brokers' default producer.id.expiration.ms (24 h): after such a silence they may have forgotten us. */
 const SILENCE_MS = 43_200_000
 /** Topic ids travel instead of names from this version on. */
@@ -66,6 +66,7 @@ export class Sender implements LaneHome {
   #lingerTimer: TimerHandle | null = null
   #inFlightRequests = 0
   #requests = 0
+  #turnBytes = 0
   #isTurnDue = false
   #isClosed = false
 
@@ -163,15 +164,12 @@ export class Sender implements LaneHome {
   }
 
   #pump(): void {
-    for (let bytes = 0; this.#ready.size > 0 && this.#link.hasRoom; ) {
+    this.#turnBytes = 0
+    while (this.#ready.size > 0 && this.#link.hasRoom) {
+      if (this.#turnBytes >= TURN_BYTES) return this.#scheduleTurn()
       const shipments = this.#load()
       if (shipments.length === 0) return
-      for (const { batch } of shipments) bytes += batch.wireBytes
       this.#ship(shipments)
-      if (bytes >= TURN_BYTES) {
-        if (this.#ready.size > 0) this.#scheduleTurn()
-        return
-      }
     }
   }
 
@@ -196,11 +194,13 @@ export class Sender implements LaneHome {
         break
       }
       bytes += batch.wireBytes
+      this.#turnBytes += batch.plainBytes
       lane.window.towards(this.brokerId, lane.leaderEpoch)
       if (this.#host.settings.isIdempotent && !batch.isStamped) this.#host.stamp(lane, batch)
       lane.sending(batch)
       lane.lastRequest = request
       shipments.push({ lane, batch, leaderEpoch: lane.leaderEpoch })
+      if (this.#turnBytes >= TURN_BYTES) break
     }
     // What a lane has left goes into the next request: the same partition twice in one request loses the first.
     for (const { lane } of shipments) if (!lane.isQueued && lane.canSend()) this.#push(lane)
@@ -217,7 +217,7 @@ export class Sender implements LaneHome {
   #finish(lane: Lane, batch: Batch): boolean {
     if (batch.isFinished) return true
     try {
-      const working = finishBatch(batch, lane.compression, this.#host.memory)
+      const working = finishBatch(batch, lane.compression, lane.compressionHistory, this.#host.memory)
       if (working === null) return true
       lane.isFinishing = true
       void working.then(
