@@ -48,7 +48,7 @@ export class IdentitySource {
         {},
       )
       if (answer.errorCode === 0) return answer.producerId
-      if (kafkaError(answer.errorCode).retryable) return null
+      if (kafkaError(answer.errorCode).kind !== 'fatal') return null
       throw refused(answer.errorCode)
     } catch (error) {
       const known = findMQError(error)

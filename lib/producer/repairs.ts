@@ -78,6 +78,8 @@ export class LaneRepairs implements Repairs {
 
   resolve(lane: Lane, batch: Batch, errorCode: number, refusal: MQError | null): void {
     this.#inHold(lane, batch, async () => {
+      // A renewal that stood before us proved that it was not written, and took its numbers.
+      if (!batch.isStamped) return refusal === null ? lane.putBack(batch) : this.#lost(lane, batch, refusal, false)
       const fate = await this.#resolver.fateOf(lane, batch, errorCode)
       if (isSettled(batch)) return
       this.#reportLoss(lane, fate)
@@ -194,7 +196,6 @@ export class LaneRepairs implements Repairs {
       if (fate.kind === 'renew') continue
       if (fate.kind === 'resend' && lane.head === batch) {
         // Next in line under its old numbers. The gap is behind it: whoever stands there meets 45 and comes here again.
-        batch.isResentAfterResolve = true
         lane.isRetrying = true
         return
       }
