@@ -8,8 +8,8 @@ import type { PeerFactory } from '../harness/peer.js'
 
 type Tandem = typeof import('tandem-mq')
 
-/** Records between two turns of the event loop; about 50 us of work. */
-const RECORDS_PER_TURN = Number(process.env.TANDEM_TURN ?? 512)
+/** Records between two turns of the event loop: about a millisecond of work. TANDEM_TURN=512 shows the smaller batches of a busier loop. */
+const RECORDS_PER_TURN = Number(process.env.TANDEM_TURN ?? 4096)
 
 export const createPeer: PeerFactory = async ({ brokers, compression }) => {
   const { Producer } = (await import(process.env.TANDEM_ENTRY ?? 'tandem-mq')) as Tandem
