@@ -79,7 +79,10 @@ const COMMANDS = {
   start,
   env,
   status,
-  jars: () => print(ensureJars(say)),
+  jars: () => {
+    print(ensureJars(say))
+    return 0
+  },
 }
 
 async function up(args) {
