@@ -32,6 +32,8 @@ export interface LaneHost {
   ended(): void
   /** Something that hurts nobody but should be known: a switch strategy that throws. */
   warn(error: MQError): void
+  /** A buffer was sealed: keyless records may go elsewhere now. */
+  sealed(lane: Lane): void
   /** A batch got its outcome and left the lane. */
   settled(lane: Lane, batch: Batch, outcome: Outcome): void
 }
@@ -72,7 +74,7 @@ export class Lane implements ChannelOwner<Batch> {
   topicId: string
   leaderId = -1
   leaderEpoch = -1
-  /** Topic-level trouble: new records of this lane fail with it until metadata says otherwise. */
+  /** The sender of the partition's leader; null while no leader is known. */
   home: LaneHome | null = null
   identity: LaneIdentity | null = null
   /** Largest batch this lane builds; lowered when a broker finds one too large. Bytes. */
@@ -179,7 +181,7 @@ export class Lane implements ChannelOwner<Batch> {
 
   #grow(batch: Batch, minBytes: number, wishBytes: number): boolean {
     const wish = Math.min(wishBytes, this.maxBatchBytes)
-    if (!this.#host.memory.grow(batch, Math.min(minBytes, Math.max(this.maxBatchBytes, minBytes)), wish)) return false
+    if (!this.#host.memory.grow(batch, minBytes, wish)) return false
     batch.limitTo(Math.max(this.maxBatchBytes, minBytes))
     return true
   }
@@ -279,6 +281,7 @@ export class Lane implements ChannelOwner<Batch> {
     this.#isUrgent = false
     this.#expectedBytes = batch.bytes
     this.#unsettled.pushBack(batch)
+    this.#host.sealed(this)
   }
 
   /** Back under its old number: it leaves before everything sealed later. */

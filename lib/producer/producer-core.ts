@@ -327,6 +327,10 @@ export class ProducerCore implements LaneHost, SenderHost {
     this.busyLanes--
   }
 
+  sealed(lane: Lane): void {
+    this.#topics.get(lane.topic)?.sticky.moveOn(lane.partition)
+  }
+
   settled(lane: Lane, batch: Batch, outcome: Outcome): void {
     const { topic, partition } = lane
     const isReplaced = outcome === REPLACED

@@ -271,3 +271,21 @@ describe('sending', () => {
     expect(new Set((await logOf(broker, 'orders')).map((record) => record.value)).size).toBe(1000)
   })
 })
+
+describe('keyless records', () => {
+  it('P-16, PR-7: stay together until their lane seals, then go to another partition', async () => {
+    const broker = await startBroker()
+    broker.createTopic('orders', { partitions: 6 })
+    const producer = newProducer(broker)
+    const groups: number[] = []
+    for (let group = 0; group < 12; group++) {
+      const sends = Array.from({ length: 20 }, () => producer.sendSync('orders', 'x'))
+      const partitions = new Set((await Promise.all(sends)).map(({ partition }) => partition))
+      expect(partitions.size, 'partitions of one tick').toBe(1)
+      groups.push([...partitions][0] as number)
+    }
+    // Rounds are shuffled: each partition once before any comes again.
+    expect(new Set(groups.slice(0, 6)).size).toBe(6)
+    expect(new Set(groups.slice(6)).size).toBe(6)
+  })
+})
