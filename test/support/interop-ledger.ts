@@ -41,12 +41,16 @@ export class Ledger {
     if (!hasRoom) await this.#producer.ready()
   }
 
-  /** A steady stream in turns of the event loop, until stopped. */
-  keepSending(partitions: number, padding: () => string = () => ''): { stop: () => void; done: Promise<void> } {
+  /** A steady stream until stopped: each millisecond `burst` records to every partition. */
+  keepSending(
+    partitions: number,
+    padding: () => string = () => '',
+    burst = 1,
+  ): { stop: () => void; done: Promise<void> } {
     let stopped = false
     const loop = async () => {
       while (!stopped) {
-        for (let partition = 0; partition < partitions; partition++) await this.send(partition, padding())
+        for (let index = 0; index < burst * partitions; index++) await this.send(index % partitions, padding())
         await new Promise((resolve) => setTimeout(resolve, 1))
       }
     }
