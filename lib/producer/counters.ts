@@ -14,7 +14,7 @@ export class ProducerCounters {
   batches = 0 // acknowledged
   batchWireBytes = 0
   batchPlainBytes = 0
-  requests = 0
+  requests = 0 // sent
   retries = 0
   refused = 0 // records that were never accepted
   readonly latency = new Histogram() // ms, append to acknowledgement, weighted by records

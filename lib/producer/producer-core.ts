@@ -290,7 +290,6 @@ export class ProducerCore implements LaneHost, SenderHost {
   }
 
   answered(shipment: Shipment, answer: PartitionAnswer, response: ProduceAnswer, brokerId: number): void {
-    this.counters.requests++
     if (this.#end === null) this.#answers.answered(shipment, answer, response, brokerId)
     else this.#answers.answeredLast(shipment, answer, brokerId, this.#end)
   }

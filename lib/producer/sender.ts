@@ -13,6 +13,7 @@ import { type DecodedResponseOf, Produce, type RequestOf, ZERO_UUID } from '../p
 import { type Clock, MinHeap, type TimerHandle } from '../util/index.js'
 import type { Batch } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
+import type { ProducerCounters } from './counters.js'
 import { finishBatch } from './finish-batch.js'
 import type { Lane, LaneHome } from './lane.js'
 import type { ProducerSettings } from './settings.js'
@@ -42,6 +43,7 @@ export interface SenderHost {
   readonly settings: ProducerSettings
   readonly clock: Clock
   readonly memory: BatchMemory
+  readonly counters: ProducerCounters
   /** True when identities can be stamped; if not, asks for one and pumps again later. */
   identityReady(): boolean
   /** Stamps a finished batch with the lane's identity. */
@@ -250,6 +252,7 @@ export class Sender implements LaneHome {
       topicData: topicsOf(shipments, version >= FIRST_VERSION_BY_ID),
     }
     this.#inFlightRequests++
+    this.#host.counters.requests++
     if (acks === 0) {
       this.#link.send(Produce, body, { version }).then(
         () => this.#taken(shipments),

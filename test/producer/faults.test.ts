@@ -142,7 +142,7 @@ async function marathon(seed: number, course: Course, clock: Clock = systemClock
   )
   const hits = faults.reduce((sum, one) => sum + one.hits, 0)
   console.log(
-    `seed ${seed}: ${records} records, ${hits} faulty requests, ${metrics.retries} batches retried, ${metrics.requests} answers`,
+    `seed ${seed}: ${records} records, ${hits} faulty requests, ${metrics.retries} batches retried, ${metrics.requests} requests`,
   )
   expect(hits, 'faults that acted').toBeGreaterThan(records / course.faultEvery / 2)
   expect(metrics.retries).toBeGreaterThan(0)
