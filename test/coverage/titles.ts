@@ -1,7 +1,8 @@
 /**
  * Which requirement ids the titles of tests name.
  * Why the sources are read and not a run's report: a report knows only what was run, and this must hold for every
- * single run. Comments do not count, nor does anything under `skip` or `todo`: a title counts when its test can fail.
+ * single run. Comments do not count, nor does anything under `skip`, `todo` or `fails`: a title counts when its test
+ * holds and could fail.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
@@ -12,7 +13,7 @@ const TESTS = join(ROOT, 'test')
 /** This folder and shared helpers hold no tests of the product. */
 const LEFT_OUT = ['coverage', 'support', 'fixtures']
 const BLOCK = /(?<![\w.$])(?:it|test|describe)\b/y
-const NEVER_RUN = ['skip', 'todo']
+const UNPROVED = ['skip', 'todo', 'fails']
 
 export interface Title {
   readonly text: string
@@ -102,7 +103,7 @@ function titleAt(code: string, start: number): string | null {
     if (/\s/.test(char)) at++
     else if (char === '.') {
       const word = /^\w+/.exec(code.slice(at + 1))?.[0] ?? ''
-      if (word === '' || NEVER_RUN.includes(word)) return null
+      if (word === '' || UNPROVED.includes(word)) return null
       at += 1 + word.length
     } else if (char === '`') at = endOfString(code, at)
     else if (char === '(') {
