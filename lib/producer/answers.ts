@@ -237,7 +237,9 @@ export class Answers {
   }
 
   #refused(lane: Lane, batch: Batch, error: MQError, answer: PartitionAnswer): void {
-    const bad = new Map(answer.recordErrors.map((one) => [one.batchIndex, one.batchIndexErrorMessage ?? null]))
+    const isOurs = (index: number) => index >= 0 && index < batch.records
+    const named = answer.recordErrors.filter(({ batchIndex }) => isOurs(batchIndex))
+    const bad = new Map(named.map((one) => [one.batchIndex, one.batchIndexErrorMessage ?? null]))
     const isPartial = bad.size > 0 && bad.size < batch.records && !batch.isDoubtful
     if (isPartial) return lane.whenQuiet(() => this.#repairs.withoutRecords(lane, batch, bad, answer.errorCode))
     this.#fatalForBatch(lane, batch, error)

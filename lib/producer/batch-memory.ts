@@ -4,12 +4,14 @@
  * arena costs nothing per record.
  * Invariant: every arena and every compressed form a batch holds is in the budget exactly once, until it is settled.
  */
-import { ArenaPool, type ArenaPoolStats, type MemoryBudget } from '../channel/index.js'
+import { Arena, ArenaPool, type ArenaPoolStats, type MemoryBudget } from '../channel/index.js'
 import type { Batch } from './batch.js'
 
 export class BatchMemory {
   readonly budget: MemoryBudget
   readonly #arenas = new ArenaPool()
+  /** Arenas that were made to measure, and belong into no pool. */
+  readonly #measured = new Set<Arena>()
 
   constructor(budget: MemoryBudget) {
     this.budget = budget
@@ -30,17 +32,26 @@ export class BatchMemory {
     return true
   }
 
-  /** As `grow`, from the reserve: for records that were accepted before and only change their batch. */
-  growFromReserve(batch: Batch, minBytes: number): boolean {
-    const capacity = this.#arenas.capacityFor(minBytes)
-    if (!this.budget.tryTakeReserve(capacity, 0)) return false
-    this.#replaceArena(batch, capacity)
+  /**
+   * Memory to measure for batches that take the place of `batch`, of `bytes[i]` each: its own share of the budget goes
+   * over to them, so that a full budget cannot stop what only changes its form. False: the rest is not there.
+   */
+  exchange(batch: Batch, parts: readonly Batch[], bytes: readonly number[]): boolean {
+    const more = bytes.reduce((sum, one) => sum + one, 0) - batch.heldBytes
+    if (more > 0 && !this.budget.tryTakeReserve(more, 0)) return false
+    batch.heldBytes = Math.max(0, -more)
+    for (const [index, part] of parts.entries()) {
+      const arena = new Arena(bytes[index] as number)
+      this.#measured.add(arena)
+      part.moveInto(arena)
+      part.heldBytes = arena.capacity
+    }
     return true
   }
 
   #replaceArena(batch: Batch, capacity: number): void {
     const before = batch.moveInto(this.#arenas.take(capacity))
-    if (before !== null) this.#arenas.release(before)
+    if (before !== null) this.#giveBack(before)
     const held = batch.heldBytes
     batch.heldBytes = capacity
     if (held > 0) this.budget.give(held, 0)
@@ -63,7 +74,7 @@ export class BatchMemory {
     const arena = batch.releaseArena()
     const before = batch.heldBytes + reservedBytes
     batch.heldBytes = batch.wireBytes
-    if (arena !== null) this.#arenas.release(arena)
+    if (arena !== null) this.#giveBack(arena)
     this.budget.give(before - batch.heldBytes, 0)
   }
 
@@ -72,8 +83,13 @@ export class BatchMemory {
     const arena = batch.releaseBytes()
     const held = batch.heldBytes
     batch.heldBytes = 0
-    if (arena !== null) this.#arenas.release(arena)
+    if (arena !== null) this.#giveBack(arena)
     if (held > 0) this.budget.give(held, 0)
+  }
+
+  #giveBack(arena: Arena): void {
+    if (this.#measured.size > 0 && this.#measured.delete(arena)) return
+    this.#arenas.release(arena)
   }
 
   stats(): ArenaPoolStats {

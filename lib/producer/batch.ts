@@ -40,12 +40,6 @@ export interface Outcome {
   readonly logAppendTimeMs: number
 }
 
-/** Which records of a replaced batch a broker refused, and with what. */
-export interface RefusedRecords {
-  keep(record: number): boolean
-  errorOf(record: number): MQError
-}
-
 /** Somebody who waits for several batches: flush. */
 export interface SettleToken {
   left: number
@@ -77,6 +71,8 @@ export class Batch implements ChannelBuffer {
   waiterRecords: number[] | null = null
   waiterTimestamps: number[] | null = null
   waiters: SendCallback[] | null = null
+  /** Callers whose own record a broker refused while its neighbours went on: by place in `waiters`. */
+  waiterErrors: Map<number, MQError> | null = null
   tokens: SettleToken[] | null = null
 
   // Wire form, from `finish` on.
@@ -104,7 +100,9 @@ export class Batch implements ChannelBuffer {
   sentAtMs = 0
   lastError: MQError | null = null
   outcome: Outcome | null = null
-  refused: RefusedRecords | null = null
+  /** Of a replaced batch: how many of its records a broker refused, and the first of these refusals. */
+  refusedRecords = 0
+  refusal: MQError | null = null
 
   /** Bytes the arena can still take. */
   get room(): number {
@@ -171,6 +169,21 @@ export class Batch implements ChannelBuffer {
     this.waiters.push(callback)
     ;(this.waiterRecords as number[]).push(record)
     ;(this.waiterTimestamps as number[]).push(timestamp)
+  }
+
+  /** A caller who is told `error` when this batch is told, before the caller of the record that stands at `record`. */
+  addRefusedWaiter(record: number, timestamp: number, callback: SendCallback, error: MQError): void {
+    this.addWaiter(record, timestamp, callback)
+    this.waiterErrors ??= new Map()
+    this.waiterErrors.set((this.waiters as SendCallback[]).length - 1, error)
+  }
+
+  /** Takes over the callers of another batch, instead of its own. */
+  takeWaiters(from: Batch): void {
+    this.waiters = from.waiters
+    this.waiterRecords = from.waiterRecords
+    this.waiterTimestamps = from.waiterTimestamps
+    this.waiterErrors = from.waiterErrors
   }
 
   addToken(token: SettleToken): void {

@@ -11,22 +11,27 @@ export interface Delivery {
   readonly partition: number
   readonly batch: Batch
   readonly outcome: Outcome
-  /** Set for a batch whose records went on in others: only those refused are told here. */
-  readonly isReplaced: boolean
+}
+
+export interface DeliveryEvents {
+  /** Records failed, whether somebody waits for them or not. */
+  failed(error: MQError): void
+  /** A caller's callback threw. */
+  threw(error: unknown, topic: string): void
 }
 
 export class Deliveries {
-  readonly #onCallbackError: (error: unknown, topic: string) => void
+  readonly #events: DeliveryEvents
   #queue: Delivery[] = []
   #isScheduled = false
 
-  constructor(onCallbackError: (error: unknown, topic: string) => void) {
-    this.#onCallbackError = onCallbackError
+  constructor(events: DeliveryEvents) {
+    this.#events = events
   }
 
   add(delivery: Delivery): void {
     const { batch } = delivery
-    if (batch.waiters === null && batch.tokens === null) return
+    if (batch.waiters === null && batch.tokens === null && errorOf(delivery) === null) return
     this.#queue.push(delivery)
     if (this.#isScheduled) return
     this.#isScheduled = true
@@ -38,18 +43,19 @@ export class Deliveries {
     const queue = this.#queue
     this.#queue = []
     for (const delivery of queue) {
+      const error = errorOf(delivery)
+      if (error !== null) this.#events.failed(error)
       this.#tellWaiters(delivery)
       tellTokens(delivery.batch.tokens)
     }
   }
 
-  #tellWaiters({ topic, partition, batch, outcome, isReplaced }: Delivery): void {
-    const { waiters, waiterRecords, waiterTimestamps, refused } = batch
+  #tellWaiters({ topic, partition, batch, outcome }: Delivery): void {
+    const { waiters, waiterRecords, waiterTimestamps, waiterErrors } = batch
     if (waiters === null || waiterRecords === null || waiterTimestamps === null) return
     for (let at = 0; at < waiters.length; at++) {
       const record = waiterRecords[at] as number
-      if (isReplaced && (refused === null || refused.keep(record))) continue
-      const error: MQError | null = isReplaced ? (refused?.errorOf(record) ?? null) : outcome.error
+      const error: MQError | null = waiterErrors?.get(at) ?? outcome.error
       try {
         if (error !== null) waiters[at]?.(error, null)
         else {
@@ -58,10 +64,15 @@ export class Deliveries {
           waiters[at]?.(null, { topic, partition, offset, timestamp })
         }
       } catch (thrown) {
-        this.#onCallbackError(thrown, topic)
+        this.#events.threw(thrown, topic)
       }
     }
   }
+}
+
+/** Why the batch failed, or the first of its records that did. */
+function errorOf({ batch, outcome }: Delivery): MQError | null {
+  return outcome.error ?? batch.refusal
 }
 
 function tellTokens(tokens: readonly SettleToken[] | null): void {

@@ -11,7 +11,7 @@ import { type ChannelOwner, DoubleBufferChannel, type Sequencer } from '../chann
 import type { MQError } from '../errors/index.js'
 import { BATCH_HEADER_BYTES, type HeadersInput, type RecordBytes } from '../protocol/index.js'
 import { type Clock, Deque, type TimerHandle } from '../util/index.js'
-import { Batch, type Outcome, type RefusedRecords, type SendCallback, type SettleToken } from './batch.js'
+import { Batch, type Outcome, type SendCallback, type SettleToken } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
 import type { CompressionHistory, CompressionPlan } from './finish-batch.js'
 import type { LaneIdentity } from './identity.js'
@@ -336,10 +336,10 @@ export class Lane implements ChannelOwner<Batch> {
   }
 
   /**
-   * Puts `parts` in the place of `batch`, which a broker found too large or partly invalid. `refused` says which of
-   * its records go nowhere; their callers are told when it is their turn.
+   * Puts `parts` in the place of `batch`, which a broker found too large or partly invalid. Its records went over to
+   * them, or nowhere; its callers too, but for those that stand in front of every part.
    */
-  replace(batch: Batch, parts: readonly Batch[], refused: RefusedRecords | null): void {
+  replace(batch: Batch, parts: readonly Batch[]): void {
     const all = [...this.#unsettled]
     this.#unsettled.clear()
     for (const one of all) {
@@ -348,7 +348,6 @@ export class Lane implements ChannelOwner<Batch> {
     }
     for (const part of parts) this.#channel.adopt(part)
     batch.outcome = REPLACED
-    batch.refused = refused
     this.#host.memory.release(batch)
     this.#deliverHead()
   }

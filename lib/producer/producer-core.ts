@@ -87,8 +87,11 @@ export class ProducerCore implements LaneHost, SenderHost {
         hardPercent: config.hardPercent,
       }),
     )
-    this.#deliveries = new Deliveries((thrown, topic) => {
-      this.#events.error(toMQError(thrown, 'PRODUCE_FAILED', 'a send callback threw', { reason: 'CALLBACK', topic }))
+    this.#deliveries = new Deliveries({
+      failed: (error) => this.#events.error(error),
+      threw: (thrown, topic) => {
+        this.#events.error(toMQError(thrown, 'PRODUCE_FAILED', 'a send callback threw', { reason: 'CALLBACK', topic }))
+      },
     })
     this.#pauses = new Pauses(clock)
     this.#identities = new IdentitySource(cluster, this.#pauses, random, (error) => this.die(error))
@@ -179,10 +182,9 @@ export class ProducerCore implements LaneHost, SenderHost {
     this.counters.failed += early.count
     if (this.#limitsRecords) this.memory.budget.give(0, early.count)
     for (const batch of early.batches) {
-      this.#deliveries.add({ topic: topic.name, partition: -1, batch, outcome: failure(error), isReplaced: false })
+      this.#deliveries.add({ topic: topic.name, partition: -1, batch, outcome: failure(error) })
     }
     early.discard()
-    this.#events.error(error)
   }
 
   get #limitsRecords(): boolean {
@@ -332,21 +334,16 @@ export class ProducerCore implements LaneHost, SenderHost {
 
   settled(lane: Lane, batch: Batch, outcome: Outcome): void {
     const { topic, partition } = lane
-    const isReplaced = outcome === REPLACED
-    this.#count(batch, outcome, isReplaced)
-    if (outcome.error !== null) this.#events.error(outcome.error)
-    this.#deliveries.add({ topic, partition, batch, outcome, isReplaced })
+    this.#count(batch, outcome)
+    this.#deliveries.add({ topic, partition, batch, outcome })
   }
 
-  #count(batch: Batch, outcome: Outcome, isReplaced: boolean): void {
+  #count(batch: Batch, outcome: Outcome): void {
     const { counters } = this
     let { records } = batch
-    if (isReplaced) {
-      const { refused } = batch
-      let refusedRecords = 0
-      if (refused !== null) for (let at = 0; at < records; at++) if (!refused.keep(at)) refusedRecords++
-      counters.failed += refusedRecords
-      records = refusedRecords
+    if (outcome === REPLACED) {
+      records = batch.refusedRecords
+      counters.failed += records
     } else if (outcome.error === null) {
       counters.acknowledged += records
       counters.acknowledgedBytes += batch.plainBytes

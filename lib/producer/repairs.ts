@@ -13,7 +13,7 @@ import type { BatchMemory } from './batch-memory.js'
 import type { IdentitySource } from './identity-source.js'
 import type { Lane } from './lane.js'
 import type { Pauses } from './pauses.js'
-import { plainRecordsOf, reseal } from './reseal.js'
+import { plainRecordsOf, type RefusalOf, reseal } from './reseal.js'
 import type { Fate, Resolver } from './resolver.js'
 
 /** Sequences [from, to] that a broker had acknowledged and has lost. */
@@ -97,7 +97,7 @@ export class LaneRepairs implements Repairs {
       // Half of it never takes all of its records, so that every split is a step forward.
       const maxBytes = Math.ceil(batch.plainBytes / 2)
       lane.maxBatchBytes = Math.min(lane.maxBatchBytes, Math.max(SMALLEST_LIMIT_BYTES, maxBytes))
-      await this.#reseal(lane, batch, maxBytes, () => true)
+      await this.#reseal(lane, batch, maxBytes, () => null)
       await this.#renew(lane, false)
     })
   }
@@ -105,29 +105,21 @@ export class LaneRepairs implements Repairs {
   withoutRecords(lane: Lane, batch: Batch, bad: ReadonlyMap<number, string | null>, errorCode: number): void {
     this.#inHold(lane, batch, async () => {
       const { topic, partition } = lane
-      const errorOf = (record: number) =>
-        brokerError(errorCode, 'PRODUCE_FAILED', bad.get(record) ?? null, {
-          topic,
-          partition,
-          persistence: 'not-persisted',
-        })
-      await this.#reseal(lane, batch, lane.maxBatchBytes, (record) => !bad.has(record), errorOf)
+      const context = { topic, partition, persistence: 'not-persisted' } as const
+      const errors = new Map(
+        [...bad].map(([record, why]) => [record, brokerError(errorCode, 'PRODUCE_FAILED', why, context)]),
+      )
+      await this.#reseal(lane, batch, lane.maxBatchBytes, (record) => errors.get(record) ?? null)
       await this.#renew(lane, false)
     })
   }
 
   /** Replaces a batch by its records in new ones; waits for memory until its deadline, since they were accepted. */
-  async #reseal(
-    lane: Lane,
-    batch: Batch,
-    maxBytes: number,
-    keep: (record: number) => boolean,
-    errorOf: ((record: number) => MQError) | null = null,
-  ): Promise<void> {
+  async #reseal(lane: Lane, batch: Batch, maxBytes: number, refusalOf: RefusalOf): Promise<void> {
     const plain = await plainRecordsOf(batch)
     while (!isSettled(batch)) {
-      const parts = reseal(batch, plain, maxBytes, keep, this.#memory)
-      if (parts !== null) return lane.replace(batch, parts, errorOf === null ? null : { keep, errorOf })
+      const parts = reseal(batch, plain, maxBytes, refusalOf, this.#memory)
+      if (parts !== null) return lane.replace(batch, parts)
       if (this.#isExpired(batch)) return lane.settle(batch, failure(noMemory(lane, batch)))
       await this.#pauses.wait(MEMORY_RETRY_MS)
     }

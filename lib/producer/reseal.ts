@@ -4,15 +4,18 @@
  * refused batch is in the log (the caller of this file made sure), so the new batches take a new identity.
  */
 import { codecById, DEFAULT_DECOMPRESS_CEILING } from '../codec/index.js'
+import type { MQError } from '../errors/index.js'
 import {
   BATCH_HEADER_BYTES,
   type HeadersInput,
   headersBytes,
   RecordCursor,
   readBatchHeader,
+  recordBodyBytes,
+  varintBytes,
 } from '../protocol/index.js'
 import { assert } from '../util/index.js'
-import { Batch } from './batch.js'
+import { Batch, type SendCallback } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
 import { RecordTime } from './record-clock.js'
 
@@ -22,85 +25,137 @@ export function plainRecordsOf(batch: Batch): Uint8Array | Promise<Uint8Array> {
   return codecById(batch.codecId).decompress(batch.body, DEFAULT_DECOMPRESS_CEILING)
 }
 
+/** What a broker has against a record; null: it goes on. */
+export type RefusalOf = (record: number) => MQError | null
+
 /**
- * Distributes records over new sealed batches of at most `maxBytes` each; those for which `keep` says no are left out.
- * Returns null when memory does not allow it now; nothing has changed then.
+ * Distributes records over new sealed batches of at most `maxBytes` each; refused ones are left out, and their callers
+ * are told when it is their turn. Returns null when memory does not allow it now; nothing has changed then.
  */
 export function reseal(
   batch: Batch,
   plain: Uint8Array,
   maxBytes: number,
-  keep: (record: number) => boolean,
+  refusalOf: RefusalOf,
   memory: BatchMemory,
 ): Batch[] | null {
-  const parts: Batch[] = []
+  const sizes = planParts(openRecords(batch, plain), maxBytes, refusalOf)
+  const parts = sizes.map(() => new Batch())
+  const bytes = sizes.map((size) => size.bytes)
   const cursor = openRecords(batch, plain)
+  if (!memory.exchange(batch, parts, bytes)) return null
+  const callers = new Callers(batch)
+  let index = -1
   for (let record = 0; cursor.next(); record++) {
-    const target = keep(record) ? write(parts, cursor, maxBytes, memory) : null
-    if (target === undefined) {
-      for (const part of parts) memory.release(part)
-      return null
-    }
-
-    if (target !== null) moveWaiters(batch, record, target)
+    const refusal = refusalOf(record)
+    if (refusal === null) {
+      if (parts[index]?.records === sizes[index]?.records) index++
+      callers.before(record, parts[index] as Batch)
+      append(parts[index] as Batch, cursor)
+    } else batch.refusedRecords++
+    batch.refusal ??= refusal
+    callers.of(record, parts[index] ?? null, refusal)
   }
-  for (const [index, part] of parts.entries()) {
-    // Parts share their origin's place in the order evenly, so that a part of a part stands between its siblings.
-    part.sequenceSpan = batch.sequenceSpan / parts.length
-    part.sequence = batch.sequence + index * part.sequenceSpan
-    part.firstAtMs = batch.firstAtMs
-    part.lastError = batch.lastError
-  }
-  for (const token of batch.tokens ?? []) for (const part of parts) part.addToken(token)
+  callers.before(Number.POSITIVE_INFINITY, parts[index] ?? null)
+  batch.takeWaiters(callers.first)
+  for (const [place, part] of parts.entries()) inherit(part, batch, place, parts.length)
   return parts
 }
 
-/** Appends the record the cursor is at; undefined when there is no memory. */
-function write(parts: Batch[], cursor: RecordCursor, maxBytes: number, memory: BatchMemory): Batch | undefined {
-  const key = cursor.key()
-  const value = cursor.value()
+interface PartSize {
+  records: number
+  bytes: number
+}
+
+/** How many records and bytes each part gets. A record that is larger than `maxBytes` gets a part of its own. */
+function planParts(cursor: RecordCursor, maxBytes: number, refusalOf: RefusalOf): PartSize[] {
+  const sizes: PartSize[] = []
+  let baseTimestamp = 0
+  for (let record = 0; cursor.next(); record++) {
+    if (refusalOf(record) !== null) continue
+    let part = sizes.at(-1)
+    let bytes = part === undefined ? 0 : recordBytes(cursor, cursor.timestamp - baseTimestamp, part.records)
+    if (part === undefined || part.bytes + bytes > maxBytes) {
+      baseTimestamp = cursor.timestamp
+      bytes = recordBytes(cursor, 0, 0)
+      part = { records: 0, bytes: BATCH_HEADER_BYTES }
+      sizes.push(part)
+    }
+    part.records++
+    part.bytes += bytes
+  }
+  return sizes
+}
+
+/** Bytes of the record the cursor is at, as number `index` of a batch, length prefix included. */
+function recordBytes(cursor: RecordCursor, timestampDelta: number, index: number): number {
+  const headers = headersBytes(cursor.headerCount === 0 ? null : cursor.headers())
+  const body = recordBodyBytes(timestampDelta, index, cursor.keyLength, cursor.valueLength, headers)
+  return varintBytes(body) + body
+}
+
+function append(part: Batch, cursor: RecordCursor): void {
   const headers: HeadersInput | null = cursor.headerCount === 0 ? null : cursor.headers()
-  const headerBytes = headersBytes(headers)
-  const keyLength = key === null ? -1 : key.length
-  const valueLength = value === null ? -1 : value.length
+  const { keyLength, valueLength } = cursor
   const time = new RecordTime()
   time.ms = cursor.timestamp
-  let part = parts.at(-1)
-  let bodyBytes = part?.bodyBytesOf(time, keyLength, valueLength, headerBytes) ?? 0
-  if (part === undefined || !part.hasRoomFor(bodyBytes)) {
-    part = new Batch()
-    bodyBytes = part.bodyBytesOf(time, keyLength, valueLength, headerBytes)
-    const needed = BATCH_HEADER_BYTES + bodyBytes + 5
-    if (!memory.growFromReserve(part, Math.max(maxBytes, needed))) return undefined
-    part.limitTo(Math.max(maxBytes, needed))
-    parts.push(part)
-  }
-  part.append(bodyBytes, time, key, keyLength, value, valueLength, headers)
-  return part
+  const bodyBytes = part.bodyBytesOf(time, keyLength, valueLength, headersBytes(headers))
+  assert(part.hasRoomFor(bodyBytes), 'a part was measured for its records')
+  part.append(bodyBytes, time, cursor.key(), keyLength, cursor.value(), valueLength, headers)
 }
 
-/** Callers of one record follow it into its new batch. */
-function moveWaiters(from: Batch, record: number, to: Batch): void {
-  const { waiters, waiterRecords, waiterTimestamps } = from
-  if (waiters === null || waiterRecords === null || waiterTimestamps === null) return
-  // Waiters are in record order: a search from the left, as records come in order too.
-  for (let at = firstAt(waiterRecords, record); waiterRecords[at] === record; at++) {
-    const waiter = waiters[at]
-    assert(waiter !== undefined, 'waiters and their records are parallel')
-    to.addWaiter(to.records - 1, waiterTimestamps[at] as number, waiter)
-  }
+/** Parts share their origin's place in the order evenly, so that a part of a part stands between its siblings. */
+function inherit(part: Batch, batch: Batch, place: number, count: number): void {
+  part.sequenceSpan = batch.sequenceSpan / count
+  part.sequence = batch.sequence + place * part.sequenceSpan
+  part.firstAtMs = batch.firstAtMs
+  part.lastError = batch.lastError
+  for (const token of batch.tokens ?? []) part.addToken(token)
 }
 
-/** Index of the first element not below `value` in an ascending list. */
-function firstAt(list: readonly number[], value: number): number {
-  let low = 0
-  let high = list.length
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if ((list[middle] as number) < value) low = middle + 1
-    else high = middle
+/**
+ * Callers follow their records into the parts, in their order. One whose record is refused is told with the part before
+ * it, so that nobody is told before an older one; without such a part, at once.
+ */
+class Callers {
+  /** Those in front of every part. */
+  readonly first = new Batch()
+  readonly #from: Batch
+  #at = 0
+
+  constructor(from: Batch) {
+    this.#from = from
   }
-  return low
+
+  /** Callers that were refused earlier and stand before `record`. */
+  before(record: number, part: Batch | null): void {
+    const { waiterRecords, waiterErrors } = this.#from
+    if (waiterRecords === null || waiterErrors === null) return
+    while (this.#at < waiterRecords.length && (waiterRecords[this.#at] as number) <= record) {
+      const error = waiterErrors.get(this.#at)
+      if (error === undefined) return
+      this.#move(part, part?.records ?? 0, error)
+    }
+  }
+
+  /** Callers of `record` itself, which the part has just taken, or which is refused. */
+  of(record: number, part: Batch | null, refusal: MQError | null): void {
+    const { waiterRecords, waiterErrors } = this.#from
+    while (waiterRecords?.[this.#at] === record) {
+      const error = waiterErrors?.get(this.#at) ?? refusal
+      this.#move(part, error === null ? (part as Batch).records - 1 : (part?.records ?? 0), error)
+    }
+  }
+
+  #move(part: Batch | null, record: number, error: MQError | null): void {
+    const { waiters, waiterTimestamps } = this.#from
+    const waiter = waiters?.[this.#at] as SendCallback
+    const timestamp = waiterTimestamps?.[this.#at] as number
+    this.#at++
+    const target = part ?? this.first
+    if (error === null) target.addWaiter(record, timestamp, waiter)
+    else target.addRefusedWaiter(record, timestamp, waiter, error)
+  }
 }
 
 /** A cursor at the first record of a finished batch; `plain` is what `plainRecordsOf` gave. */
