@@ -124,7 +124,6 @@ describe('PR-17: back-pressure', () => {
     const accepted = send('accepted', 2)
     await fill(made)
     const blocked = [send('first', 0), send('second', 1)]
-    await turns(5)
     for (const at of [place, 2]) controllers[at]?.abort(new Error('no more time'))
     expect([await accepted, await blocked[place]]).toEqual(['Error: no more time', 'Error: no more time'])
     broker.resume(1)
