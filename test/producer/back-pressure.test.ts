@@ -140,8 +140,7 @@ describe('PR-17: back-pressure', () => {
     expect(stored).not.toContain('second')
   })
 
-  // The first of the queue is tried once more when room comes, aborted or not.
-  it.fails('P-54: also when it is the first that waits', async () => {
+  it('P-54: also when it is the first that waits', async () => {
     expect(await storedAfterAbort(0)).not.toContain('first')
   })
 })
