@@ -168,8 +168,7 @@ export class Answers {
 
   #moved(shipment: Shipment, error: MQError, errorCode: number, hint: LeaderHint | null): void {
     const { lane, batch } = shipment
-    if (this.#isUnknownTopic(lane, errorCode) && this.#isUnknownForGood(lane))
-      return this.#repairs.failLane(lane, error)
+    if (this.#isUnknownTopic(lane, errorCode) && this.#isUnknownForGood(lane)) return this.#gone(lane, error)
     const { topic, partition } = lane
     if (hint !== null) {
       this.#cluster.applyLeaderHint(topic, partition, hint.leaderId, hint.leaderEpoch, hint.endpoints)
@@ -179,6 +178,16 @@ export class Answers {
     const isKnown = leaderEpoch > shipment.leaderEpoch
     if (!isKnown) this.#cluster.refresh(`broker answered ${kafkaError(errorCode).name}`).catch(() => {})
     this.#again(lane, batch, error, isKnown)
+  }
+
+  /**
+   * The topic is given up for what is pending. Records to come start with fresh patience and with fresh metadata: the
+   * topic may have been made anew since, and nobody else would ask before metadata is too old.
+   */
+  #gone(lane: Lane, error: MQError): void {
+    lane.unknownTopicAnswers = 0
+    this.#cluster.refresh(`${lane.topic} is unknown`).catch(() => {})
+    this.#repairs.failLane(lane, error)
   }
 
   /** An id nobody knows counts when metadata does not know the name either; else it was recreated, or is too new. */

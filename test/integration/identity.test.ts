@@ -224,4 +224,24 @@ describeWithKafka('a topic that is deleted and created again', () => {
       expect(log.length).toBeGreaterThanOrEqual(500)
     },
   )
+
+  it('P-62, K-9: one that stays away fails its own records only, and works again when it comes back', async () => {
+    const [topic, other] = [await createTopic('deleted'), await createTopic('stays')]
+    const { producer } = producerWith({ unknownTopicRetries: 3 })
+    await Promise.all([topic, other].map((name) => producer.sendSync(name, 'before')))
+    await withAdmin(brokers, (admin) => admin.deleteTopics({ topics: [topic] }))
+    const refused = producer.sendSync(topic, 'gone').catch((error: unknown) => error)
+    for (let offset = 1; offset < 50; offset++) {
+      expect(await producer.sendSync(other, 'meanwhile')).toMatchObject({ offset })
+    }
+    expect(await refused).toMatchObject({ code: 'TOPIC_NOT_FOUND' })
+    await createTopicNamed(brokers, topic, 1)
+    // At most one send still meets the old topic; its answer is what tells us of the new one.
+    const first = await producer.sendSync(topic, 'after').catch((error: unknown) => error)
+    if (first instanceof Error) {
+      expect(first).toMatchObject({ code: 'TOPIC_NOT_FOUND' })
+      expect(await producer.sendSync(topic, 'after')).toMatchObject({ offset: 0 })
+    }
+    expect(await valuesOf(topic)).toEqual(['after'])
+  })
 })

@@ -7,6 +7,7 @@
 import { spawnSync } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Consumer, Producer, type ProducerMetrics } from '../../lib/index.js'
+import { Metadata, Produce } from '../../lib/protocol/index.js'
 import { randomInt, seededRandom } from '../../lib/util/index.js'
 import { eventually } from '../support/eventually.js'
 import { createTopicNamed, readWithKafkajs } from '../support/interop-kafkajs.js'
@@ -14,6 +15,7 @@ import { hasKcat, readWithKcat } from '../support/interop-kcat.js'
 import { Ledger } from '../support/interop-ledger.js'
 import type { ReadRecord } from '../support/interop-records.js'
 import { jarFolder } from '../support/real-kafka.js'
+import { TcpProxy } from '../support/tcp-proxy.js'
 import { type NodeId, ThreeNodes } from '../support/three-nodes.js'
 
 const TOPIC = 'three-nodes'
@@ -85,6 +87,27 @@ describe.skipIf(whyNot !== null)(title, () => {
       expect(first).toEqual({ partition, read: log.length, differs: -1, seen: undefined, log: undefined })
     }
     expect([story.consumerErrors, story.resets]).toEqual([[], []])
+  })
+
+  it('P-40, CL-7: a new leader is found by the hint of the old one, without a metadata request', async () => {
+    const cluster = nodes as ThreeNodes
+    await createTopicNamed(cluster.brokers, 'hints', 1)
+    const proxy = new TcpProxy()
+    const producer = new Producer({ brokers: cluster.brokers.join(','), logLevel: 'silent' }, { dial: proxy.dial })
+    try {
+      await producer.sendSync('hints', 'first')
+      const before = proxy.seen(Metadata.key)
+      for (let round = 1; round <= 3; round++) {
+        const produced = proxy.seen(Produce.key)
+        await cluster.moveLeaders('hints')
+        expect(await producer.sendSync('hints', `round ${round}`)).toMatchObject({ offset: round })
+        expect(proxy.seen(Produce.key) - produced).toBe(2) // refused by the old leader, taken by the new one
+      }
+      expect(proxy.seen(Metadata.key)).toBe(before)
+    } finally {
+      await producer.close({ timeoutMs: 2_000 })
+      await proxy.close()
+    }
   })
 
   it('the troubles were real: leaders moved under traffic and batches were sent again', () => {

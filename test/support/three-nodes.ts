@@ -102,8 +102,9 @@ export class ThreeNodes {
     const answer = await this.#ask(ElectLeaders, 2, { electionType: PREFERRED, topicPartitions })
     const results = answer.replicaElectionResults.flatMap((one) => one.partitionResult)
     if (results.some(({ errorCode }) => errorCode !== 0 && errorCode !== ELECTION_NOT_NEEDED)) return false
-    const after = await this.partitions(topic)
-    return after.every(({ partition, leader }) => leader === leaders[partition])
+    // All of them must know: the old leader has to refuse, the new one to accept.
+    const views = await Promise.all(this.#up().map((node) => this.partitions(topic, node)))
+    return views.every((view) => view.every(({ partition, leader }) => leader === leaders[partition]))
   }
 
   /** Every replica of the topic has caught up: the next node may go down. */
@@ -123,8 +124,10 @@ export class ThreeNodes {
     return (answer.topics[0]?.partitions[0]?.leaderId ?? -1) as NodeId
   }
 
-  async partitions(topic: string): Promise<PartitionState[]> {
-    const answer = await this.#ask(Metadata, 12, { topics: [{ name: topic }], allowAutoTopicCreation: false })
+  /** As the first node sees it that is up, or the one named. */
+  async partitions(topic: string, node?: NodeId): Promise<PartitionState[]> {
+    const question = { topics: [{ name: topic }], allowAutoTopicCreation: false }
+    const answer = await this.#ask(Metadata, 12, question, node)
     const partitions = answer.topics[0]?.partitions ?? []
     return partitions
       .map((one) => ({
@@ -137,9 +140,17 @@ export class ThreeNodes {
       .sort((a, b) => a.partition - b.partition)
   }
 
+  #up(): NodeId[] {
+    return NODES.filter((one) => !this.#down.has(one))
+  }
+
   /** Any broker passes a controller's question on. */
-  async #ask<A extends Api>(api: A, version: number, body: RequestOf<A>): Promise<DecodedResponseOf<A>> {
-    const node = NODES.find((one) => !this.#down.has(one)) as NodeId
+  async #ask<A extends Api>(
+    api: A,
+    version: number,
+    body: RequestOf<A>,
+    node: NodeId = this.#up()[0] as NodeId,
+  ): Promise<DecodedResponseOf<A>> {
     const socket = new FrameSocket(this.brokers[node - 1] ?? '')
     try {
       const answer = await socket.ask(Buffer.concat(encodeRequest(api, version, 1, 'three-nodes', body)))
