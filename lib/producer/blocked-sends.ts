@@ -1,26 +1,42 @@
 /**
  * Sends that wait for memory (`onFull: 'block'`): first come, first served, and nothing overtakes them.
- * Each waits at most `maxBlockMs`; past it, TIMEOUT/BUFFER_FULL, and nothing of the record was taken.
+ * Each waits at most `maxBlockMs`; past it, TIMEOUT/BUFFER_FULL, and nothing of the record was taken. One that is
+ * aborted leaves at once. `flush` stands in the same line, so that it counts in who came before it and nobody else.
+ * Invariant: one task serves the line, and it never goes round without having waited for room that it did not have.
  */
 import type { MemoryBudget } from '../channel/index.js'
-import { type MQError, toMQError } from '../errors/index.js'
-import { type Clock, Deque, runInBackground } from '../util/index.js'
+import { MQError, toMQError } from '../errors/index.js'
+import { type Clock, runInBackground } from '../util/index.js'
 
 export interface BlockedSend {
-  /** Bytes the record needs at least. */
-  readonly bytes: number
+  /** Bytes the record needs at least; doubled when that was not enough. */
+  bytes: number
   readonly deadlineMs: number // monotonic
+  readonly signal: AbortSignal | undefined
+  /** Counted as accepted already: it waited for metadata before. */
+  readonly isAccepted: boolean
   /** Tries again; false: memory is still full. */
   attempt(): boolean
   fail(error: MQError): void
-  isAborted(): boolean
 }
+
+/** Something to do as soon as everybody before it has gone. */
+interface Mark {
+  readonly task: () => void
+}
+
+type Place = BlockedSend | Mark
 
 export class BlockedSends {
   readonly #budget: MemoryBudget
   readonly #clock: Clock
-  readonly #queue = new Deque<BlockedSend>()
+  readonly #line = new Set<Place>() // in order of arrival
+  readonly #leave = new Map<BlockedSend, () => void>() // listeners of abort signals
   #isRunning = false
+  /** Sends in the line. */
+  size = 0
+  /** Of these, sends that were not accepted yet. */
+  newSends = 0
   /** Time senders spent here, summed. Milliseconds. */
   blockedMs = 0
 
@@ -29,12 +45,15 @@ export class BlockedSends {
     this.#clock = clock
   }
 
-  get size(): number {
-    return this.#queue.size
-  }
-
   add(send: BlockedSend): void {
-    this.#queue.pushBack(send)
+    this.#line.add(send)
+    this.size++
+    if (!send.isAccepted) this.newSends++
+    if (send.signal !== undefined) {
+      const leave = () => this.#remove(send)
+      this.#leave.set(send, leave)
+      send.signal.addEventListener('abort', leave, { once: true })
+    }
     if (this.#isRunning) return
     this.#isRunning = true
     runInBackground(
@@ -44,38 +63,78 @@ export class BlockedSends {
     )
   }
 
+  /** Runs `task` when everybody who waits now has gone; at once when nobody does. */
+  afterThese(task: () => void): void {
+    if (this.#line.size === 0) task()
+    else this.#line.add({ task })
+  }
+
   failAll(error: MQError): void {
-    for (let send = this.#queue.popFront(); send !== undefined; send = this.#queue.popFront()) send.fail(error)
+    for (const place of [...this.#line]) {
+      this.#remove(place)
+      if ('task' in place) place.task()
+      else place.fail(error)
+    }
     this.#budget.rejectWaiters(() => error)
   }
 
   async #run(): Promise<void> {
     const startMs = this.#clock.monotonicMs()
-    for (let head = this.#queue.peekFront(); head !== undefined; head = this.#queue.peekFront()) {
-      if (head.isAborted()) {
-        this.#queue.popFront()
-        continue
-      }
-      const error = await this.#room(head)
-      if (this.#queue.peekFront() !== head) continue // Failed while it waited.
-      if (error !== null) {
-        this.#queue.popFront()
-        head.fail(error)
-      } else if (head.attempt()) this.#queue.popFront()
+    for (let head = this.#head; head !== undefined; head = this.#head) {
+      if ('task' in head) {
+        this.#remove(head)
+        head.task()
+      } else await this.#serve(head)
     }
     this.#isRunning = false
     this.blockedMs += this.#clock.monotonicMs() - startMs
   }
 
+  get #head(): Place | undefined {
+    return this.#line.values().next().value
+  }
+
+  async #serve(send: BlockedSend): Promise<void> {
+    const error = await this.#room(send)
+    if (!this.#line.has(send)) return // Aborted, or failed with all others, while it waited.
+    if (error !== null) {
+      this.#remove(send)
+      send.fail(error)
+    } else if (send.attempt()) this.#remove(send)
+    else send.bytes = Math.min(2 * send.bytes, this.#budget.limitBytes) // Its batch wants a larger piece.
+  }
+
   /** Waits until there is room for one more arena. We are the only one who waits there, so nobody slips in between. */
-  async #room(send: BlockedSend): Promise<MQError | null> {
+  async #room({ bytes, deadlineMs, signal }: BlockedSend): Promise<MQError | null> {
+    const timeoutMs = deadlineMs - this.#clock.monotonicMs()
     try {
-      const timeoutMs = Math.max(1, send.deadlineMs - this.#clock.monotonicMs())
-      await this.#budget.waitForRoom(send.bytes, { timeoutMs, clock: this.#clock })
-      this.#budget.give(send.bytes, 0)
+      if (timeoutMs <= 0) return this.#roomNow(bytes)
+      await this.#budget.waitForRoom(bytes, { timeoutMs, signal, clock: this.#clock })
+      this.#budget.give(bytes, 0)
       return null
     } catch (error) {
       return toMQError(error, 'TIMEOUT', 'waiting for buffer memory failed')
     }
+  }
+
+  /** Those whose time is over together are told together, without a timer each. */
+  #roomNow(bytes: number): MQError | null {
+    const { usedBytes, limitBytes } = this.#budget
+    if (!this.#budget.tryTake(bytes, 0)) {
+      const text = 'no room in the buffer memory within maxBlockMs: raise bufferMemoryBytes, or send more slowly'
+      return new MQError('TIMEOUT', text, { reason: 'BUFFER_FULL', bytes, usedBytes, limitBytes })
+    }
+    this.#budget.give(bytes, 0)
+    return null
+  }
+
+  #remove(place: Place): void {
+    if (!this.#line.delete(place) || 'task' in place) return
+    this.size--
+    if (!place.isAccepted) this.newSends--
+    const leave = this.#leave.get(place)
+    if (leave === undefined) return
+    this.#leave.delete(place)
+    place.signal?.removeEventListener('abort', leave)
   }
 }

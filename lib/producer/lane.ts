@@ -373,6 +373,12 @@ export class Lane implements ChannelOwner<Batch> {
     this.#seal()
   }
 
+  /** As `sealActive`, for a buffer that is full by other measures than its own: it leaves at once. */
+  sealFull(): void {
+    this.#seal()
+    this.home?.enqueue(this)
+  }
+
   /** Registers a token with everything accepted so far. */
   addToken(token: SettleToken): void {
     for (const batch of this.#unsettled) batch.addToken(token)
@@ -444,9 +450,22 @@ export class Lane implements ChannelOwner<Batch> {
     return active.records > 0 && this.#host.clock.monotonicMs() - active.firstAtMs >= ms
   }
 
-  /** The first batch that never touched a socket and is not being worked on. */
-  oldestUnsent(): Batch | undefined {
-    if (this.isFinishing || this.#isHeld) return undefined
+  /** When the first record came of the oldest batch that never touched a socket; Infinity: there is none to be had. */
+  get oldestUnsentMs(): number {
+    if (this.isFinishing || this.#isHeld) return Number.POSITIVE_INFINITY
+    const { active } = this.#channel
+    return this.#oldestUnsent()?.firstAtMs ?? (active.records > 0 ? active.firstAtMs : Number.POSITIVE_INFINITY)
+  }
+
+  /** Takes that batch out; the active buffer is sealed for it when nothing older waits. */
+  takeOldestUnsent(): Batch | undefined {
+    if (this.#oldestUnsent() === undefined) this.#seal()
+    const batch = this.#oldestUnsent()
+    if (batch !== undefined) this.withdraw(batch)
+    return batch
+  }
+
+  #oldestUnsent(): Batch | undefined {
     for (const batch of this.#unsettled)
       if (batch.outcome === null && batch.attempts === 0 && !batch.isStamped) return batch
     return undefined

@@ -35,7 +35,7 @@ export interface CoreEvents {
   error(error: MQError): void
   dataLoss(loss: DataLoss): void
   /** Appends records that waited for metadata; the front end knows how. */
-  replay(topic: TopicLanes, records: EarlyRecords): void
+  replay(topic: TopicLanes, records: EarlyRecords, done: () => void): void
   /** Nothing can be sent any more. */
   died(error: MQError): void
 }
@@ -53,7 +53,7 @@ export class ProducerCore implements LaneHost, SenderHost {
   readonly #events: CoreEvents
   readonly #topics = new Map<string, TopicLanes>()
   readonly #senders = new Map<number, Sender>()
-  readonly #pauses: Pauses
+  readonly pauses: Pauses
   readonly #identities: IdentitySource
   readonly #repairs: LaneRepairs
   readonly #answers: Answers
@@ -93,9 +93,9 @@ export class ProducerCore implements LaneHost, SenderHost {
         this.#events.error(toMQError(thrown, 'PRODUCE_FAILED', 'a send callback threw', { reason: 'CALLBACK', topic }))
       },
     })
-    this.#pauses = new Pauses(clock)
-    this.#identities = new IdentitySource(cluster, this.#pauses, random, (error) => this.die(error))
-    const resolver = new Resolver(cluster, clock, random, this.#pauses, config.deliveryTimeoutMs)
+    this.pauses = new Pauses(clock)
+    this.#identities = new IdentitySource(cluster, this.pauses, random, (error) => this.die(error))
+    const resolver = new Resolver(cluster, clock, random, this.pauses, config.deliveryTimeoutMs)
     this.#repairs = new LaneRepairs(
       resolver,
       this.#identities,
@@ -105,7 +105,7 @@ export class ProducerCore implements LaneHost, SenderHost {
         warn: (error) => events.warning(error),
         die: (error) => this.die(error),
       },
-      this.#pauses,
+      this.pauses,
       (batch) => this.#answers.isExpired(batch),
     )
     this.#answers = new Answers(cluster, this.settings, clock, random, this.counters, this.#repairs)
@@ -161,11 +161,18 @@ export class ProducerCore implements LaneHost, SenderHost {
     const { early, earlyTokens } = topic
     topic.early = null
     topic.earlyTokens = []
-    if (early !== null) this.#events.replay(topic, early)
-    for (const token of earlyTokens) {
-      for (const lane of topic.lanes) lane.addToken(token)
-      if (--token.left === 0) token.done()
+    const handOver = () => {
+      for (const token of earlyTokens) {
+        for (const lane of topic.lanes) {
+          if (lane.isIdle) continue
+          lane.addToken(token)
+          lane.leaveSoon()
+        }
+        if (--token.left === 0) token.done()
+      }
     }
+    if (early === null) handOver()
+    else this.#events.replay(topic, early, handOver)
   }
 
   #topicFailed(topic: TopicLanes, error: MQError): void {
@@ -389,19 +396,22 @@ export class ProducerCore implements LaneHost, SenderHost {
     }
   }
 
-  /** `onFull: 'dropOldest'`: fails the oldest sealed batch that was never sent; false when there is none. */
+  /** `onFull: 'dropOldest'`: fails the oldest batch that was never sent; false when there is none. */
   dropOldest(): boolean {
-    let oldest: { lane: Lane; batch: Batch } | null = null
+    let oldest: Lane | null = null
+    let oldestMs = Number.POSITIVE_INFINITY
     for (const topic of this.#topics.values()) {
       for (const lane of topic.lanes) {
-        const batch = lane.oldestUnsent()
-        if (batch !== undefined && (oldest === null || batch.sequence < oldest.batch.sequence)) oldest = { lane, batch }
+        const firstAtMs = lane.oldestUnsentMs
+        if (firstAtMs >= oldestMs) continue
+        oldestMs = firstAtMs
+        oldest = lane
       }
     }
-    if (oldest === null) return false
-    const { lane, batch } = oldest
+    const lane = oldest
+    const batch = lane?.takeOldestUnsent()
+    if (lane === null || batch === undefined) return false
     const { topic, partition } = lane
-    lane.withdraw(batch)
     const text = `${batch.records} record(s) for ${topic}-${partition} were dropped for newer ones: buffer memory is full`
     const context = { reason: 'DROPPED', topic, partition, persistence: 'not-persisted' } as const
     lane.settle(batch, failure(new MQError('PRODUCE_FAILED', text, context)))
@@ -446,7 +456,7 @@ export class ProducerCore implements LaneHost, SenderHost {
   finish(error: MQError): void {
     if (this.#end !== null) return
     this.#end = error
-    this.#pauses.stop()
+    this.pauses.stop()
     this.#sweep?.cancel()
     for (const topic of [...this.#topics.values()]) {
       if (!topic.isReady) this.#topicFailed(topic, error)

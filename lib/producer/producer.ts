@@ -115,7 +115,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       warning: (error) => this.#warn(error),
       error: (error) => this.#events.emit('error', error),
       dataLoss: (loss) => this.#events.emit('dataLoss', loss),
-      replay: (topic, records) => this.#replay(topic, records),
+      replay: (topic, records, done) => this.#replay(topic, records, done),
       died: (error) => this.#died(error),
     })
     const { budget } = this.#core.memory
@@ -262,10 +262,11 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
         this.#clock.defer(() => settle(refusal, null))
       }
     }
-    if (lingerMs !== undefined && lingerMs > 0)
-      this.#clock.setTimer(() => {
+    if (lingerMs !== undefined && lingerMs > 0) {
+      void this.#core.pauses.wait(lingerMs).then(() => {
         for (const lane of lanes) lane.leaveSoon()
-      }, lingerMs)
+      })
+    }
   }
 
   /** Resolves at once below the soft limit, else when memory is back at the resume limit. */
@@ -281,14 +282,11 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     const { timeoutMs, signal } = options
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason)
-      const onAbort = () => reject(signal?.reason)
-      signal?.addEventListener('abort', onAbort, { once: true })
-      const timer =
-        timeoutMs === undefined ? null : this.#clock.setTimer(() => reject(this.#flushTimeout(timeoutMs)), timeoutMs)
-      this.#afterBlocked(() =>
+      const limit = this.#limitWait(timeoutMs, signal, (ms) => this.#flushTimeout(ms), reject)
+      // What waits for memory was asked for before this call: it is counted in.
+      this.#blocked.afterThese(() =>
         this.#core.flushToken(() => {
-          timer?.cancel()
-          signal?.removeEventListener('abort', onAbort)
+          limit.end()
           resolve()
         }),
       )
@@ -475,8 +473,8 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     return APPENDED
   }
 
-  /** Appends what waited for metadata, in its order. */
-  #replay(topic: TopicLanes, early: EarlyRecords): void {
+  /** Appends what waited for metadata, in its order; `done` when all of it is in its lanes. */
+  #replay(topic: TopicLanes, early: EarlyRecords, done: () => void): void {
     const { counters, memory } = this.#core
     const { isUrgent } = early
     early.replay(({ partition, timestamp, key, value, headers, callback }) => {
@@ -484,13 +482,10 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       const valueLength = bytesLength(value)
       const headerBytes = headersBytes(headers)
       const size = Math.max(0, keyLength) + Math.max(0, valueLength) + headerBytes
-      // It was counted when it came; the append below counts it once more.
-      counters.accepted--
-      counters.acceptedBytes -= size
       if (this.#limitsRecords) memory.budget.give(0, 1)
       const append = (key: RecordBytes, value: RecordBytes) => {
         this.#time.ms = timestamp
-        return this.#append(
+        const result = this.#append(
           topic,
           partition,
           key,
@@ -503,20 +498,25 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
           isUrgent,
           null,
         )
+        if (result === MEMORY_FULL) return result
+        // It was counted when it came.
+        counters.accepted--
+        counters.acceptedBytes -= size
+        return result
+      }
+      const fail = (error: unknown) => {
+        counters.failed++
+        this.#tellRefused(this.#refusal(error, topic.name), callback)
       }
       try {
         if (this.#blocked.size === 0 && append(key, value) !== MEMORY_FULL) return
         const [keyCopy, valueCopy] = [copyOf(key), copyOf(value)]
-        this.#block(
-          () => append(keyCopy, valueCopy),
-          size,
-          (error) => this.#tellRefused(error, callback),
-          undefined,
-        )
+        this.#block(() => append(keyCopy, valueCopy), size, fail, undefined, true)
       } catch (error) {
-        this.#refuse(this.#refusal(error, topic.name), callback)
+        fail(error)
       }
     })
+    this.#blocked.afterThese(done)
   }
 
   // --- waiting and refusing ----------------------------------------------------------------------------------------
@@ -535,71 +535,108 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     const isUrgent = extra?.isUrgent ?? true
     const placement = extra === null ? null : { limits: extra.limits, lanes: extra.lanes }
     const isAcceptedEnough = until === 'accepted'
-    const told = isAcceptedEnough ? null : settle
+    const isLimited = timeoutMs !== undefined || signal !== undefined
+    const limit = isLimited ? this.#limitWait(timeoutMs, signal, (ms) => notInTime(topic, ms), reject) : NO_LIMIT
+    const settled: SendCallback = isLimited ? ending(limit, settle) : settle
+    const told = isAcceptedEnough ? null : settled
     const attempt = () => this.#accept(topic, value, options ?? null, told, isUrgent, placement)
     const accepted = () => {
       if (isAcceptedEnough)
-        settle(null, {
+        settled(null, {
           topic,
           partition: options?.partition ?? -1,
           offset: -1,
           timestamp: options?.timestamp ?? this.#clock.now(),
         })
     }
-    if (timeoutMs !== undefined || signal !== undefined) this.#limitWait(topic, timeoutMs, signal, reject)
-    if (this.#blocked.size === 0 && attempt() !== MEMORY_FULL) return accepted()
-    if (this.#config.onFull === 'dropOldest' && this.#dropUntil(attempt)) return accepted()
-    if (this.#config.onFull !== 'block') throw this.#bufferFull()
-    // The caller may reuse its bytes as soon as this call returns.
-    const copy = {
-      ...options,
-      key: copyOf((options?.key ?? null) as RecordBytes) as K | null,
-      ...copiedHeaders(options),
+    try {
+      if (this.#blocked.size === 0 && attempt() !== MEMORY_FULL) return accepted()
+      if (this.#config.onFull === 'dropOldest' && this.#dropUntil(attempt)) return accepted()
+      this.#core.leaveSoon()
+      if (this.#config.onFull !== 'block') throw this.#bufferFull()
+      const copy = this.#copyOf(topic, value, options)
+      const again = () => {
+        const result = this.#accept(topic, copy.value, copy.options, told, isUrgent, placement)
+        if (result !== MEMORY_FULL) accepted()
+        return result
+      }
+      const refused = (error: unknown) => {
+        this.#core.counters.refused++
+        limit.end()
+        reject(this.#refusal(error, topic).with({ topic, persistence: 'not-persisted' }))
+      }
+      this.#block(again, copy.bytes, refused, signal, false)
+    } catch (error) {
+      limit.end()
+      throw error
     }
-    const copied = isPlain(value) ? (copyOf(value) as V | null) : value
-    const again = () => {
-      const result = this.#accept(topic, copied, copy, told, isUrgent, placement)
-      if (result !== MEMORY_FULL) accepted()
-      return result
-    }
-    this.#block(again, typeof copied === 'string' || copied instanceof Uint8Array ? copied.length : 0, reject, signal)
   }
 
+  /** What a send that waits is made of, as it is now: the caller may reuse or change it as soon as the call returns. */
+  #copyOf(topic: string, value: V | null, options: SendSyncOptions<K> | undefined) {
+    const key = options?.key ?? null
+    const valueBytes = copyOf(isPlain(value) ? value : this.#serialize(value, topic, 'value'))
+    const keyBytes = copyOf(isPlain(key) ? key : this.#serialize(key, topic, 'key'))
+    const timestamp = options?.timestamp ?? this.#clock.now()
+    return {
+      value: valueBytes as V | null,
+      options: { ...options, key: keyBytes as K | null, timestamp, ...copiedHeaders(options) },
+      bytes: Math.max(0, bytesLength(keyBytes)) + Math.max(0, bytesLength(valueBytes)),
+    }
+  }
+
+  /** Ends a wait with `tooLate` after `timeoutMs`, or with the signal's reason; until `end()`. */
   #limitWait(
-    topic: string,
     timeoutMs: number | undefined,
     signal: AbortSignal | undefined,
+    tooLate: (timeoutMs: number) => MQError,
     reject: (reason: unknown) => void,
-  ): void {
-    signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
-    if (timeoutMs === undefined) return
-    const text = `no acknowledgement from ${topic} within timeoutMs ${timeoutMs}; the record itself goes on`
-    this.#clock.setTimer(
-      () => reject(new MQError('TIMEOUT', text, { topic, timeoutMs, persistence: 'possibly-persisted' })),
-      timeoutMs,
-    )
+  ): WaitLimit {
+    const onAbort = () => {
+      limit.end()
+      reject(signal?.reason)
+    }
+    const timer =
+      timeoutMs === undefined
+        ? null
+        : this.#clock.setTimer(() => {
+            limit.end()
+            reject(tooLate(timeoutMs))
+          }, timeoutMs)
+    signal?.addEventListener('abort', onAbort, { once: true })
+    const limit = {
+      end: () => {
+        timer?.cancel()
+        signal?.removeEventListener('abort', onAbort)
+      },
+    }
+    return limit
   }
 
-  #block(attempt: () => number, size: number, fail: (error: MQError) => void, signal: AbortSignal | undefined): void {
+  #block(
+    attempt: () => number,
+    size: number,
+    fail: (error: unknown) => void,
+    signal: AbortSignal | undefined,
+    isAccepted: boolean,
+  ): void {
     this.#core.leaveSoon()
     let bytes = SMALLEST_ARENA
     while (bytes < size + BATCH_HEADER_BYTES + 31) bytes *= 2
     this.#blocked.add({
-      bytes,
+      bytes: Math.min(bytes, this.#core.memory.budget.limitBytes),
       deadlineMs: this.#clock.monotonicMs() + this.#config.maxBlockMs,
+      signal,
+      isAccepted,
       attempt: () => {
         try {
           return attempt() !== MEMORY_FULL
         } catch (error) {
-          fail(toMQError(error, 'PRODUCE_FAILED', 'a blocked send failed'))
+          fail(error)
           return true
         }
       },
-      fail: (error) => {
-        this.#core.counters.refused++
-        fail(error)
-      },
-      isAborted: () => signal?.aborted ?? false,
+      fail,
     })
   }
 
@@ -613,12 +650,6 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   #dropUntil(attempt: () => number): boolean {
     while (this.#core.dropOldest()) if (attempt() !== MEMORY_FULL) return true
     return false
-  }
-
-  #afterBlocked(task: () => void): void {
-    if (this.#blocked.size === 0) return task()
-    // What waits for memory was asked for before this call: flush counts it in.
-    this.#clock.setTimer(() => this.#afterBlocked(task), 1)
   }
 
   #refuse(error: MQError, callback: SendCallback | null): void {
@@ -700,7 +731,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     const wasNew = this.#state === 'new'
     this.#state = 'closing'
     if (!wasNew && this.#core.end === null && timeoutMs > 0) await this.flush({ timeoutMs }).catch(() => {})
-    const unsentRecords = this.#core.counters.pending + this.#blocked.size
+    const unsentRecords = this.#core.counters.pending + this.#blocked.newSends
     this.#core.finish(closedError())
     this.#blocked.failAll(closedError())
     await this.#cluster.close()
@@ -716,7 +747,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   }
 
   #flushTimeout(timeoutMs: number): MQError {
-    const pendingRecords = this.#core.counters.pending + this.#blocked.size
+    const pendingRecords = this.#core.counters.pending + this.#blocked.newSends
     const text = `${pendingRecords} record(s) are still pending after flush timeoutMs ${timeoutMs}; they stay queued`
     return new MQError('TIMEOUT', text, { pendingRecords, timeoutMs })
   }
@@ -739,6 +770,25 @@ export interface CloseReport {
   readonly inWalRecords: number
 }
 
+/** A time-out or an abort signal that may end a wait. */
+interface WaitLimit {
+  end(): void
+}
+
+const NO_LIMIT: WaitLimit = { end: () => {} }
+
+function ending(limit: WaitLimit, settle: SendCallback): SendCallback {
+  return (error, metadata) => {
+    limit.end()
+    settle(error, metadata)
+  }
+}
+
+function notInTime(topic: string, timeoutMs: number): MQError {
+  const text = `no acknowledgement from ${topic} within timeoutMs ${timeoutMs}; the record itself goes on`
+  return new MQError('TIMEOUT', text, { topic, timeoutMs, persistence: 'possibly-persisted' })
+}
+
 /** Limits one call of `sendBatch*` puts on the batches its records go into. */
 interface Placement {
   readonly limits: { readonly bytes: number; readonly records: number }
@@ -748,7 +798,7 @@ interface Placement {
 function place({ limits, lanes }: Placement, lane: Lane, recordBytes: number): void {
   lanes.add(lane)
   const isFull = lane.activeRecords >= limits.records || lane.activeBytes + recordBytes > limits.bytes
-  if (isFull && lane.activeRecords > 0) lane.sealActive()
+  if (isFull && lane.activeRecords > 0) lane.sealFull()
 }
 
 function isPlain(data: unknown): data is RecordBytes {
