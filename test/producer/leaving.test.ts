@@ -225,4 +225,38 @@ describe('PR-8: a batch grows while it cannot leave', () => {
       compress.mockRestore()
     }
   })
+
+  it('P-14: one turn of the event loop finishes a few MiB at most, however much is due', async () => {
+    const MIB = 1024 * 1024
+    const broker = await startBroker()
+    broker.createTopic('orders', { partitions: 24 })
+    const lz4 = createCompressionCodec('lz4')
+    const original = lz4.compress.bind(lz4)
+    let [thisTurn, mostPerTurn, total] = [0, 0, 0]
+    let isWatching = true
+    const watch = () => {
+      mostPerTurn = Math.max(mostPerTurn, thisTurn)
+      thisTurn = 0
+      if (isWatching) setImmediate(watch)
+    }
+    const compress = vi.spyOn(lz4, 'compress').mockImplementation((bytes, level) => {
+      thisTurn += bytes.length
+      total += bytes.length
+      return original(bytes, level)
+    })
+    try {
+      const producer = newProducer(broker, { compression: 'lz4' })
+      for (let partition = 0; partition < 24; partition++) await producer.sendSync('orders', 'opens', { partition })
+      total = 0
+      watch()
+      for (let n = 0; n < 24_000; n++) producer.sendAsync('orders', 'x'.repeat(1000), { partition: n % 24 })
+      await producer.flush()
+      expect(total).toBeGreaterThan(22 * MIB)
+      expect(mostPerTurn).toBeGreaterThan(0)
+      expect(mostPerTurn).toBeLessThanOrEqual(3 * MIB)
+    } finally {
+      isWatching = false
+      compress.mockRestore()
+    }
+  })
 })
