@@ -207,6 +207,11 @@ export class Lane implements ChannelOwner<Batch> {
     this.home?.enqueue(this)
   }
 
+  /** Growing is over: what was due leaves as it is. */
+  leaveIfDue(): void {
+    if (this.#channel.isDue) this.leaveSoon()
+  }
+
   get hasSealed(): boolean {
     return this.#channel.sealedBuffers > 0
   }
@@ -243,7 +248,15 @@ export class Lane implements ChannelOwner<Batch> {
 
   #mayLeave(): boolean {
     const { active } = this.#channel
-    return active.records > 0 && (this.#isUrgent || (this.#channel.isDue && active.bytes >= this.#worthwhileBytes()))
+    if (active.records === 0) return false
+    if (this.#isUrgent) return true
+    return this.#channel.isDue && (active.bytes >= this.#worthwhileBytes() || this.lingerLeftMs() <= 0)
+  }
+
+  /** Until linger is over for the active buffer, counted from its first record. Milliseconds. */
+  lingerLeftMs(): number {
+    const { settings, clock } = this.#host
+    return this.#channel.active.firstAtMs + settings.lingerMs - clock.monotonicMs()
   }
 
   /**

@@ -24,6 +24,8 @@ const REQUEST_BYTES = 4 * 1024 * 1024
 const TURN_BYTES = 2 * 1024 * 1024
 /** Half of the brokers' default producer.id.expiration.ms (24 h): after such a silence they may have forgotten us. */
 const SILENCE_MS = 43_200_000
+/** Timers may fire so much too early. */
+const TIMER_RESOLUTION_MS = 1
 /** Topic ids travel instead of names from this version on. */
 const FIRST_VERSION_BY_ID = 13
 
@@ -100,20 +102,36 @@ export class Sender implements LaneHome {
     this.#scheduleTurn()
   }
 
-  /** A lane that is due but should grow first goes after `lingerMs` whatever its size; one timer for all of them. */
+  /** A lane that is due but should grow first goes when its linger is over, whatever its size. */
   #watch(lane: Lane): void {
     lane.isWatched = true
     this.#growing.push(lane)
-    this.#lingerTimer ??= this.#host.clock.setTimer(() => {
-      this.#lingerTimer = null
-      const lanes = this.#growing
-      this.#growing = []
-      for (const one of lanes) {
-        if (one.home !== this) continue
-        one.isWatched = false
-        if (one.isGrowing) one.leaveSoon()
-      }
-    }, this.#host.settings.lingerMs)
+    if (this.#lingerTimer === null) this.#armLinger(lane.lingerLeftMs())
+  }
+
+  /** One timer for all lanes that grow: it looks at each, and comes again for the first of those that stay. */
+  #armLinger(ms: number): void {
+    this.#lingerTimer = this.#host.clock.setTimer(
+      () => {
+        this.#lingerTimer = null
+        const lanes = this.#growing
+        this.#growing = []
+        let nextMs = Number.POSITIVE_INFINITY
+        for (const lane of lanes) {
+          if (lane.home !== this) continue
+          const leftMs = lane.isGrowing ? lane.lingerLeftMs() : 0
+          if (leftMs > TIMER_RESOLUTION_MS) {
+            this.#growing.push(lane)
+            nextMs = Math.min(nextMs, leftMs)
+            continue
+          }
+          lane.isWatched = false
+          lane.leaveIfDue()
+        }
+        if (this.#growing.length > 0) this.#armLinger(nextMs)
+      },
+      Math.max(0, ms),
+    )
   }
 
   /** Runs what can be sent now, at the end of this turn of the event loop. */
