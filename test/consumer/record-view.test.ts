@@ -62,7 +62,10 @@ describe('RecordView', () => {
     expect(view?.key).toBe(view?.key)
   })
   it('C-42, CH-11: safe mode keeps small values out of the fetched bytes, from 1024 bytes on they are views', () => {
-    const bytes = storedBatch({ baseOffset: 0, values: ['a'.repeat(1023), 'b'.repeat(1024)], keys: ['k', 'k'] })
+    const stored = storedBatch({ baseOffset: 0, values: ['a'.repeat(1023), 'b'.repeat(1024)], keys: ['k', 'k'] })
+    // As an answer of its own memory: small buffers otherwise share the runtime's pool with everything else.
+    const bytes = Buffer.allocUnsafeSlow(stored.length)
+    bytes.set(stored)
     const [small, large] = views(bytes)
     expect([isInside(small?.value as Buffer, bytes), isInside(large?.value as Buffer, bytes)]).toEqual([false, true])
     expect(isInside(small?.key as Buffer, bytes)).toBe(false)
@@ -74,7 +77,7 @@ describe('RecordView', () => {
     for (const index of [1_999, 0, 1_000, 3, 1_998]) {
       const value = read[index]?.value as Buffer
       expect(value.toString()).toBe(values[index])
-      expect(value.buffer.byteLength).toBeLessThanOrEqual(8_192)
+      expect(value.buffer.byteLength).toBeLessThanOrEqual(Math.max(8_192, Buffer.poolSize))
     }
     expect(read.map((view) => view.value?.toString())).toEqual(values)
   })
