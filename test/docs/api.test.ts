@@ -110,16 +110,31 @@ describe('API.md on the configuration', () => {
     expect(rows.map(fieldOf).sort()).toEqual(pathsOf(defaults).sort())
   })
 
-  it.each(forms)('CF-1: gives every field of the %s its real default', (_name, rows, defaults, resolve) => {
-    const wrong = rows.flatMap((row) => {
+  /** Resolving the documented default must give what leaving it out gives. */
+  function wrongDefaults(rows: readonly string[][], defaults: object, resolve: (config: object) => object): string[] {
+    return rows.flatMap((row) => {
       const [path, cell = ''] = [fieldOf(row), row[1]]
       if (path === 'logger') return [] // A new one each time.
       const expected = valueAt(defaults, path)
       const value = parsed(cell)
-      // Resolving the documented default must give what leaving it out gives.
       const actual = value === undefined ? undefined : valueAt(resolve(nested(path, value)), path)
       return JSON.stringify(actual) === JSON.stringify(expected) ? [] : [`${path}: ${cell}, really ${String(expected)}`]
     })
-    expect(wrong).toEqual([])
+  }
+
+  it.each(forms)('CF-1: gives every field of the %s its real default', (_name, rows, defaults, resolve) => {
+    expect(wrongDefaults(rows, defaults, resolve)).toEqual([])
+  })
+
+  it('CF-1: the defaults in the README are the real ones too', () => {
+    const rows = tableRows(read('README.md'), 'field')
+    const names = new Set(pathsOf(defaultProducerConfig()))
+    expect(rows.length).toBeGreaterThan(15)
+    const [ours, theirs] = [
+      rows.filter((row) => names.has(fieldOf(row))),
+      rows.filter((row) => !names.has(fieldOf(row))),
+    ]
+    expect(wrongDefaults(ours, defaultProducerConfig(), resolveProducerConfig)).toEqual([])
+    expect(wrongDefaults(theirs, defaultConsumerConfig(), resolveConsumerConfig)).toEqual([])
   })
 })
