@@ -125,7 +125,7 @@ console.log(
 )
 const cpuUs = (cpu.user + cpu.system) / records
 console.log(
-  `  CPU        ${(cpuUs - ownUs).toFixed(2)} us per message for producing, ${embedded === undefined ? '' : 'brokering '}and consuming it, besides ${ownUs.toFixed(2)} us for making and checking it`,
+  `  CPU        ${(cpuUs - ownUs).toFixed(2)} us per message for producing${embedded === undefined ? '' : ', brokering'} and consuming it, besides ${ownUs.toFixed(2)} us for making and checking it`,
 )
 console.log(
   `  batches    ${thousands(metrics.batches)}, mean ${thousands(metrics.meanBatchRecords)} records in ${thousands(metrics.meanBatchBytes)} B, compressed to ${(metrics.compressionRatio * 100).toFixed(0)} %`,
