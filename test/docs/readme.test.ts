@@ -3,13 +3,13 @@
  * in-process broker and print what they promise. A document that is wrong is a defect like any other.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { inspect } from 'node:util'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Broker, createBroker } from '../../lib/broker/index.js'
-import { type Block, blocksOf, ROOT } from './markdown.js'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { createBroker } from '../../lib/broker/index.js'
+import { type Block, blocksOf, ROOT, read } from './markdown.js'
 
 const DOCUMENTS = ['README.md', 'API.md', 'docs/broker.md']
 /** Topics the blocks write to and read from. */
@@ -99,37 +99,58 @@ describe('the documents', () => {
 })
 
 describe('blocks that run', () => {
-  let broker: Broker
-  beforeAll(async () => {
-    broker = await createBroker()
-  })
-  afterAll(() => broker.close())
-
   const running = blocks.filter(({ isRun }) => isRun)
+
   it.each(running.map((block) => [block.at, block] as const))('%s prints what it promises', async (_at, block) => {
+    const broker = await createBroker()
+    onTestFinished(() => broker.close())
     for (const name of TOPICS) broker.createTopic(name)
-    try {
-      expect(await run(block)).toEqual(block.prints)
-    } finally {
-      for (const name of TOPICS) broker.deleteTopic(name)
-    }
+    expect(await run(block, broker.bootstrap)).toEqual(block.prints)
     await expect.poll(() => broker.connections, { timeout: 5000 }).toBe(0)
   })
 
   /** Runs a block in this process with the broker's address in the place of the documented one; what it printed. */
-  async function run(block: Block): Promise<string[]> {
+  async function run(block: Block, bootstrap: string): Promise<string[]> {
     const file = join(folder, `run-${nameOf(block)}.ts`)
     const printed: string[] = []
     const console = { ...globalThis.console, log: (...items: unknown[]) => printed.push(items.map(shown).join(' ')) }
     Object.assign(globalThis, { $console: console })
-    const code = block.code
-      .replaceAll("'localhost:9092'", `'${broker.bootstrap}'`)
-      .replaceAll(/\bconsole\./g, '$console.')
+    const code = block.code.replaceAll("'localhost:9092'", `'${bootstrap}'`).replaceAll(/\bconsole\./g, '$console.')
     writeFileSync(file, code)
     await import(file)
     return printed
   }
 })
+
+describe('links', () => {
+  const documents = [...DOCUMENTS, 'CHANGELOG.md']
+
+  it.each(documents)('%s leads nowhere that does not exist', (file) => {
+    const links = [...read(file).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = '']) => target)
+    const broken = links.filter((target) => {
+      if (/^https?:/.test(target)) return false
+      const [path = '', anchor] = target.split('#')
+      const goal = path === '' ? file : join(dirname(file), path)
+      if (!existsSync(join(ROOT, goal))) return true
+      return anchor !== undefined && !anchorsOf(read(goal)).includes(anchor)
+    })
+    expect(broken).toEqual([])
+  })
+})
+
+/** Names that headings get: lower case, no punctuation, hyphens for spaces; a repeated one gets a number. */
+function anchorsOf(text: string): string[] {
+  const seen = new Map<string, number>()
+  return [...text.replace(/^```[\s\S]*?^```/gm, '').matchAll(/^#+ (.*)$/gm)].map(([, title = '']) => {
+    const plain = title
+      .toLowerCase()
+      .replace(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-')
+    const count = seen.get(plain) ?? 0
+    seen.set(plain, count + 1)
+    return count === 0 ? plain : `${plain}-${count}`
+  })
+}
 
 /** As console.log shows it. */
 function shown(value: unknown): string {
