@@ -10,6 +10,7 @@ import { brokerError, kafkaError } from '../protocol/index.js'
 import { backoffMs, type Clock, type RandomSource } from '../util/index.js'
 import type { Batch, Outcome } from './batch.js'
 import type { ProducerCounters } from './counters.js'
+import { isForgettable } from './forgetting.js'
 import type { Lane } from './lane.js'
 import type { PartitionAnswer, ProduceAnswer, Shipment } from './sender.js'
 import type { ProducerSettings } from './settings.js'
@@ -139,6 +140,8 @@ export class Answers {
     }
     batch.isDoubtful = false
     lane.window.acknowledged(brokerId, leaderEpoch)
+    // The broker may forget it at once; then it would take the second of two batches although it refused the first.
+    if (isForgettable(batch, this.#clock.now())) lane.window.close()
     if (lane.head === batch) lane.isRetrying = false
     lane.settle(batch, { error: null, baseOffset: offset, logAppendTimeMs: answer.logAppendTimeMs })
   }

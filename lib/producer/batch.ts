@@ -93,6 +93,8 @@ export class Batch implements ChannelBuffer {
   /** Retries with codes that are retried only a few times. */
   limitedRetries = 0
   isResentAfterResolve = false
+  /** Was looked for since its last attempt: it may go again although the broker may have forgotten it. */
+  isLookedFor = false
   /** An attempt was unsure and none succeeded: it may be in the log. */
   isDoubtful = false
   /** True while an attempt has not ended. */

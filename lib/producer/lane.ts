@@ -306,6 +306,7 @@ export class Lane implements ChannelOwner<Batch> {
   sending(batch: Batch): void {
     this.window.take()
     batch.isInFlight = true
+    batch.isLookedFor = false
     batch.attempts++
     this.#lastSentMs = batch.sentAtMs = this.#host.clock.monotonicMs()
   }

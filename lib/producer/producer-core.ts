@@ -315,6 +315,10 @@ export class ProducerCore implements LaneHost, SenderHost {
     lane.settle(batch, { error: null, baseOffset: -1, logAppendTimeMs: -1 })
   }
 
+  lookFor(lane: Lane, batch: Batch): void {
+    lane.whenQuiet(() => this.#repairs.lookFor(lane, batch))
+  }
+
   unsendable(lane: Lane, batch: Batch, error: MQError): void {
     const { topic, partition } = lane
     lane.settle(batch, failure(error.with({ topic, partition, persistence: 'not-persisted' })))

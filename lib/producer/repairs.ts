@@ -87,6 +87,20 @@ export class LaneRepairs implements Repairs {
     })
   }
 
+  /** Before a doubtful batch goes again to a broker that would take it for new: is it in the log? */
+  lookFor(lane: Lane, batch: Batch): void {
+    this.#inHold(lane, batch, async () => {
+      const fate = await this.#resolver.fateOf(lane, batch, 0)
+      if (isSettled(batch)) return
+      batch.isLookedFor = true
+      lane.isRetrying = true
+      // Where nobody tells, it goes again as it would without asking: a failure would help nobody.
+      if (fate.kind === 'resend' || (fate.kind === 'ambiguous' && fate.isUntold === true)) return lane.putBack(batch)
+      this.#reportLoss(lane, fate)
+      await this.#follow(lane, batch, fate, null)
+    })
+  }
+
   split(lane: Lane, batch: Batch): void {
     this.#inHold(lane, batch, async () => {
       if (batch.isDoubtful) {

@@ -27,7 +27,13 @@ export type Fate =
   | { readonly kind: 'resend' }
   | ({ readonly kind: 'renew' } & LostRange)
   | { readonly kind: 'newProducerId' }
-  | ({ readonly kind: 'ambiguous'; readonly why: string; readonly needsNewId?: boolean } & LostRange)
+  | ({
+      readonly kind: 'ambiguous'
+      readonly why: string
+      readonly needsNewId?: boolean
+      /** The broker does not answer such questions. */
+      readonly isUntold?: boolean
+    } & LostRange)
   | { readonly kind: 'foreign'; readonly why: string }
 
 /** Acknowledged sequences that the broker has no more. `lostFrom` -1: it does not tell since when. */
@@ -140,7 +146,7 @@ export class Resolver {
     const scan = isLogReadable ? await this.#scan(lane, batch, deadlineMs) : null
     if (scan !== null && scan.offset >= 0) return { kind: 'written', offset: scan.offset }
     const why = 'the broker does not tell its producer state (needs READ on the topic and Kafka 2.8)'
-    return { kind: 'ambiguous', why }
+    return { kind: 'ambiguous', why, isUntold: true }
   }
 
   async #epochRaised(lane: Lane, batch: Batch, deadlineMs: number): Promise<Fate> {

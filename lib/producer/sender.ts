@@ -15,6 +15,7 @@ import type { Batch } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
 import type { ProducerCounters } from './counters.js'
 import { finishBatch } from './finish-batch.js'
+import { isForgettable, SURE_MEMORY_MS } from './forgetting.js'
 import type { Lane, LaneHome } from './lane.js'
 import type { ProducerSettings } from './settings.js'
 
@@ -22,8 +23,6 @@ import type { ProducerSettings } from './settings.js'
 const REQUEST_BYTES = 4 * 1024 * 1024
 /** Plain bytes finished (compressed, checksummed; 1.3 ms per MiB of JSON) in one turn of the event loop; the rest goes on in the next (P-14). */
 const TURN_BYTES = 2 * 1024 * 1024
-/** Half of the brokers' default producer.id.expiration.ms (24 h): after such a silence they may have forgotten us. */
-const SILENCE_MS = 43_200_000
 /** Timers may fire so much too early. */
 const TIMER_RESOLUTION_MS = 1
 /** Topic ids travel instead of names from this version on. */
@@ -56,6 +55,8 @@ export interface SenderHost {
   unanswered(shipment: Shipment, error: MQError): void
   /** acks 0: the socket took the bytes. */
   taken(shipment: Shipment): void
+  /** The batch may be in the log, and the broker may have forgotten it: it comes back, or is settled. */
+  lookFor(lane: Lane, batch: Batch): void
   /** The batch can never be sent: its codec failed. */
   unsendable(lane: Lane, batch: Batch, error: MQError): void
 }
@@ -202,7 +203,7 @@ export class Sender implements LaneHome {
       if (lane.home !== this) continue // It moved: its flags belong to its new home.
       lane.isQueued = false
       if (lane.lastRequest === request || !lane.canSend()) continue
-      lane.closeGateAfterSilence(SILENCE_MS)
+      lane.closeGateAfterSilence(SURE_MEMORY_MS)
       const batch = lane.take()
       if (batch === null || !this.#finish(lane, batch)) {
         if (lane.canSend()) this.#push(lane) // What stands behind a batch that had to be failed.
@@ -213,6 +214,7 @@ export class Sender implements LaneHome {
         this.#push(lane)
         break
       }
+      if (this.#host.settings.isIdempotent && !this.#isSafe(lane, batch)) continue
       bytes += batch.wireBytes
       this.#turnBytes += batch.plainBytes
       lane.window.towards(this.brokerId, lane.leaderEpoch)
@@ -225,6 +227,24 @@ export class Sender implements LaneHome {
     // What a lane has left goes into the next request: the same partition twice in one request loses the first.
     for (const { lane } of shipments) if (!lane.isQueued && lane.canSend()) this.#push(lane)
     return shipments
+  }
+
+  /**
+   * What the broker may forget goes alone, with nothing behind it until it is acknowledged, and in doubt it is looked
+   * for before it goes again.
+   */
+  #isSafe(lane: Lane, batch: Batch): boolean {
+    if (!isForgettable(batch, this.#host.clock.now())) return true
+    if (lane.window.inFlight > 0) {
+      lane.putBack(batch) // The answer that is awaited offers the lane again.
+      return false
+    }
+    if (batch.isDoubtful && batch.isStamped && !batch.isLookedFor) {
+      this.#host.lookFor(lane, batch)
+      return false
+    }
+    lane.window.close()
+    return true
   }
 
   #push(lane: Lane): void {
