@@ -9,6 +9,8 @@ import { type Clock, FakeClock, type RandomSource, systemClock, systemRandom, ty
 import { ClusterState } from './cluster-state.js'
 import { compactLog } from './compaction.js'
 import type { Fault, FaultHandle, FaultMatcher } from './faults.js'
+import type { ClassicGroup } from './groups/group.js'
+import { type GroupView, viewOfGroup } from './groups/view.js'
 import { servedApiNames } from './handler-table.js'
 import type { ArrivedRequest, RequestFilter } from './journal.js'
 import { corruptStored, type LogView, viewOf } from './log-view.js'
@@ -137,6 +139,7 @@ export class Broker {
     this.#isClosed = true
     this.#expiryTimer?.cancel()
     this.#state.faults.clear()
+    this.#state.groups.close()
     await Promise.all([...this.#nodes.values()].map((node) => node.stop()))
   }
 
@@ -262,6 +265,7 @@ export class Broker {
     for (const replicas of this.#partitions()) replicas.logOf(brokerId)?.reload(this.#clock.now(), expirationMs)
     this.#state.producerIds.brokerRestarted(brokerId)
     await node.start()
+    this.#state.groups.coordinatorsMoved()
     for (const replicas of this.#partitions()) replicas.brokerUp(brokerId)
   }
 
@@ -352,15 +356,58 @@ export class Broker {
     corruptStored(this.#replicas(of), offset, options)
   }
 
+  // --- groups ---
+
+  /** A group as it is now; `state` is 'Dead' when there is none of this name. */
+  group(groupId: string): GroupView {
+    return viewOfGroup(groupId, this.#state.groups, this.#state.offsets)
+  }
+
+  /** Settles when the group looks like that; asked again whenever something about groups changed. */
+  whenGroup(groupId: string, isMet: (group: GroupView) => boolean): Promise<void> {
+    return this.#state.journal.until(() => isMet(this.group(groupId)))
+  }
+
+  /** Every member has to join again: its next heartbeat is answered 27. Nothing happens to a group without members. */
+  rebalance(groupId: string): void {
+    const group = this.#group(groupId)
+    if (group.state !== 'Empty') group.rebalance()
+  }
+
+  /** The member is out as if its session had run out: it is answered 25, the others rebalance. */
+  fence(groupId: string, memberId: string): void {
+    const group = this.#group(groupId)
+    const member = group.member(memberId)
+    if (member === undefined) {
+      throw new MQError('INVALID_CONFIG', `${groupId} has no member ${memberId}: see broker.group()`, {
+        groupId,
+        memberId,
+      })
+    }
+    group.remove(member)
+    group.membersLeft()
+  }
+
+  /**
+   * From now on this broker (default: the next live one) coordinates the group or transactional id; the others answer 16,
+   * also to joins and syncs that wait. The new one knows the last stable generation. Returns its id.
+   */
+  moveCoordinator(key: string, brokerId?: number): number {
+    const former = this.#state.coordinatorOf(key)?.brokerId
+    const others = this.#state.alive().filter((broker) => broker.brokerId !== former)
+    const next = brokerId ?? (others.find((broker) => broker.brokerId > (former ?? 0)) ?? others[0])?.brokerId
+    if (next === undefined) {
+      throw new MQError('INVALID_CONFIG', `no other broker is alive to coordinate ${key}: use more nodes`, { key })
+    }
+    this.#state.coordinatorOverrides.set(key, this.#node(next).brokerId)
+    this.#state.groups.coordinatorsMoved()
+    return next
+  }
+
   // --- cluster ---
 
   setClusterId(clusterId: string): void {
     this.#state.clusterId = clusterId
-  }
-
-  /** From now on this broker coordinates the group or transactional id; the others answer 16. */
-  moveCoordinator(key: string, brokerId: number): void {
-    this.#state.coordinatorOverrides.set(key, this.#node(brokerId).brokerId)
   }
 
   /** Forgets the fetch sessions of one broker, or of all. */
@@ -389,6 +436,7 @@ export class Broker {
     const node = this.#node(brokerId)
     if (!node.isListening) return
     const stopped = node.stop()
+    this.#state.groups.coordinatorsMoved()
     for (const replicas of this.#partitions()) replicas.brokerDown(brokerId)
     await stopped
   }
@@ -411,6 +459,12 @@ export class Broker {
     const topic = this.#state.topics.byName(name)
     if (topic === undefined) throw new MQError('TOPIC_NOT_FOUND', `${name} does not exist`, { topic: name })
     return topic
+  }
+
+  #group(groupId: string): ClassicGroup {
+    const group = this.#state.groups.get(groupId)
+    if (group === undefined) throw new MQError('INVALID_CONFIG', `no group ${groupId} yet: nobody joined`, { groupId })
+    return group
   }
 
   #replicas({ topic, partition }: TopicPartition): Replicas {

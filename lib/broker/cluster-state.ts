@@ -5,6 +5,7 @@
  */
 import type { Clock, RandomSource } from '../util/index.js'
 import { FaultTable } from './faults.js'
+import { Groups } from './groups/groups.js'
 import { Journal } from './journal.js'
 import { OffsetStore } from './offset-store.js'
 import { ProducerIds } from './producer-ids.js'
@@ -41,6 +42,7 @@ export class ClusterState {
   readonly topics: Topics
   readonly offsets = new OffsetStore()
   readonly producerIds = new ProducerIds()
+  readonly groups: Groups
   readonly journal = new Journal()
   readonly faults = new FaultTable(() => this.journal.check())
   /** Ranges set by command, per api name; `null`: not offered. */
@@ -57,6 +59,14 @@ export class ClusterState {
     this.random = parts.random
     this.clusterId = randomUuid(parts.random)
     for (const brokerId of parts.brokerIds) this.setBroker({ brokerId, host: '', port: 0, rack: null, isAlive: true })
+    this.groups = new Groups({
+      clock: parts.clock,
+      random: parts.random,
+      config: parts.config,
+      offsets: this.offsets,
+      coordinatorOf: (groupId) => this.coordinatorOf(groupId)?.brokerId,
+      onChange: () => this.journal.check(),
+    })
     this.topics = new Topics(parts.brokerIds, (brokerId) => this.isAlive(brokerId), parts.config, parts.random)
   }
 
@@ -81,12 +91,16 @@ export class ClusterState {
     return this.alive()[0]?.brokerId ?? -1
   }
 
-  /** The coordinator of a group or transactional id: by command, else spread over the live brokers by name. */
+  /**
+   * The coordinator of a group or transactional id: by command, else spread over the brokers by name. The next live one
+   * stands in for a broker that is away, so that only the keys of that broker move.
+   */
   coordinatorOf(key: string): BrokerInfo | undefined {
+    const circle = [...this.#brokers.values()]
     const forced = this.coordinatorOverrides.get(key)
-    if (forced !== undefined) return this.isAlive(forced) ? this.#brokers.get(forced) : undefined
-    const alive = this.alive()
-    return alive[hashOf(key) % Math.max(1, alive.length)]
+    const at = circle.findIndex(({ brokerId }) => brokerId === forced)
+    const home = at >= 0 ? at : hashOf(key) % circle.length
+    return [...circle.slice(home), ...circle.slice(0, home)].find(({ isAlive }) => isAlive)
   }
 
   /** Tests the age of all producer states (B-11) and of logs with a time limit of their own. */

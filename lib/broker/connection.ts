@@ -181,7 +181,7 @@ export class Connection {
   }
 
   #handle(request: DecodedRequest, faults: readonly ActiveFault[]): Reply | Promise<Reply> {
-    const { cluster, brokerId, sessions } = this.#parts
+    const { cluster, brokerId, sessions, transport } = this.#parts
     const { api, version, clientId, body } = request
     const isUnknownVersion = api.key === ApiVersions.key && body === UNKNOWN_BODY
     if (isUnknownVersion) return { errorCode: UNSUPPORTED_VERSION, apiKeys: apiVersionsOnly(cluster) }
@@ -190,6 +190,7 @@ export class Connection {
       brokerId,
       version,
       clientId,
+      clientHost: `/${transport.remote.replace(/:\d+$/, '')}`,
       sessions,
       faults,
       onGone: (listener) => {

@@ -8,27 +8,42 @@ import {
   CreatePartitions,
   CreateTopics,
   type DecodedRequestOf,
+  DeleteGroups,
   DeleteRecords,
   DeleteTopics,
   DescribeCluster,
   DescribeConfigs,
+  DescribeGroups,
   DescribeProducers,
   Fetch,
   FindCoordinator,
+  Heartbeat,
   InitProducerId,
+  JoinGroup,
+  LeaveGroup,
+  ListGroups,
   ListOffsets,
   Metadata,
   OffsetCommit,
+  OffsetDelete,
   OffsetFetch,
   OffsetForLeaderEpoch,
   Produce,
   type ResponseOf,
+  SyncGroup,
 } from '../protocol/index.js'
 import type { ClusterState, VersionSpan } from './cluster-state.js'
 import { handleApiVersions } from './handlers/api-versions.js'
 import { handleDescribeConfigs } from './handlers/configs.js'
 import { handleFetch } from './handlers/fetch.js'
+import {
+  handleDeleteGroups,
+  handleDescribeGroups,
+  handleListGroups,
+  handleOffsetDelete,
+} from './handlers/group-admin.js'
 import { handleFindCoordinator, handleOffsetCommit, handleOffsetFetch } from './handlers/groups.js'
+import { handleHeartbeat, handleJoinGroup, handleLeaveGroup, handleSyncGroup } from './handlers/membership.js'
 import { handleDescribeCluster, handleMetadata } from './handlers/metadata.js'
 import { handleDeleteRecords, handleListOffsets, handleOffsetForLeaderEpoch } from './handlers/offsets.js'
 import { handleProduce } from './handlers/produce.js'
@@ -64,6 +79,14 @@ const SERVED: ReadonlyMap<number, Served> = new Map(
     serve(OffsetCommit, handleOffsetCommit),
     serve(OffsetFetch, handleOffsetFetch),
     serve(FindCoordinator, handleFindCoordinator),
+    serve(JoinGroup, handleJoinGroup),
+    serve(Heartbeat, handleHeartbeat),
+    serve(LeaveGroup, handleLeaveGroup),
+    serve(SyncGroup, handleSyncGroup),
+    serve(DescribeGroups, handleDescribeGroups),
+    serve(ListGroups, handleListGroups),
+    serve(DeleteGroups, handleDeleteGroups),
+    serve(OffsetDelete, handleOffsetDelete),
     serve(ApiVersions, handleApiVersions),
     serve(CreateTopics, handleCreateTopics),
     serve(DeleteTopics, handleDeleteTopics),

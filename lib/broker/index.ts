@@ -3,6 +3,9 @@
  */
 export { Broker, type BrokerOptions, createBroker, type SawFilter, type TopicPartition } from './broker.js'
 export { type ErrorFaultOptions, type Fault, type FaultHandle, type FaultMatcher, fault } from './faults.js'
+export type { AssignedPartition } from './groups/consumer-bytes.js'
+export type { GroupState } from './groups/group.js'
+export type { GroupMemberView, GroupOffsetView, GroupView } from './groups/view.js'
 export type { ArrivedRequest, RequestFilter } from './journal.js'
 export type { LogView } from './log-view.js'
 export type { ProducerEntry, RememberedBatch } from './producer-state.js'

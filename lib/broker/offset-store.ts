@@ -1,5 +1,5 @@
 /**
- * Committed offsets of groups, without the groups: what OffsetCommit and OffsetFetch need (membership comes later).
+ * Committed offsets of groups. Why apart from the groups: offsets outlive members, and groups without members have them too.
  * Invariant: an offset that was never committed is absent, not 0.
  */
 export interface CommittedOffset {
@@ -23,6 +23,19 @@ export class OffsetStore {
   /** All topics of a group with their partitions. */
   all(groupId: string): ReadonlyMap<string, ReadonlyMap<number, CommittedOffset>> {
     return this.#groups.get(groupId) ?? new Map()
+  }
+
+  has(groupId: string): boolean {
+    return [...this.all(groupId).values()].some((partitions) => partitions.size > 0)
+  }
+
+  /** True if there was one. */
+  forget(groupId: string, topic: string, partition: number): boolean {
+    return this.#groups.get(groupId)?.get(topic)?.delete(partition) ?? false
+  }
+
+  forgetGroup(groupId: string): void {
+    this.#groups.delete(groupId)
   }
 
   /** A deleted topic takes its committed offsets with it. */

@@ -17,6 +17,8 @@ export interface RequestContext {
   readonly brokerId: number
   readonly version: number
   readonly clientId: string | null
+  /** Address of the asker as Kafka shows it, `/127.0.0.1`. */
+  readonly clientHost: string
   readonly sessions: FetchSessions
   readonly faults: readonly ActiveFault[]
   /** Calls once when the asker is gone or the broker stops, so that long polls end; returns how to unsubscribe. */

@@ -32,6 +32,11 @@ const BROKER_DEFAULTS: Readonly<Record<string, string>> = {
   'producer.id.expiration.ms': String(DAY_MS),
   'producer.id.expiration.check.interval.ms': '600000',
   'delete.topic.enable': 'true',
+  'group.initial.rebalance.delay.ms': '0', // Kafka: 3000; tests would only wait
+  'group.max.session.timeout.ms': '1800000',
+  'group.max.size': '2147483647',
+  'group.min.session.timeout.ms': '6000',
+  'offset.metadata.max.bytes': '4096',
 }
 
 /** Topic setting -> the broker setting it follows. */

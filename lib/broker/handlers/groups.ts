@@ -1,21 +1,25 @@
-/** FindCoordinator, OffsetCommit and OffsetFetch: offsets without membership, which the classic groups will add. */
+/** FindCoordinator, OffsetCommit and OffsetFetch: where a group is kept, and what it has read. */
 import type { DecodedRequestOf, FindCoordinator, OffsetCommit, OffsetFetch, ResponseOf } from '../../protocol/index.js'
+import {
+  COORDINATOR_NOT_AVAILABLE,
+  GROUP_ID_NOT_FOUND,
+  INVALID_REQUEST,
+  OFFSET_METADATA_TOO_LARGE,
+  UNKNOWN_TOPIC_OR_PARTITION,
+} from '../groups/codes.js'
+import { judgeCommit, judgeFirstCommit } from '../groups/requests.js'
 import { codeAfter, codeBefore, forcedError, type RequestContext } from '../request-context.js'
 
 type FetchedTopic = NonNullable<ResponseOf<typeof OffsetFetch>['topics']>[number]
 type AskedTopics = readonly { readonly name: string; readonly partitionIndexes: readonly number[] }[] | null
 
-const UNKNOWN_TOPIC_OR_PARTITION = 3
-const COORDINATOR_NOT_AVAILABLE = 15
-const NOT_COORDINATOR = 16
-const INVALID_GROUP_ID = 24
-const UNKNOWN_MEMBER_ID = 25
-const INVALID_REQUEST = 42
 /** 0 group, 1 transaction; share groups (2) are not spoken. */
 const LAST_KEY_TYPE = 1
 /** First versions that ask for several at once. */
 const MANY_COORDINATORS = 4
 const MANY_GROUPS = 8
+/** First version that tells an unknown group (69) from an old generation (22). */
+const TELLS_UNKNOWN_GROUP = 9
 
 export function handleFindCoordinator(
   request: DecodedRequestOf<typeof FindCoordinator>,
@@ -44,32 +48,50 @@ export function handleOffsetCommit(
   request: DecodedRequestOf<typeof OffsetCommit>,
   context: RequestContext,
 ): ResponseOf<typeof OffsetCommit> {
-  const refused = judgeCommit(request, context)
+  const refused = judge(request, context)
   const topics = request.topics.map(({ name, topicId, partitions }) => ({
     name,
     topicId,
     partitions: partitions.map((asked) => {
-      const isKnown = context.cluster.topics.byName(name)?.partitions[asked.partitionIndex] !== undefined
-      const before = codeBefore(context, name, asked.partitionIndex) || refused
-      const errorCode = before || (isKnown ? 0 : UNKNOWN_TOPIC_OR_PARTITION)
+      const errorCode = codeBefore(context, name, asked.partitionIndex) || judgeOffset(name, asked, refused, context)
       if (errorCode === 0) {
         context.cluster.offsets.commit(request.groupId, name, asked.partitionIndex, {
           offset: asked.committedOffset,
           leaderEpoch: asked.committedLeaderEpoch,
-          metadata: asked.committedMetadata,
+          metadata: asked.committedMetadata ?? '',
         })
       }
       const told = codeAfter(context, errorCode, name, asked.partitionIndex)
       return { partitionIndex: asked.partitionIndex, errorCode: told }
     }),
   }))
+  context.cluster.groups.changed()
   return { topics }
 }
 
-function judgeCommit(request: DecodedRequestOf<typeof OffsetCommit>, context: RequestContext): number {
-  if (request.groupId === '') return INVALID_GROUP_ID
-  if (context.cluster.coordinatorOf(request.groupId)?.brokerId !== context.brokerId) return NOT_COORDINATOR
-  return request.generationIdOrMemberEpoch < 0 ? 0 : UNKNOWN_MEMBER_ID // groups have no members yet
+function judge(request: DecodedRequestOf<typeof OffsetCommit>, context: RequestContext): number {
+  const { groupId, memberId, groupInstanceId, generationIdOrMemberEpoch: generation } = request
+  const { groups } = context.cluster
+  const misplaced = groups.judgePlace(groupId, context.brokerId)
+  if (misplaced !== 0) return misplaced
+  const group = groups.get(groupId)
+  if (group !== undefined) return judgeCommit(group, { memberId, instanceId: groupInstanceId }, generation)
+  const refused = judgeFirstCommit(generation)
+  if (refused !== 0) return context.version >= TELLS_UNKNOWN_GROUP ? GROUP_ID_NOT_FOUND : refused
+  groups.getOrCreate(groupId)
+  return 0
+}
+
+function judgeOffset(
+  topic: string,
+  asked: { readonly partitionIndex: number; readonly committedMetadata: string | null },
+  refused: number,
+  { cluster }: RequestContext,
+): number {
+  if (cluster.topics.byName(topic)?.partitions[asked.partitionIndex] === undefined) return UNKNOWN_TOPIC_OR_PARTITION
+  if (refused !== 0) return refused
+  const limit = cluster.config.number('offset.metadata.max.bytes')
+  return (asked.committedMetadata ?? '').length > limit ? OFFSET_METADATA_TOO_LARGE : 0
 }
 
 export function handleOffsetFetch(
@@ -84,8 +106,7 @@ export function handleOffsetFetch(
 }
 
 function fetchGroup(groupId: string, asked: AskedTopics, context: RequestContext) {
-  const isHere = context.cluster.coordinatorOf(groupId)?.brokerId === context.brokerId
-  const refused = isHere ? 0 : NOT_COORDINATOR
+  const refused = context.cluster.groups.judgePlace(groupId, context.brokerId)
   const errorCode = codeAfter(context, codeBefore(context) || refused)
   if (errorCode !== 0) return { groupId, topics: [], errorCode }
   const wanted = asked ?? everything(groupId, context)
