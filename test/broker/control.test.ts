@@ -284,7 +284,7 @@ describe('control', () => {
     b.broker.setVersions('Fetch')
     client.send(Fetch, 12, b.fetchBody({}))
     await client.closed
-    expect(() => b.broker.setVersions('JoinGroup', 0, 1)).toThrow(expect.objectContaining({ code: 'INVALID_CONFIG' }))
+    expect(() => b.broker.setVersions('EndTxn', 0, 1)).toThrow(expect.objectContaining({ code: 'INVALID_CONFIG' }))
   })
 
   it('control calls name what does not fit', async () => {

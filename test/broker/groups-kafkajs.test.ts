@@ -2,7 +2,7 @@
  * F-3: consumer groups of kafkajs on the in-process broker: members come, go, crash and are sent elsewhere, and every record
  * is handled. kafkajs knows nothing of our code, so what it accepts is Kafka's protocol and not merely our reading of it.
  */
-import { type Consumer, Kafka, logLevel } from 'kafkajs'
+import { type Consumer, type ConsumerConfig, Kafka, logLevel } from 'kafkajs'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Broker, createBroker, fault, type GroupView } from '../../lib/broker/index.js'
 
@@ -52,13 +52,14 @@ class Handled {
   }
 }
 
-async function consumer(clientId: string, handled: Handled): Promise<Consumer> {
+async function consumer(clientId: string, handled: Handled, more: Partial<ConsumerConfig> = {}): Promise<Consumer> {
   const one = kafka(clientId).consumer({
     groupId: 'g',
     heartbeatInterval: 20,
     sessionTimeout: 6000,
     rebalanceTimeout: 6000,
     maxWaitTimeInMs: 30,
+    ...more,
   })
   started.push(one)
   await one.connect()
@@ -100,8 +101,8 @@ const allAt = (offset: number) => Array.from({ length: PARTITIONS }, (_, partiti
 const committedAt = (offset: number) =>
   broker.whenGroup('g', (group) => String(committed(group)) === String(allAt(offset)))
 
-async function start(nodes = 1): Promise<void> {
-  broker = await createBroker({ nodes })
+async function start(): Promise<void> {
+  broker = await createBroker()
   broker.createTopic('t', { partitions: PARTITIONS })
 }
 
@@ -171,11 +172,14 @@ describe('F-3: kafkajs consumer groups', () => {
     await committedAt(PER_PARTITION)
   })
 
-  it('F-3: the coordinator moves, then dies: members follow it and keep generation and offsets', async () => {
-    await start(3)
+  it('F-3: the coordinator moves, later it dies: members find the other one and go on from their offsets', async () => {
+    // kafkajs gives its member up then and joins as a new one: the old one's session has to end soon.
+    broker = await createBroker({ nodes: 3, config: { 'group.min.session.timeout.ms': 1000 } })
+    broker.createTopic('t', { partitions: PARTITIONS, replicationFactor: 3 })
     const handled = new Handled()
-    await consumer('a', handled)
-    await consumer('b', handled)
+    const quick = { sessionTimeout: 1500, retry: { initialRetryTime: 20, maxRetryTime: 50, retries: 3 } }
+    await consumer('a', handled, quick)
+    await consumer('b', handled, quick)
     await shared('a', 'b')
     await produce()
     await handled.reached(PARTITIONS * PER_PARTITION)
@@ -186,12 +190,8 @@ describe('F-3: kafkajs consumer groups', () => {
     await broker.kill(next)
     const { coordinator } = broker.group('g')
     expect(coordinator).not.toBe(next)
-    await broker.saw({
-      api: 'Heartbeat',
-      node: coordinator,
-      count: broker.count({ api: 'Heartbeat', node: coordinator }) + 4,
-    })
-    await broker.start(next)
+    const heartbeats = { api: 'Heartbeat', node: coordinator }
+    await broker.saw({ ...heartbeats, count: broker.count(heartbeats) + 4 })
     await shared('a', 'b')
     await produce()
     await handled.reached(2 * PARTITIONS * PER_PARTITION)

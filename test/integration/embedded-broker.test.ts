@@ -1,7 +1,6 @@
 /**
  * F-3: foreign clients against the in-process broker, the same way as against a real Kafka. They know nothing of our code,
- * so what they accept is Kafka's protocol and not merely our reading of it. Only readers without a group: the in-process
- * broker does not advertise groups yet.
+ * so what they accept is Kafka's protocol and not merely our reading of it.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Broker, createBroker } from '../../lib/broker/index.js'
