@@ -2,8 +2,10 @@
  * F-3: foreign clients against the in-process broker, the same way as against a real Kafka. They know nothing of our code,
  * so what they accept is Kafka's protocol and not merely our reading of it.
  */
+import { spawn } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Broker, createBroker } from '../../lib/broker/index.js'
+import { eventually } from '../support/eventually.js'
 import { readWithJava } from '../support/interop-java.js'
 import { COMPRESSION_OF, kafkajsClient, withAdmin } from '../support/interop-kafkajs.js'
 import { hasKcat, produceWithKcat, readWithKcat } from '../support/interop-kcat.js'
@@ -57,6 +59,63 @@ describe('foreign clients on the in-process broker', () => {
     await producer.send({ topic, acks: -1, compression: COMPRESSION_OF.lz4, messages: MESSAGES })
     await producer.disconnect()
     expect(seen(await readWithJava(brokers, jarFolder ?? '', topic, 0))).toEqual(EXPECTED)
+  })
+
+  it.skipIf(jarFolder === null)('F-3: the Java consumer reads as a member of a group and leaves it', async () => {
+    const topic = 'foreign-group'
+    await withAdmin(brokers, (admin) => admin.createTopics({ topics: [{ topic, numPartitions: 1 }] }))
+    const producer = kafkajsClient(brokers).producer()
+    await producer.connect()
+    await producer.send({ topic, acks: -1, messages: MESSAGES })
+    await producer.disconnect()
+    const leaves = broker.count({ api: 'LeaveGroup' })
+    expect(seen(await readWithJava(brokers, jarFolder ?? '', topic))).toEqual(EXPECTED)
+    expect(broker.count({ api: 'LeaveGroup' })).toBe(leaves + 1)
+    const bodies = broker.requests({ api: 'JoinGroup' }).map(({ body }) => body as { groupId: string })
+    const groupId = bodies.at(-1)?.groupId ?? ''
+    expect(broker.group(groupId)).toMatchObject({ state: 'Empty', protocolType: 'consumer', generation: 2 })
+  })
+
+  it.skipIf(!hasKcat)('F-3: two kcat members share a topic as a group', async () => {
+    const topic = 'kcat-group'
+    broker.createTopic(topic, { partitions: 4 })
+    const config = [
+      '-X',
+      'heartbeat.interval.ms=100',
+      '-X',
+      'session.timeout.ms=6000',
+      '-X',
+      'auto.offset.reset=earliest',
+    ]
+    const args = ['-b', brokers.join(','), '-q', '-u', '-f', '%p:%o\n', ...config, '-G', 'kcat', topic]
+    const members = [spawn('kcat', args), spawn('kcat', args)]
+    const lines: string[] = []
+    for (const { stdout } of members) stdout.on('data', (text) => lines.push(...String(text).trim().split('\n')))
+    try {
+      await broker.whenGroup('kcat', ({ state, members: in2 }) => {
+        return state === 'Stable' && in2.map(({ assignment }) => assignment?.length).join() === '2,2'
+      })
+      const producer = kafkajsClient(brokers).producer()
+      await producer.connect()
+      const messages = Array.from({ length: 40 }, (_, index) => ({ partition: index % 4, value: `v${index}` }))
+      await producer.send({ topic, messages })
+      await producer.disconnect()
+      await eventually(
+        'all are read',
+        () => lines.length >= 40,
+        10_000,
+        () => `${lines.length} lines`,
+      )
+      members[0]?.kill('SIGINT')
+      await broker.whenGroup('kcat', (group) => group.state === 'Stable' && group.members.length === 1)
+      expect(broker.group('kcat').members[0]?.assignment).toHaveLength(4)
+    } finally {
+      for (const member of members) member.kill('SIGINT')
+    }
+    await broker.whenGroup('kcat', ({ state }) => state === 'Empty')
+    const expected = Array.from({ length: 40 }, (_, index) => `${index % 4}:${Math.floor(index / 4)}`)
+    expect(lines.sort()).toEqual(expected.sort())
+    expect(broker.group('kcat').offsets.map(({ offset }) => offset)).toEqual([10, 10, 10, 10])
   })
 
   it.skipIf(!hasKcat)('F-3: kcat writes, idempotent and compressed, over three partitions', async () => {
