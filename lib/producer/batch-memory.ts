@@ -9,6 +9,8 @@ import type { Batch } from './batch.js'
 
 export class BatchMemory {
   readonly budget: MemoryBudget
+  /** Set for records that were accepted before: they pass those who wait, and may use the reserve. */
+  usesReserve = false
   readonly #arenas = new ArenaPool()
   /** Arenas that were made to measure, and belong into no pool. */
   readonly #measured = new Set<Arena>()
@@ -27,7 +29,8 @@ export class BatchMemory {
 
   #tryArena(batch: Batch, bytes: number): boolean {
     const capacity = this.#arenas.capacityFor(bytes)
-    if (!this.budget.tryTake(capacity, 0)) return false
+    const { budget } = this
+    if (!(this.usesReserve ? budget.tryTakeReserve(capacity, 0) : budget.tryTake(capacity, 0))) return false
     this.#replaceArena(batch, capacity)
     return true
   }

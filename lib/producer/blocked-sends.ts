@@ -31,6 +31,7 @@ export class BlockedSends {
   readonly #budget: MemoryBudget
   readonly #clock: Clock
   readonly #line = new Set<Place>() // in order of arrival
+  readonly #first = new Set<Place>() // records that were accepted before anybody in the line came
   readonly #leave = new Map<BlockedSend, () => void>() // listeners of abort signals
   #isRunning = false
   /** Sends in the line. */
@@ -45,10 +46,18 @@ export class BlockedSends {
     this.#clock = clock
   }
 
+  /** Records that were accepted earlier wait here: what comes behind them must come behind them too. */
+  get hasFirst(): boolean {
+    return this.#first.size > 0
+  }
+
   add(send: BlockedSend): void {
-    this.#line.add(send)
+    if (send.isAccepted) this.#first.add(send)
+    else {
+      this.#line.add(send)
+      this.newSends++
+    }
     this.size++
-    if (!send.isAccepted) this.newSends++
     if (send.signal !== undefined) {
       const leave = () => this.#remove(send)
       this.#leave.set(send, leave)
@@ -65,12 +74,18 @@ export class BlockedSends {
 
   /** Runs `task` when everybody who waits now has gone; at once when nobody does. */
   afterThese(task: () => void): void {
-    if (this.#line.size === 0) task()
+    if (this.size === 0 && this.#line.size === 0) task()
     else this.#line.add({ task })
   }
 
+  /** The same for those who were accepted before. */
+  afterFirst(task: () => void): void {
+    if (this.#first.size === 0) task()
+    else this.#first.add({ task })
+  }
+
   failAll(error: MQError): void {
-    for (const place of [...this.#line]) {
+    for (const place of [...this.#first, ...this.#line]) {
       this.#remove(place)
       if ('task' in place) place.task()
       else place.fail(error)
@@ -91,12 +106,12 @@ export class BlockedSends {
   }
 
   get #head(): Place | undefined {
-    return this.#line.values().next().value
+    return this.#first.values().next().value ?? this.#line.values().next().value
   }
 
   async #serve(send: BlockedSend): Promise<void> {
     const error = await this.#room(send)
-    if (!this.#line.has(send)) return // Aborted, or failed with all others, while it waited.
+    if (this.#head !== send) return // While it waited it was aborted, failed with all others, or has one before it.
     if (error !== null) {
       this.#remove(send)
       send.fail(error)
@@ -129,7 +144,7 @@ export class BlockedSends {
   }
 
   #remove(place: Place): void {
-    if (!this.#line.delete(place) || 'task' in place) return
+    if (!(this.#line.delete(place) || this.#first.delete(place)) || 'task' in place) return
     this.size--
     if (!place.isAccepted) this.newSends--
     const leave = this.#leave.get(place)

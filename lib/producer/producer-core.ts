@@ -245,11 +245,15 @@ export class ProducerCore implements LaneHost, SenderHost {
       if (lane === undefined) continue
       lane.unknownTopicAnswers = 0
       if (lane.leaderId === leaderId && lane.leaderEpoch === leaderEpoch) continue
-      lane.whenQuiet(() => this.#moveLane(topic, lane, leaderId, leaderEpoch))
+      lane.whenQuiet(() => this.#moveLane(topic, lane))
     }
   }
 
-  #moveLane(topic: TopicLanes, lane: Lane, leaderId: number, leaderEpoch: number): void {
+  /** To whoever leads by now: while the lane was busy the leader may have moved on, or back. */
+  #moveLane(topic: TopicLanes, lane: Lane): void {
+    const now = this.#cluster.topic(topic.name)?.partitions[lane.partition]
+    if (now === undefined || this.#end !== null) return
+    const { leaderId, leaderEpoch } = now
     lane.leaderEpoch = leaderEpoch
     const home = leaderId < 0 ? null : this.#senderOf(leaderId)
     if (home === null) topic.sticky.moveOn(lane.partition)

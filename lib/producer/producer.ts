@@ -96,6 +96,8 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   readonly #blocked: BlockedSends
   readonly #maxRecordBytes: number
   readonly #limitsRecords: boolean
+  /** Records that are appended take their place in the budget; false for those that have one. */
+  #takesRecords: boolean
   #state: ProducerState = 'new'
   #connecting: Promise<void> | null = null
   #closing: Promise<CloseReport> | null = null
@@ -124,6 +126,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     this.#blocked = new BlockedSends(budget, this.#clock)
     this.#maxRecordBytes = this.#config.maxBatchBytes - BATCH_HEADER_BYTES
     this.#limitsRecords = this.#config.bufferMaxRecords !== undefined
+    this.#takesRecords = this.#limitsRecords
     for (const { message } of configWarnings(this.#config)) this.#config.logger.warn(message)
   }
 
@@ -405,11 +408,11 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     const target = this.#partitionFor(topic, partition, key, value)
     const lane = topic.lanes[target]
     if (lane === undefined) throw invalidPartition(topic, target)
-    if (this.#limitsRecords && !this.#core.memory.budget.tryTake(0, 1)) return MEMORY_FULL
+    if (this.#takesRecords && !this.#core.memory.budget.tryTake(0, 1)) return MEMORY_FULL
     if (placement !== null) place(placement, lane, headerBytes + Math.max(0, keyLength) + Math.max(0, valueLength))
     const result = lane.append(this.#time, key, keyLength, value, valueLength, headers, headerBytes, callback)
     if (result === MEMORY_FULL) {
-      if (this.#limitsRecords) this.#core.memory.budget.give(0, 1)
+      if (this.#takesRecords) this.#core.memory.budget.give(0, 1)
       return result
     }
     const { counters } = this.#core
@@ -482,21 +485,22 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       const valueLength = bytesLength(value)
       const headerBytes = headersBytes(headers)
       const size = Math.max(0, keyLength) + Math.max(0, valueLength) + headerBytes
-      if (this.#limitsRecords) memory.budget.give(0, 1)
       const append = (key: RecordBytes, value: RecordBytes) => {
         this.#time.ms = timestamp
-        const result = this.#append(
-          topic,
-          partition,
-          key,
-          keyLength,
-          value,
-          valueLength,
-          headers,
-          headerBytes,
-          callback,
-          isUrgent,
-          null,
+        const result = this.#asAccepted(() =>
+          this.#append(
+            topic,
+            partition,
+            key,
+            keyLength,
+            value,
+            valueLength,
+            headers,
+            headerBytes,
+            callback,
+            isUrgent,
+            null,
+          ),
         )
         if (result === MEMORY_FULL) return result
         // It was counted when it came.
@@ -506,17 +510,31 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       }
       const fail = (error: unknown) => {
         counters.failed++
+        if (this.#limitsRecords) memory.budget.give(0, 1)
         this.#tellRefused(this.#refusal(error, topic.name), callback)
       }
       try {
-        if (this.#blocked.size === 0 && append(key, value) !== MEMORY_FULL) return
+        if (!this.#blocked.hasFirst && append(key, value) !== MEMORY_FULL) return
         const [keyCopy, valueCopy] = [copyOf(key), copyOf(value)]
         this.#block(() => append(keyCopy, valueCopy), size, fail, undefined, true)
       } catch (error) {
         fail(error)
       }
     })
-    this.#blocked.afterThese(done)
+    this.#blocked.afterFirst(done)
+  }
+
+  /** Appends a record that has its place in the budget, and a right to be before all that came later. */
+  #asAccepted(append: () => number): number {
+    const { memory } = this.#core
+    memory.usesReserve = true
+    this.#takesRecords = false
+    try {
+      return append()
+    } finally {
+      memory.usesReserve = false
+      this.#takesRecords = this.#limitsRecords
+    }
   }
 
   // --- waiting and refusing ----------------------------------------------------------------------------------------
@@ -648,6 +666,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   }
 
   #dropUntil(attempt: () => number): boolean {
+    if (this.#blocked.size > 0) return false // Whoever waits gets the room that was made.
     while (this.#core.dropOldest()) if (attempt() !== MEMORY_FULL) return true
     return false
   }
