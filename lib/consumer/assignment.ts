@@ -46,6 +46,8 @@ export function parseWishes(what: Assignable): Wish[] {
   return (what as readonly (string | PartitionAssignment)[]).map((item) => {
     if (typeof item === 'string')
       return { topic: checkTopic(item), partition: -1, offset: undefined, timestamp: undefined }
+    if (typeof item !== 'object' || item === null)
+      throw new MQError('INVALID_CONFIG', `assign takes topics or {topic, partition}, not ${String(item)}`)
     const { topic, partition, offset, timestamp } = item
     checkTopic(topic)
     checkPartition(topic, partition)
