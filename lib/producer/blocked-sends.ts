@@ -11,6 +11,8 @@ import { type Clock, runInBackground } from '../util/index.js'
 export interface BlockedSend {
   /** Bytes the record needs at least; doubled when that was not enough. */
   bytes: number
+  /** Places among `bufferMaxRecords`: 1, or 0 where they are not counted or it has one. */
+  readonly records: number
   readonly deadlineMs: number // monotonic
   readonly signal: AbortSignal | undefined
   /** Counted as accepted already: it waited for metadata before. */
@@ -116,16 +118,22 @@ export class BlockedSends {
       this.#remove(send)
       send.fail(error)
     } else if (send.attempt()) this.#remove(send)
-    else send.bytes = Math.min(2 * send.bytes, this.#budget.limitBytes) // Its batch wants a larger piece.
+    else if (send.bytes < this.#budget.limitBytes) {
+      send.bytes = Math.min(2 * send.bytes, this.#budget.limitBytes) // Its batch wants a larger piece.
+    } else {
+      this.#remove(send)
+      send.fail(this.#noRoom(send.bytes)) // All memory is free, and still it is not taken: waiting would not help.
+    }
   }
 
   /** Waits until there is room for one more arena. We are the only one who waits there, so nobody slips in between. */
-  async #room({ bytes, deadlineMs, signal }: BlockedSend): Promise<MQError | null> {
+  async #room(send: BlockedSend): Promise<MQError | null> {
+    const { bytes, records, deadlineMs, signal } = send
     const timeoutMs = deadlineMs - this.#clock.monotonicMs()
     try {
-      if (timeoutMs <= 0) return this.#roomNow(bytes)
-      await this.#budget.waitForRoom(bytes, { timeoutMs, signal, clock: this.#clock })
-      this.#budget.give(bytes, 0)
+      if (timeoutMs <= 0) return this.#roomNow(bytes, records)
+      await this.#budget.waitForRoom(bytes, { records, timeoutMs, signal, clock: this.#clock })
+      this.#budget.give(bytes, records)
       return null
     } catch (error) {
       return toMQError(error, 'TIMEOUT', 'waiting for buffer memory failed')
@@ -133,14 +141,16 @@ export class BlockedSends {
   }
 
   /** Those whose time is over together are told together, without a timer each. */
-  #roomNow(bytes: number): MQError | null {
-    const { usedBytes, limitBytes } = this.#budget
-    if (!this.#budget.tryTake(bytes, 0)) {
-      const text = 'no room in the buffer memory within maxBlockMs: raise bufferMemoryBytes, or send more slowly'
-      return new MQError('TIMEOUT', text, { reason: 'BUFFER_FULL', bytes, usedBytes, limitBytes })
-    }
-    this.#budget.give(bytes, 0)
+  #roomNow(bytes: number, records: number): MQError | null {
+    if (!this.#budget.tryTake(bytes, records)) return this.#noRoom(bytes)
+    this.#budget.give(bytes, records)
     return null
+  }
+
+  #noRoom(bytes: number): MQError {
+    const { usedBytes, limitBytes } = this.#budget
+    const text = 'no room in the buffer memory within maxBlockMs: raise bufferMemoryBytes, or send more slowly'
+    return new MQError('TIMEOUT', text, { reason: 'BUFFER_FULL', bytes, usedBytes, limitBytes })
   }
 
   #remove(place: Place): void {

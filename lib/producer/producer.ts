@@ -643,6 +643,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     while (bytes < size + BATCH_HEADER_BYTES + 31) bytes *= 2
     this.#blocked.add({
       bytes: Math.min(bytes, this.#core.memory.budget.limitBytes),
+      records: this.#limitsRecords && !isAccepted ? 1 : 0,
       deadlineMs: this.#clock.monotonicMs() + this.#config.maxBlockMs,
       signal,
       isAccepted,

@@ -248,12 +248,12 @@ class Course {
   }
 }
 
-/** What the producer's memory is made of, seen from outside. */
+/** What the producer's memory is made of, seen from outside; arenas are poisoned when they come back. */
 function watchMemory() {
   const budgets = new Set<MemoryBudget>()
   const pools = new Set<ArenaPool>()
   const { tryTake } = MemoryBudget.prototype
-  const { take } = ArenaPool.prototype
+  const { take, release } = ArenaPool.prototype
   const spies = [
     vi.spyOn(MemoryBudget.prototype, 'tryTake').mockImplementation(function (this: MemoryBudget, ...args) {
       budgets.add(this)
@@ -262,6 +262,11 @@ function watchMemory() {
     vi.spyOn(ArenaPool.prototype, 'take').mockImplementation(function (this: ArenaPool, ...args) {
       pools.add(this)
       return take.apply(this, args)
+    }),
+    // P-6: whoever still reads an arena that was given back reads rubbish, and the broker's CRC check tells.
+    vi.spyOn(ArenaPool.prototype, 'release').mockImplementation(function (this: ArenaPool, arena) {
+      release.call(this, arena)
+      if (arena.holders === 0) arena.bytes.fill(0xdb)
     }),
   ]
   return {
