@@ -29,6 +29,7 @@ import {
   type AssignOptions,
   checkOffset,
   checkPartition,
+  checkTimeout,
   parseWishes,
   partitionsOf,
   startTimestamp,
@@ -224,8 +225,9 @@ export class Consumer<V = Buffer, K = Buffer> {
    * Stops fetching, waits for running callbacks (at most `timeoutMs`, default `closeTimeoutMs`; 0 = not at all), then
    * closes timers and sockets. Idempotent.
    */
-  close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    this.#closing ??= this.#close(options.timeoutMs ?? this.config.closeTimeoutMs)
+  async close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    const timeoutMs = checkTimeout(options.timeoutMs ?? this.config.closeTimeoutMs)
+    this.#closing ??= this.#close(timeoutMs)
     return this.#closing
   }
 
@@ -247,7 +249,7 @@ export class Consumer<V = Buffer, K = Buffer> {
     const wishes = parseWishes(what)
     if (typeof (delivery.perRecord ?? delivery.perBatch) !== 'function')
       throw new MQError('INVALID_CONFIG', 'assign takes a callback as its second argument, which gets the records')
-    const timeoutMs = options.timeoutMs ?? ASSIGN_TIMEOUT_MS
+    const timeoutMs = checkTimeout(options.timeoutMs ?? ASSIGN_TIMEOUT_MS)
     const untilMs = this.#clock.monotonicMs() + timeoutMs
     await withSignal(this.#connect(), options.signal)
     const topics = await withSignal(this.#topicsOf(wishes, timeoutMs), options.signal)

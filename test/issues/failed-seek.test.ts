@@ -1,7 +1,8 @@
 /**
  * `seekToBeginning` held its partitions while it asked for their positions, and when nobody told them it rejected and
  * left them held: no record came any more, and nothing said so. And `pause('orders')`, a text where a list is wanted,
- * threw a TypeError; `assign(['t'])` without callback failed record by record. CO-8, CO-1.
+ * threw a TypeError; `assign(['t'])` without callback failed record by record; a time-out of `Infinity` or NaN was over
+ * at once, since timers take 31 bits. CO-8, CO-1.
  */
 import { expect, it } from 'vitest'
 import { fault } from '../../lib/broker/index.js'
@@ -39,4 +40,8 @@ it('CO-1: lists and callbacks are checked before anything is asked of a broker',
   await expect(consumer.assign([null] as never, () => {})).rejects.toMatchObject(refused)
   expect(() => consumer.pause('t' as never)).toThrow(MQError)
   expect(() => consumer.unassign('t' as never)).toThrow(MQError)
+  for (const timeoutMs of [Number.POSITIVE_INFINITY, Number.NaN, -1, 1e12, '5' as never]) {
+    await expect(consumer.assign(['t'], () => {}, { timeoutMs })).rejects.toMatchObject(refused)
+    await expect(consumer.close({ timeoutMs })).rejects.toMatchObject(refused)
+  }
 })
