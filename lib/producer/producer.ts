@@ -98,6 +98,8 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   readonly #limitsRecords: boolean
   /** Records that are appended take their place in the budget; false for those that have one. */
   #takesRecords: boolean
+  /** The last record was refused for want of memory. */
+  #lacksMemory = false
   #state: ProducerState = 'new'
   #connecting: Promise<void> | null = null
   #closing: Promise<CloseReport> | null = null
@@ -166,6 +168,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
         this.#open()
         this.#sendWaited(topic, value, options, settle, reject)
       } catch (error) {
+        this.#core.counters.refused++
         reject(this.#refusal(error, topic))
       }
     })
@@ -200,6 +203,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       const isBlocked = this.#blocked.size > 0
       const result = isBlocked ? MEMORY_FULL : this.#accept(topic, value, options ?? null, callback ?? null, false)
       if (result === MEMORY_FULL && !this.#makeRoom(topic, value, options ?? null, callback ?? null)) {
+        this.#lacksMemory = true
         throw this.#bufferFull()
       }
     } catch (error) {
@@ -248,11 +252,11 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     this.#open()
     checkBatch(batch)
     const { messages, lingerMs } = batch
-    const collect = collectResults(messages.length, this.#clock, (results) => callback(null, results))
+    const collect = collectResults(messages.length, this.#clock, (results) => this.#tellBatch(callback, results))
     const limits = { bytes: batch.maxBatchBytes ?? NOT_LIMITED, records: batch.maxBatchRecords ?? NOT_LIMITED }
     const lanes = new Set<Lane>()
     for (const [index, message] of messages.entries()) {
-      const topic = message.topic ?? (batch.topic as string)
+      const topic = message?.topic ?? (batch.topic as string)
       const settle = collect(index, topic)
       try {
         this.#sendWaited(topic, message.value, message, settle, (error) => settle(error as MQError, null), {
@@ -272,9 +276,21 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     }
   }
 
-  /** Resolves at once below the soft limit, else when memory is back at the resume limit. */
+  /**
+   * Resolves at once below the soft limit, else when memory is back at the resume limit. After a record that was
+   * refused for want of memory it resolves when there is room again, wherever the soft limit is.
+   */
   async ready(options: { readonly signal?: AbortSignal; readonly timeoutMs?: number } = {}): Promise<void> {
-    await this.#core.memory.budget.ready({ ...options, clock: this.#clock })
+    const { budget } = this.#core.memory
+    const limits = { ...options, clock: this.#clock }
+    if (this.#lacksMemory && !budget.isSoft) {
+      this.#lacksMemory = false
+      // At least a turn of the event loop: a caller who sends again at once must not starve what would make room.
+      await new Promise<void>((resolve) => this.#clock.defer(resolve))
+      await budget.waitForRoom(SMALLEST_ARENA, limits)
+      budget.give(SMALLEST_ARENA, 0)
+    }
+    await budget.ready(limits)
   }
 
   /**
@@ -406,7 +422,8 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   ): number {
     const isSticky = partition < 0 && keyLength < 0
     const target = this.#partitionFor(topic, partition, key, value)
-    const lane = topic.lanes[target]
+    // A topic that was made anew may have fewer partitions than lanes of its former life.
+    const lane = target < topic.partitionCount ? topic.lanes[target] : undefined
     if (lane === undefined) throw invalidPartition(topic, target)
     if (this.#takesRecords && !this.#core.memory.budget.tryTake(0, 1)) return MEMORY_FULL
     if (placement !== null) place(placement, lane, headerBytes + Math.max(0, keyLength) + Math.max(0, valueLength))
@@ -710,11 +727,15 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       const text = `the ${what} is ${typeof data}: expected Buffer, Uint8Array, string or null, or configure ${what}Serializer`
       throw new MQError('SERIALIZATION_FAILED', text, { topic })
     }
+    let bytes: unknown
     try {
-      return serializer.serialize(data, topic)
+      bytes = serializer.serialize(data, topic)
     } catch (cause) {
       throw new MQError('SERIALIZATION_FAILED', `${what}Serializer threw`, { topic }, { cause })
     }
+    if (isPlain(bytes)) return bytes
+    const text = `${what}Serializer returned ${typeof bytes}: expected Buffer, Uint8Array, string or null, at once`
+    throw new MQError('SERIALIZATION_FAILED', text, { topic })
   }
 
   #checkSize(size: number, keyLength: number, valueLength: number): void {
@@ -764,6 +785,16 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     this.#blocked.failAll(error)
     this.#state = this.#state === 'closed' ? 'closed' : 'closing'
     this.#events.emit('error', error)
+  }
+
+  /** A callback that throws must hurt neither us nor those who wait behind this batch. */
+  #tellBatch(callback: (error: MQError | null, results: BatchResult[] | null) => void, results: BatchResult[]): void {
+    try {
+      callback(null, results)
+    } catch (thrown) {
+      const error = toMQError(thrown, 'PRODUCE_FAILED', 'a batch callback threw', { reason: 'CALLBACK' })
+      this.#events.emit('error', error)
+    }
   }
 
   #flushTimeout(timeoutMs: number): MQError {
