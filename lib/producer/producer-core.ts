@@ -61,6 +61,7 @@ export class ProducerCore implements LaneHost, SenderHost {
   readonly #unwatch: () => void
   #producerId: bigint | null = null
   #isAskingIdentity = false
+  #isLeaving = false
   #sweep: TimerHandle | null = null
   #end: MQError | null = null
 
@@ -203,8 +204,10 @@ export class ProducerCore implements LaneHost, SenderHost {
     if (topic === undefined || !topic.isReady) return
     if (metadata.errorCode !== 0) return this.#topicRefused(topic, metadata.errorCode)
     if (metadata.partitions.length === 0) return
-    const isRecreated = topic.topicId !== metadata.topicId && topic.topicId !== '' && !isZero(metadata.topicId)
-    if (isRecreated) this.#recreated(topic, metadata)
+    const isNewId = topic.topicId !== metadata.topicId && topic.topicId !== '' && !isZero(metadata.topicId)
+    // Brokers before 2.8 tell no id: the first one that comes says nothing of a new topic.
+    if (isNewId && !isZero(topic.topicId)) this.#recreated(topic, metadata)
+    else if (isNewId) for (const lane of topic.lanes) lane.whenQuiet(() => this.#named(lane, metadata.topicId))
     topic.grow(metadata)
     this.#assignLeaders(topic, metadata)
   }
@@ -222,6 +225,10 @@ export class ProducerCore implements LaneHost, SenderHost {
     const error = topicError(topic.name, errorCode)
     if (error.retryable) return
     for (const lane of topic.lanes) if (!lane.isIdle) this.#repairs.failLane(lane, error)
+  }
+
+  #named(lane: Lane, topicId: string): void {
+    lane.topicId = topicId
   }
 
   /** P-41: batches made for the old topic are never written to the new one by name. */
@@ -451,7 +458,13 @@ export class ProducerCore implements LaneHost, SenderHost {
 
   /** Memory is short: whatever waits for linger leaves now (P-8). */
   leaveSoon(): void {
-    for (const topic of this.#topics.values()) for (const lane of topic.lanes) lane.leaveSoon()
+    // Once per turn: a caller who sends on at the limit must not look at every lane for every record.
+    if (this.#isLeaving) return
+    this.#isLeaving = true
+    this.clock.defer(() => {
+      this.#isLeaving = false
+      for (const topic of this.#topics.values()) for (const lane of topic.lanes) lane.leaveSoon()
+    })
   }
 
   die(error: MQError): void {
