@@ -29,6 +29,8 @@ const UNKNOWN_TOPIC = 3
 /** A topic that metadata calls unknown for so long is gone; right after creation brokers may differ (P-39). */
 const UNKNOWN_TOPIC_MS = 10_000
 const SWEEP_MAX_MS = 1000
+/** A buffer takes in records during this share of the delivery time at most: so much earlier may a record expire. */
+const ACTIVE_SHARES = 4
 
 export interface CoreEvents {
   warning(error: MQError): void
@@ -397,7 +399,9 @@ export class ProducerCore implements LaneHost, SenderHost {
 
   #expireLane(lane: Lane): void {
     if (lane.isIdle || lane.isHeld) return
-    if (lane.isActiveOlderThan(this.settings.deliveryTimeoutMs)) lane.sealActive()
+    // A deadline is that of a batch, from its first record on. One that cannot leave must not take in records for ever
+    // and end them all with its oldest: those that come later begin another.
+    if (lane.isActiveOlderThan(this.settings.deliveryTimeoutMs / ACTIVE_SHARES)) lane.sealFull()
     for (let head = lane.head; head !== undefined && this.#answers.isExpired(head); head = lane.head) {
       if (head.isInFlight) {
         const text = `a batch for ${lane.topic}-${lane.partition} is past its delivery deadline`

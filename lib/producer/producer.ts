@@ -145,7 +145,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
    * Reaches a broker and fetches a producer id, so that the first send is quick. Optional: the first send does it too.
    * Rejects CONNECTION_FAILED when no broker answers.
    */
-  connect(): Promise<void> {
+  async connect(): Promise<void> {
     this.#open()
     this.#connecting ??= this.#cluster.connect().catch((error: unknown) => {
       this.#connecting = null

@@ -121,7 +121,7 @@ const config: fc.Arbitrary<ProducerConfig> = fc.record({
   compression: fc.constantFrom('none', 'lz4', 'zstd'),
   onFull: fc.constantFrom('block', 'reject', 'dropOldest'),
   maxBlockMs: fc.constantFrom(150, 2000),
-  bufferMaxRecords: fc.constantFrom(undefined, 40, 1000),
+  bufferMaxRecords: fc.constantFrom(undefined, 3, 40, 1000),
   maxRetries: fc.constantFrom(undefined, undefined, 2),
   deliveryTimeoutMs: fc.constantFrom(1000, 20_000),
 }) as fc.Arbitrary<ProducerConfig>
