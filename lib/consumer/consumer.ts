@@ -251,8 +251,9 @@ export class Consumer<V = Buffer, K = Buffer> {
       throw new MQError('INVALID_CONFIG', 'assign takes a callback as its second argument, which gets the records')
     const timeoutMs = checkTimeout(options.timeoutMs ?? ASSIGN_TIMEOUT_MS)
     const untilMs = this.#clock.monotonicMs() + timeoutMs
-    await withSignal(this.#connect(), options.signal)
-    const topics = await withSignal(this.#topicsOf(wishes, timeoutMs), options.signal)
+    await withSignal(this.#within(this.#connect(), timeoutMs), options.signal)
+    const leftMs = Math.max(0, Math.ceil(untilMs - this.#clock.monotonicMs()))
+    const topics = await withSignal(this.#topicsOf(wishes, leftMs), options.signal)
     const partitions = wishes.flatMap((wish) => partitionsOf(wish, topics.get(wish.topic) as TopicInfo))
     this.#refuseAssigned(partitions)
     const offsets = await withSignal(
@@ -269,6 +270,15 @@ export class Consumer<V = Buffer, K = Buffer> {
   #follow(topic: TopicInfo, delivery: Delivery): void {
     this.#wholeTopics.set(topic.name, { delivery, known: topic.partitions.length })
     this.#topicChanged(this.#cluster.topic(topic.name) ?? topic)
+  }
+
+  /** The promise, or TIMEOUT; what it waits for goes on, for the next `assign`. */
+  #within(promise: Promise<void>, timeoutMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const text = `no broker of ${this.config.brokers.length} could be reached within ${timeoutMs} ms`
+      const timer = this.#clock.setTimer(() => reject(new MQError('TIMEOUT', text, { timeoutMs })), timeoutMs)
+      promise.then(resolve, reject).finally(() => timer.cancel())
+    })
   }
 
   #connect(): Promise<void> {
