@@ -1,5 +1,27 @@
 /** The public names of tandem-mq, one by one. */
-export type { ConsumerConfig, ProducerConfig, Serializer } from './config/index.js'
+export {
+  type CodecName,
+  type CompressionCodec,
+  type CompressionType,
+  createCompressionCodec,
+  registerCodec,
+} from './codec/index.js'
+export {
+  type ClientConfig,
+  type ConsumerConfig,
+  type Deserializer,
+  defaultConfig,
+  defaultConsumerConfig,
+  defaultProducerConfig,
+  type MQConfig,
+  mergeWithDefaults,
+  type ProducerConfig,
+  type ResolvedConfig,
+  type ResolvedConsumerConfig,
+  type ResolvedProducerConfig,
+  resolveConfig,
+  type Serializer,
+} from './config/index.js'
 export {
   type Assignable,
   type AssignOptions,
@@ -7,6 +29,7 @@ export {
   Consumer,
   type ConsumerEvents,
   type ConsumerMetrics,
+  type ConsumerState,
   type OnBatch,
   type OnRecord,
   type PartitionAssignment,
@@ -14,6 +37,7 @@ export {
   type ResetEvent,
   type TopicPartition,
   type TruncationEvent,
+  type WarningEvent,
 } from './consumer/index.js'
 export {
   ERROR_CODES,

@@ -143,6 +143,10 @@ export class Broker {
     await Promise.all([...this.#nodes.values()].map((node) => node.stop()))
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
   // --- topics ---
 
   /** Creates a topic; throws INVALID_TOPIC or INVALID_CONFIG. Returns its id. */

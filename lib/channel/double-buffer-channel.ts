@@ -223,7 +223,7 @@ export class DoubleBufferChannel<B extends ChannelBuffer> {
       if (this.active === buffer) this.#becomeDue()
       return
     }
-    if (this.active !== buffer) return // A strategy function sealed it.
+    if (this.active !== buffer || this.#isDue) return // A strategy function wrote: it sealed it, or made it due.
     this.#setNextLook(buffer)
     if (isFirst) this.#arm(buffer, 0)
     else if (this.#timer !== null) this.#advanceDeadline(buffer)
@@ -325,7 +325,7 @@ export class DoubleBufferChannel<B extends ChannelBuffer> {
       return
     }
     this.#skippedSwitches++
-    if (this.active !== buffer) return // A strategy function sealed it.
+    if (this.active !== buffer || this.#isDue) return // A strategy function wrote: it sealed it, or made it due.
     if (this.#settings.plan.isUserFunction) this.#setTimer(nowMs + Math.max(1, this.#settings.windowMs))
     else this.#arm(buffer, nowMs - buffer.firstAtMs)
   }

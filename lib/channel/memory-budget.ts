@@ -138,8 +138,11 @@ export class MemoryBudget {
     return this.#usedBytes + bytes <= this.limitBytes && this.#usedRecords + records <= this.limitRecords
   }
 
+  /** Each measure limits those who ask for some of it: whoever has a place for a record may still take its bytes. */
   #hasRoom(bytes: number, records: number): boolean {
-    return this.#usedBytes < this.#hardBytes && this.#usedRecords < this.#hardRecords && this.#fits(bytes, records)
+    const isBytesFull = bytes > 0 && this.#usedBytes >= this.#hardBytes
+    const isRecordsFull = records > 0 && this.#usedRecords >= this.#hardRecords
+    return !isBytesFull && !isRecordsFull && this.#fits(bytes, records)
   }
 
   #take(bytes: number, records: number): void {

@@ -11,8 +11,8 @@ export const COMPRESSIONS = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 const MIB = 1_048_576
 const HIGH = Number.MAX_SAFE_INTEGER
 /** Lowest level of any codec (zstd's fast levels) and the highest; `relations.ts` knows each codec's own. */
-const LOWEST_LEVEL = -7
-const HIGHEST_LEVEL = 22
+const LOWEST_LEVEL = 1
+const HIGHEST_LEVEL = 19
 
 const isAcks = (value: unknown) => value === 'all' || value === -1 || value === 0 || value === 1
 const acksNumber = (value: unknown) => (value === 'all' ? -1 : value)

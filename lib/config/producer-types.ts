@@ -82,7 +82,7 @@ export interface ResolvedProducerConfig extends ResolvedClientConfig {
   readonly batchMaxRecords: number | undefined
   /** Codec of a batch. Default 'lz4'. */
   readonly compression: CompressionName
-  /** Level of the codec. Default unset = the codec's own; gzip 0..9, lz4 0..16, zstd 1..22. */
+  /** Level of the codec. Default unset = the codec's own; gzip 1..9, zstd 1..19; the others have none. */
   readonly compressionLevel: number | undefined
   /** Memory for queued, in-flight and scratch bytes. Bytes, default 67108864, at least 2 x `maxBatchBytes`. Alias maxBufferedBytes. */
   readonly bufferMemoryBytes: number

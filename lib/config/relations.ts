@@ -5,9 +5,10 @@
  */
 import { consoleLogger, type LogLevel } from '../util/index.js'
 import type { Draft } from './draft.js'
+import type { TopicOverrides } from './producer-types.js'
 
 /** Levels each codec takes. 'none' and 'snappy' have none. */
-const LEVELS: Readonly<Record<string, readonly [number, number]>> = { gzip: [0, 9], lz4: [0, 16], zstd: [-7, 22] }
+const LEVELS: Readonly<Record<string, readonly [number, number]>> = { gzip: [1, 9], zstd: [1, 19] }
 /** Sums of decimal weights are compared with this tolerance: 0.7 + 0.1 is below 0.8 in binary. */
 const WEIGHT_TOLERANCE = 1e-9
 const SSL_FIELDS = ['caFile', 'certFile', 'keyFile', 'ca', 'cert', 'key', 'passphrase', 'servername']
@@ -100,11 +101,22 @@ function relateWeights(draft: Draft): void {
 }
 
 function relateCompression(draft: Draft): void {
-  const level = draft.get('compressionLevel') as number | undefined
-  const range = LEVELS[draft.get('compression') as string]
-  if (level === undefined || range === undefined) return
-  const holds = level >= range[0] && level <= range[1]
-  draft.relate('compressionLevel', ['compression'], holds, `a level ${range[0]}..${range[1]} for`)
+  const codec = draft.get('compression') as string
+  const problem = levelProblem(codec, draft.get('compressionLevel') as number | undefined)
+  draft.relate('compressionLevel', ['compression'], problem === undefined, `${problem} for`)
+  const topics = draft.get('topics') as Readonly<Record<string, TopicOverrides>>
+  for (const [topic, override] of Object.entries(topics)) {
+    const wrong = levelProblem(override.compression ?? codec, override.compressionLevel)
+    draft.relate('topics', ['compression'], wrong === undefined, `${wrong} in topics.${topic}, by`)
+  }
+}
+
+/** What a level should be for this codec; undefined when it is that already. */
+function levelProblem(codec: string, level: number | undefined): string | undefined {
+  if (level === undefined) return undefined
+  const range = LEVELS[codec]
+  if (range === undefined) return 'no level'
+  return level >= range[0] && level <= range[1] ? undefined : `a level ${range[0]}..${range[1]}`
 }
 
 /** Derives `securityProtocol` and `ssl.enabled`; refuses what contradicts or lacks something. */

@@ -36,6 +36,7 @@ export interface Wish {
   readonly timestamp: number | undefined
 }
 
+const MAX_TIMEOUT_MS = 2 ** 31 - 1
 const TOPIC_NAME = /^[a-zA-Z0-9._-]{1,249}$/
 
 /** Throws INVALID_TOPIC, INVALID_PARTITION, INVALID_OFFSET, INVALID_CONFIG. */
@@ -46,6 +47,8 @@ export function parseWishes(what: Assignable): Wish[] {
   return (what as readonly (string | PartitionAssignment)[]).map((item) => {
     if (typeof item === 'string')
       return { topic: checkTopic(item), partition: -1, offset: undefined, timestamp: undefined }
+    if (typeof item !== 'object' || item === null)
+      throw new MQError('INVALID_CONFIG', `assign takes topics or {topic, partition}, not ${String(item)}`)
     const { topic, partition, offset, timestamp } = item
     checkTopic(topic)
     checkPartition(topic, partition)
@@ -79,6 +82,12 @@ export function checkOffset(offset: number, context: { topic: string; partition:
     ...context,
     offset,
   })
+}
+
+/** What timers take: beyond it they fire at once. */
+export function checkTimeout(timeoutMs: number): number {
+  if (Number.isInteger(timeoutMs) && timeoutMs >= 0 && timeoutMs <= MAX_TIMEOUT_MS) return timeoutMs
+  throw new MQError('INVALID_CONFIG', `timeoutMs is an integer 0..${MAX_TIMEOUT_MS}, not ${String(timeoutMs)}`)
 }
 
 /** What ListOffsets is asked for a wish without offset. Throws when the caller must say where to start. */

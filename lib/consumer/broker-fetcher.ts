@@ -37,6 +37,8 @@ export interface FetcherHooks {
   accept(cursor: PartitionCursor, answer: PartitionAnswer, endpoints: FetchAnswer['nodeEndpoints']): void
   /** An answer has been taken, the next request is under way: callbacks may run. */
   answered(): void
+  /** There is too little credit to ask for anything. */
+  starved(): void
   /** The broker could not be asked. */
   failed(brokerId: number, error: unknown): void
 }
@@ -114,11 +116,15 @@ export class BrokerFetcher {
     this.#link.onDown = null
     const closing = this.#session.closing()
     if (closing === undefined || !this.#link.isReady) return
-    try {
-      await this.#link.request(Fetch, this.#body(closing, 0, 0), { limitMs: CLOSE_LIMIT_MS })
-    } catch {
-      // The broker forgets an unused session by itself; nothing of ours depends on it.
-    }
+    // The broker forgets an unused session by itself; nothing of ours depends on the answer, or on one at all.
+    await new Promise<void>((resolve) => {
+      const timer = this.#deps.clock.setTimer(resolve, CLOSE_LIMIT_MS)
+      const end = () => {
+        timer.cancel()
+        resolve()
+      }
+      this.#link.request(Fetch, this.#body(closing, 0, 0)).then(end, end)
+    })
   }
 
   readonly #look = (): void => {
@@ -159,7 +165,10 @@ export class BrokerFetcher {
   #reserve(partitions: number): number {
     const { config, credit } = this.#deps
     const wanted = Math.min(config.fetchMaxBytes, partitions * this.#partitionMaxBytes)
-    return credit.reserve(Math.min(this.#partitionMaxBytes, wanted), wanted, this.wake)
+    const least = Math.min(this.#partitionMaxBytes, wanted)
+    const granted = credit.reserve(least, wanted, this.wake)
+    if (granted === 0 && credit.limitBytes - credit.usedBytes < least) this.#deps.hooks.starved()
+    return granted
   }
 
   #send(wanted: readonly PartitionCursor[], reserved: number): void {

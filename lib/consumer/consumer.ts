@@ -29,6 +29,7 @@ import {
   type AssignOptions,
   checkOffset,
   checkPartition,
+  checkTimeout,
   parseWishes,
   partitionsOf,
   startTimestamp,
@@ -87,7 +88,8 @@ export class Consumer<V = Buffer, K = Buffer> {
   readonly #fetcher: Fetcher
   readonly #policy: ErrorPolicy
   readonly #dispatcher: Dispatcher
-  readonly #wholeTopics = new Map<string, Delivery>()
+  /** Topics read as a whole, and how many partitions of them are known: what comes beyond is new. */
+  readonly #wholeTopics = new Map<string, { readonly delivery: Delivery; known: number }>()
   readonly #offTopic: () => void
   readonly #end = deferred<void>()
   #connected: Promise<void> | null = null
@@ -223,8 +225,9 @@ export class Consumer<V = Buffer, K = Buffer> {
    * Stops fetching, waits for running callbacks (at most `timeoutMs`, default `closeTimeoutMs`; 0 = not at all), then
    * closes timers and sockets. Idempotent.
    */
-  close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    this.#closing ??= this.#close(options.timeoutMs ?? this.config.closeTimeoutMs)
+  async close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    const timeoutMs = checkTimeout(options.timeoutMs ?? this.config.closeTimeoutMs)
+    this.#closing ??= this.#close(timeoutMs)
     return this.#closing
   }
 
@@ -244,10 +247,13 @@ export class Consumer<V = Buffer, K = Buffer> {
   async #assign(what: Assignable, delivery: Delivery, options: AssignOptions): Promise<void> {
     this.#ensureOpen()
     const wishes = parseWishes(what)
-    const timeoutMs = options.timeoutMs ?? ASSIGN_TIMEOUT_MS
+    if (typeof (delivery.perRecord ?? delivery.perBatch) !== 'function')
+      throw new MQError('INVALID_CONFIG', 'assign takes a callback as its second argument, which gets the records')
+    const timeoutMs = checkTimeout(options.timeoutMs ?? ASSIGN_TIMEOUT_MS)
     const untilMs = this.#clock.monotonicMs() + timeoutMs
-    await withSignal(this.#connect(), options.signal)
-    const topics = await withSignal(this.#topicsOf(wishes, timeoutMs), options.signal)
+    await withSignal(this.#within(this.#connect(), timeoutMs), options.signal)
+    const leftMs = Math.max(0, Math.ceil(untilMs - this.#clock.monotonicMs()))
+    const topics = await withSignal(this.#topicsOf(wishes, leftMs), options.signal)
     const partitions = wishes.flatMap((wish) => partitionsOf(wish, topics.get(wish.topic) as TopicInfo))
     this.#refuseAssigned(partitions)
     const offsets = await withSignal(
@@ -256,8 +262,23 @@ export class Consumer<V = Buffer, K = Buffer> {
     )
     this.#ensureOpen()
     this.#refuseAssigned(partitions)
-    for (const wish of wishes) if (wish.partition < 0) this.#wholeTopics.set(wish.topic, delivery)
     this.#fetcher.add(partitions.map((wish, index) => this.#cursorAt(wish, delivery, offsets[index] as number)))
+    for (const wish of wishes) if (wish.partition < 0) this.#follow(topics.get(wish.topic) as TopicInfo, delivery)
+  }
+
+  /** From now on later partitions belong to it, those included that came while positions were looked up. */
+  #follow(topic: TopicInfo, delivery: Delivery): void {
+    this.#wholeTopics.set(topic.name, { delivery, known: topic.partitions.length })
+    this.#topicChanged(this.#cluster.topic(topic.name) ?? topic)
+  }
+
+  /** The promise, or TIMEOUT; what it waits for goes on, for the next `assign`. */
+  #within(promise: Promise<void>, timeoutMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const text = `no broker of ${this.config.brokers.length} could be reached within ${timeoutMs} ms`
+      const timer = this.#clock.setTimer(() => reject(new MQError('TIMEOUT', text, { timeoutMs })), timeoutMs)
+      promise.then(resolve, reject).finally(() => timer.cancel())
+    })
   }
 
   #connect(): Promise<void> {
@@ -297,11 +318,13 @@ export class Consumer<V = Buffer, K = Buffer> {
 
   /** A topic that is read as a whole has grown: its new partitions are read from their beginning (C-30). */
   #topicChanged(topic: TopicInfo): void {
-    const delivery = this.#wholeTopics.get(topic.name)
-    if (delivery === undefined || this.#state !== 'open') return
+    const whole = this.#wholeTopics.get(topic.name)
+    if (whole === undefined || this.#state !== 'open') return
+    const { delivery, known } = whole
     const { assigned } = this.#fetcher
-    const added = topic.partitions.filter(({ partition }) => assigned.get(topic.name, partition) === undefined)
-    for (const { partition } of added) {
+    whole.known = Math.max(known, topic.partitions.length)
+    for (let partition = known; partition < topic.partitions.length; partition++) {
+      if (assigned.get(topic.name, partition) !== undefined) continue
       const wish = { topic: topic.name, partition, offset: undefined, timestamp: undefined }
       const cursor = this.#cursorAt(wish, delivery, -1)
       this.#fetcher.add([cursor])
@@ -313,20 +336,24 @@ export class Consumer<V = Buffer, K = Buffer> {
     this.#ensureOpen()
     const cursors = this.#cursorsOf(what)
     for (const cursor of cursors) {
-      cursor.moveTo(cursor.position)
+      cursor.rewind()
       cursor.hold(HOLD.position)
     }
     const generations = cursors.map((cursor) => cursor.generation)
     const queries = cursors.map(({ topic, partition }) => ({ topic, partition, timestamp }))
-    const offsets = await this.#finder.find(queries, ASSIGN_TIMEOUT_MS)
+    const found = this.#finder.find(queries, ASSIGN_TIMEOUT_MS)
+    const offsets = await found.catch(() => null)
     for (const [index, cursor] of cursors.entries()) {
       if (cursor.generation !== generations[index]) continue // Another seek or a revocation was later.
-      cursor.moveTo(offsets[index] as number)
+      if (offsets !== null) cursor.moveTo(offsets[index] as number)
+      else if (cursor.position >= 0) cursor.release(HOLD.position) // It failed: reading goes on where it stood.
       this.#fetcher.wake(cursor)
     }
+    await found
   }
 
   #cursorsOf(what: readonly string[] | readonly TopicPartition[]): PartitionCursor[] {
+    if (!Array.isArray(what)) throw new MQError('INVALID_CONFIG', 'expected a list of topics or of {topic, partition}')
     return (what as readonly (string | TopicPartition)[]).flatMap((item) => {
       return typeof item === 'string' ? this.#fetcher.assigned.ofTopic(item) : [this.#cursorOf(item)]
     })

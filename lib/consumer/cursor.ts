@@ -141,13 +141,23 @@ export class PartitionCursor {
     this.timer = null
   }
 
-  /** Fetches again from where processing stands, without anything that is buffered. */
+  /** Where processing goes on: behind what a callback is working on. */
+  get nextOffset(): number {
+    return this.isBusy && this.pendingGeneration === this.generation ? this.pendingEnd : this.position
+  }
+
+  /** Fetches again from where processing stands, without anything that is buffered; a running callback still counts. */
   rewind(): void {
-    this.opening = null
-    this.reader.clear(this.position)
-    this.fetchOffset = this.position
-    this.lastFetchedEpoch = -1
+    const from = this.nextOffset
+    const isCounted = this.isBusy && this.pendingGeneration === this.generation
     this.generation++
+    if (isCounted) this.pendingGeneration = this.generation
+    this.isInterrupted = true
+    this.opening = null
+    this.reader.clear(from)
+    this.fetchOffset = from
+    this.lastFetchedEpoch = -1
+    this.dropRetry()
     this.release(HOLD.full)
   }
 

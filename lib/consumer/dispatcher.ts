@@ -17,6 +17,8 @@ import type { AnyRecord, CallbackResult, PartitionCursor } from './cursor.js'
 const SLICE_MS = 8
 /** The same where time stands still. Turns of partitions. */
 const SLICE_TURNS = 64
+/** Within a turn the time is looked at after so many records. A power of two. */
+const LOOK_EVERY = 16
 
 export type Verdict = { readonly action: 'retry'; readonly delayMs: number } | { readonly action: 'skip' | 'stop' }
 
@@ -114,6 +116,13 @@ export class Dispatcher {
     return this.#clock.monotonicMs() - this.#sliceStartMs >= SLICE_MS
   }
 
+  /** A turn of many slow callbacks must not keep the loop either, whatever `maxPollRecords` allows. */
+  #isTurnSpent(cursor: PartitionCursor): boolean {
+    if ((cursor.left & (LOOK_EVERY - 1)) !== 0) return false
+    this.#openSlice()
+    return this.#clock.monotonicMs() - this.#sliceStartMs >= SLICE_MS
+  }
+
   #openSlice(): void {
     if (this.#sliceStartMs >= 0) return
     this.#sliceStartMs = this.#clock.monotonicMs()
@@ -144,6 +153,7 @@ export class Dispatcher {
     while (cursor.left > 0) {
       const record = this.#next(cursor)
       if (record === null || !this.#call(cursor, record, record.offset + 1)) return
+      if (this.#isTurnSpent(cursor)) break
     }
     this.enqueue(cursor)
   }
@@ -192,7 +202,10 @@ export class Dispatcher {
           continue
         }
         const opened = reader.openNext()
-        if (opened instanceof Promise) cursor.opening = opened
+        if (opened instanceof Promise) {
+          cursor.opening = opened
+          opened.catch(() => {}) // Told when its turn has come, which may be after it has failed, or never (seek).
+        }
         if (opened !== 'records') return reader.position
       }
     } catch {
@@ -234,7 +247,7 @@ export class Dispatcher {
     }
     // The short way: one record, no promise, nothing happened meanwhile.
     const isPlain = (result === undefined || result === true) && delivery.perBatch === null
-    if (isPlain && !cursor.isInterrupted && cursor.pending === null) {
+    if (isPlain && !cursor.isInterrupted && !this.#isStopped && cursor.pending === null) {
       cursor.left--
       cursor.position = end
       this.#counters.records++
@@ -283,7 +296,7 @@ export class Dispatcher {
 
   /** After a promise: goes on with the partition's turn, then with whoever else is ready. */
   #resume(cursor: PartitionCursor, goesOn: boolean): void {
-    if (goesOn && cursor.left > 0 && !this.#isPumping) {
+    if (goesOn && cursor.left > 0 && !this.#isPumping && !this.#isTurnSpent(cursor)) {
       this.#isPumping = true
       this.#run(cursor)
       this.#isPumping = false
@@ -317,15 +330,12 @@ export class Dispatcher {
 
   #fail(cursor: PartitionCursor, unit: AnyRecord | AnyRecord[], end: number, generation: number, error: unknown): void {
     cursor.pending = null
-    if (generation !== cursor.generation) {
-      // Its partition has moved elsewhere meanwhile: the failure is told, but there is nothing to try again.
-      this.#hooks.judge(cursor, unit, error)
-      this.enqueue(cursor)
-      return
-    }
-    cursor.attempts++
+    if (generation === cursor.generation) cursor.attempts++
     const verdict = this.#hooks.judge(cursor, unit, error)
-    if (verdict.action === 'retry') this.#retryLater(cursor, unit, end, verdict.delayMs)
+    // Its partition has moved elsewhere meanwhile, perhaps just now by a listener that was told: nothing to try again.
+    const isOver = generation !== cursor.generation || this.#isStopped
+    if (isOver && verdict.action !== 'stop') this.enqueue(cursor)
+    else if (verdict.action === 'retry') this.#retryLater(cursor, unit, end, verdict.delayMs)
     else if (verdict.action === 'skip') {
       this.#finish(cursor, unit, end, generation, undefined)
       this.enqueue(cursor)

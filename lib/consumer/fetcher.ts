@@ -106,6 +106,8 @@ export class Fetcher {
     cursor.hold(HOLD.paused)
     cursor.isInterrupted = true
     this.#lag.arm()
+    // What it has buffered may be the last that others could have waited for.
+    for (const broker of this.#brokers.values()) broker.wake()
   }
 
   /** A hold or the position of the partition has changed. */
@@ -162,6 +164,20 @@ export class Fetcher {
     await Promise.all([...this.#brokers.values()].map((broker) => broker.close()))
   }
 
+  /**
+   * Too little credit for another fetch. While data of partitions that are read is buffered, working it off gives
+   * some back; if paused partitions hold all of it nothing would, so what the fullest holds is fetched again later.
+   */
+  readonly #makeRoom = (): void => {
+    let fullest: PartitionCursor | null = null
+    for (const cursor of this.assigned.all()) {
+      if (!cursor.reader.hasData) continue
+      if (!cursor.isPaused) return
+      if (fullest === null || cursor.reader.bufferedBytes > fullest.reader.bufferedBytes) fullest = cursor
+    }
+    fullest?.rewind()
+  }
+
   /** The share of each partition: if all of them stood still with it, half of the credit would be left. */
   #divide(): void {
     const { prefetchBytes, maxPartitionFetchBytes } = this.#parts.config
@@ -215,6 +231,7 @@ export class Fetcher {
       accept: this.#accept,
       answered: () => this.#dispatcher?.pump(),
       failed: this.#brokerFailed,
+      starved: this.#makeRoom,
     }
     const deps = { config, credit: this.credit, counters, hooks, clock, random }
     const made = new BrokerFetcher(brokerId, cluster.link(brokerId, 'fetch'), deps)
@@ -340,7 +357,7 @@ export class Fetcher {
   #truncated(cursor: PartitionCursor, divergence: number): void {
     const { position } = cursor
     this.#parts.events.emit('truncation', { ...cursor.tp, position, divergence })
-    if (divergence >= position) cursor.rewind()
+    if (divergence >= cursor.nextOffset) cursor.rewind()
     else if (this.#parts.config.autoOffsetReset === 'none') this.#resetPosition(cursor)
     else cursor.moveTo(divergence)
     this.wake(cursor)

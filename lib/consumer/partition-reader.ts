@@ -49,6 +49,7 @@ export class PartitionReader {
   #at = 0 // in the first chunk
   #batch: BatchView | null = null
   #header: BatchHeader | null = null
+  #damage: unknown = null // what reading the open batch threw: it stays where it is
   #openings = 0 // changes with every `clear`: a decompression that ends later is of no use
   #bufferedBytes = 0
   /** Everything below was handed out or stepped over; inside an open batch still where that batch was opened. */
@@ -82,6 +83,7 @@ export class PartitionReader {
     this.#at = 0
     this.#batch = null
     this.#header = null
+    this.#damage = null
     this.#bufferedBytes = 0
     this.#openings++
     this.position = position
@@ -106,9 +108,15 @@ export class PartitionReader {
   next(): RecordView<never, never> | null {
     const batch = this.#batch
     if (batch === null) return null
+    if (this.#damage !== null) throw this.#damage
     const cursor = this.#cursor
-    while (cursor.next()) {
-      if (cursor.offset >= this.position) return new RecordView<never, never>(batch, cursor)
+    try {
+      while (cursor.next()) {
+        if (cursor.offset >= this.position) return new RecordView<never, never>(batch, cursor)
+      }
+    } catch (error) {
+      this.#damage = error // The cursor stands behind what it could not read: whoever asks again must not get past it.
+      throw error
     }
     this.#finishBatch()
     return null

@@ -7,14 +7,21 @@
 import { Arena, ArenaPool, type ArenaPoolStats, type MemoryBudget } from '../channel/index.js'
 import type { Batch } from './batch.js'
 
+const SMALLEST_ARENA_BYTES = 16 * 1024
+
 export class BatchMemory {
   readonly budget: MemoryBudget
-  readonly #arenas = new ArenaPool()
+  /** Set for records that were accepted before: they pass those who wait, and may use the reserve. */
+  usesReserve = false
+  readonly #arenas: ArenaPool
   /** Arenas that were made to measure, and belong into no pool. */
   readonly #measured = new Set<Arena>()
 
   constructor(budget: MemoryBudget) {
     this.budget = budget
+    // A memory smaller than the smallest arena would never have room for one.
+    const minBytes = Math.min(SMALLEST_ARENA_BYTES, 2 ** Math.floor(Math.log2(Math.max(4, budget.limitBytes) / 4)))
+    this.#arenas = new ArenaPool({ minBytes })
   }
 
   /**
@@ -27,7 +34,8 @@ export class BatchMemory {
 
   #tryArena(batch: Batch, bytes: number): boolean {
     const capacity = this.#arenas.capacityFor(bytes)
-    if (!this.budget.tryTake(capacity, 0)) return false
+    const { budget } = this
+    if (!(this.usesReserve ? budget.tryTakeReserve(capacity, 0) : budget.tryTake(capacity, 0))) return false
     this.#replaceArena(batch, capacity)
     return true
   }

@@ -11,6 +11,8 @@ import { type Clock, runInBackground } from '../util/index.js'
 export interface BlockedSend {
   /** Bytes the record needs at least; doubled when that was not enough. */
   bytes: number
+  /** Places among `bufferMaxRecords`: 1, or 0 where they are not counted or it has one. */
+  readonly records: number
   readonly deadlineMs: number // monotonic
   readonly signal: AbortSignal | undefined
   /** Counted as accepted already: it waited for metadata before. */
@@ -31,6 +33,7 @@ export class BlockedSends {
   readonly #budget: MemoryBudget
   readonly #clock: Clock
   readonly #line = new Set<Place>() // in order of arrival
+  readonly #first = new Set<Place>() // records that were accepted before anybody in the line came
   readonly #leave = new Map<BlockedSend, () => void>() // listeners of abort signals
   #isRunning = false
   /** Sends in the line. */
@@ -45,10 +48,18 @@ export class BlockedSends {
     this.#clock = clock
   }
 
+  /** Records that were accepted earlier wait here: what comes behind them must come behind them too. */
+  get hasFirst(): boolean {
+    return this.#first.size > 0
+  }
+
   add(send: BlockedSend): void {
-    this.#line.add(send)
+    if (send.isAccepted) this.#first.add(send)
+    else {
+      this.#line.add(send)
+      this.newSends++
+    }
     this.size++
-    if (!send.isAccepted) this.newSends++
     if (send.signal !== undefined) {
       const leave = () => this.#remove(send)
       this.#leave.set(send, leave)
@@ -65,12 +76,18 @@ export class BlockedSends {
 
   /** Runs `task` when everybody who waits now has gone; at once when nobody does. */
   afterThese(task: () => void): void {
-    if (this.#line.size === 0) task()
+    if (this.size === 0 && this.#line.size === 0) task()
     else this.#line.add({ task })
   }
 
+  /** The same for those who were accepted before. */
+  afterFirst(task: () => void): void {
+    if (this.#first.size === 0) task()
+    else this.#first.add({ task })
+  }
+
   failAll(error: MQError): void {
-    for (const place of [...this.#line]) {
+    for (const place of [...this.#first, ...this.#line]) {
       this.#remove(place)
       if ('task' in place) place.task()
       else place.fail(error)
@@ -91,26 +108,32 @@ export class BlockedSends {
   }
 
   get #head(): Place | undefined {
-    return this.#line.values().next().value
+    return this.#first.values().next().value ?? this.#line.values().next().value
   }
 
   async #serve(send: BlockedSend): Promise<void> {
     const error = await this.#room(send)
-    if (!this.#line.has(send)) return // Aborted, or failed with all others, while it waited.
+    if (this.#head !== send) return // While it waited it was aborted, failed with all others, or has one before it.
     if (error !== null) {
       this.#remove(send)
       send.fail(error)
     } else if (send.attempt()) this.#remove(send)
-    else send.bytes = Math.min(2 * send.bytes, this.#budget.limitBytes) // Its batch wants a larger piece.
+    else if (send.bytes < this.#budget.limitBytes) {
+      send.bytes = Math.min(2 * send.bytes, this.#budget.limitBytes) // Its batch wants a larger piece.
+    } else {
+      this.#remove(send)
+      send.fail(this.#noRoom(send.bytes)) // All memory is free, and still it is not taken: waiting would not help.
+    }
   }
 
   /** Waits until there is room for one more arena. We are the only one who waits there, so nobody slips in between. */
-  async #room({ bytes, deadlineMs, signal }: BlockedSend): Promise<MQError | null> {
+  async #room(send: BlockedSend): Promise<MQError | null> {
+    const { bytes, records, deadlineMs, signal } = send
     const timeoutMs = deadlineMs - this.#clock.monotonicMs()
     try {
-      if (timeoutMs <= 0) return this.#roomNow(bytes)
-      await this.#budget.waitForRoom(bytes, { timeoutMs, signal, clock: this.#clock })
-      this.#budget.give(bytes, 0)
+      if (timeoutMs <= 0) return this.#roomNow(bytes, records)
+      await this.#budget.waitForRoom(bytes, { records, timeoutMs, signal, clock: this.#clock })
+      this.#budget.give(bytes, records)
       return null
     } catch (error) {
       return toMQError(error, 'TIMEOUT', 'waiting for buffer memory failed')
@@ -118,18 +141,20 @@ export class BlockedSends {
   }
 
   /** Those whose time is over together are told together, without a timer each. */
-  #roomNow(bytes: number): MQError | null {
-    const { usedBytes, limitBytes } = this.#budget
-    if (!this.#budget.tryTake(bytes, 0)) {
-      const text = 'no room in the buffer memory within maxBlockMs: raise bufferMemoryBytes, or send more slowly'
-      return new MQError('TIMEOUT', text, { reason: 'BUFFER_FULL', bytes, usedBytes, limitBytes })
-    }
-    this.#budget.give(bytes, 0)
+  #roomNow(bytes: number, records: number): MQError | null {
+    if (!this.#budget.tryTake(bytes, records)) return this.#noRoom(bytes)
+    this.#budget.give(bytes, records)
     return null
   }
 
+  #noRoom(bytes: number): MQError {
+    const { usedBytes, limitBytes } = this.#budget
+    const text = 'no room in the buffer memory within maxBlockMs: raise bufferMemoryBytes, or send more slowly'
+    return new MQError('TIMEOUT', text, { reason: 'BUFFER_FULL', bytes, usedBytes, limitBytes })
+  }
+
   #remove(place: Place): void {
-    if (!this.#line.delete(place) || 'task' in place) return
+    if (!(this.#line.delete(place) || this.#first.delete(place)) || 'task' in place) return
     this.size--
     if (!place.isAccepted) this.newSends--
     const leave = this.#leave.get(place)

@@ -413,7 +413,7 @@ export class Lane implements ChannelOwner<Batch> {
       task?.()
     }
     // Nothing could leave while they waited, and a task that had nothing to do wakes nobody.
-    if (this.canSend()) this.home?.enqueue(this)
+    this.#offer()
   }
 
   /** Holds the lane while its state at the broker is being found out. */
@@ -441,7 +441,11 @@ export class Lane implements ChannelOwner<Batch> {
   wake(): void {
     this.#backoff?.cancel()
     this.#backoff = null
-    if (this.canSend()) this.home?.enqueue(this)
+    this.#offer()
+  }
+
+  #offer(): void {
+    if (this.canSend() || this.isGrowing) this.home?.enqueue(this)
   }
 
   /** Another broker leads the partition now; nothing of the lane is in flight. */

@@ -29,6 +29,8 @@ const UNKNOWN_TOPIC = 3
 /** A topic that metadata calls unknown for so long is gone; right after creation brokers may differ (P-39). */
 const UNKNOWN_TOPIC_MS = 10_000
 const SWEEP_MAX_MS = 1000
+/** A buffer takes in records during this share of the delivery time at most: so much earlier may a record expire. */
+const ACTIVE_SHARES = 4
 
 export interface CoreEvents {
   warning(error: MQError): void
@@ -61,6 +63,7 @@ export class ProducerCore implements LaneHost, SenderHost {
   readonly #unwatch: () => void
   #producerId: bigint | null = null
   #isAskingIdentity = false
+  #isLeaving = false
   #sweep: TimerHandle | null = null
   #end: MQError | null = null
 
@@ -203,8 +206,10 @@ export class ProducerCore implements LaneHost, SenderHost {
     if (topic === undefined || !topic.isReady) return
     if (metadata.errorCode !== 0) return this.#topicRefused(topic, metadata.errorCode)
     if (metadata.partitions.length === 0) return
-    const isRecreated = topic.topicId !== metadata.topicId && topic.topicId !== '' && !isZero(metadata.topicId)
-    if (isRecreated) this.#recreated(topic, metadata)
+    const isNewId = topic.topicId !== metadata.topicId && topic.topicId !== '' && !isZero(metadata.topicId)
+    // Brokers before 2.8 tell no id: the first one that comes says nothing of a new topic.
+    if (isNewId && !isZero(topic.topicId)) this.#recreated(topic, metadata)
+    else if (isNewId) for (const lane of topic.lanes) lane.whenQuiet(() => this.#named(lane, metadata.topicId))
     topic.grow(metadata)
     this.#assignLeaders(topic, metadata)
   }
@@ -222,6 +227,10 @@ export class ProducerCore implements LaneHost, SenderHost {
     const error = topicError(topic.name, errorCode)
     if (error.retryable) return
     for (const lane of topic.lanes) if (!lane.isIdle) this.#repairs.failLane(lane, error)
+  }
+
+  #named(lane: Lane, topicId: string): void {
+    lane.topicId = topicId
   }
 
   /** P-41: batches made for the old topic are never written to the new one by name. */
@@ -245,11 +254,15 @@ export class ProducerCore implements LaneHost, SenderHost {
       if (lane === undefined) continue
       lane.unknownTopicAnswers = 0
       if (lane.leaderId === leaderId && lane.leaderEpoch === leaderEpoch) continue
-      lane.whenQuiet(() => this.#moveLane(topic, lane, leaderId, leaderEpoch))
+      lane.whenQuiet(() => this.#moveLane(topic, lane))
     }
   }
 
-  #moveLane(topic: TopicLanes, lane: Lane, leaderId: number, leaderEpoch: number): void {
+  /** To whoever leads by now: while the lane was busy the leader may have moved on, or back. */
+  #moveLane(topic: TopicLanes, lane: Lane): void {
+    const now = this.#cluster.topic(topic.name)?.partitions[lane.partition]
+    if (now === undefined || this.#end !== null) return
+    const { leaderId, leaderEpoch } = now
     lane.leaderEpoch = leaderEpoch
     const home = leaderId < 0 ? null : this.#senderOf(leaderId)
     if (home === null) topic.sticky.moveOn(lane.partition)
@@ -386,7 +399,9 @@ export class ProducerCore implements LaneHost, SenderHost {
 
   #expireLane(lane: Lane): void {
     if (lane.isIdle || lane.isHeld) return
-    if (lane.isActiveOlderThan(this.settings.deliveryTimeoutMs)) lane.sealActive()
+    // A deadline is that of a batch, from its first record on. One that cannot leave must not take in records for ever
+    // and end them all with its oldest: those that come later begin another.
+    if (lane.isActiveOlderThan(this.settings.deliveryTimeoutMs / ACTIVE_SHARES)) lane.sealFull()
     for (let head = lane.head; head !== undefined && this.#answers.isExpired(head); head = lane.head) {
       if (head.isInFlight) {
         const text = `a batch for ${lane.topic}-${lane.partition} is past its delivery deadline`
@@ -447,7 +462,13 @@ export class ProducerCore implements LaneHost, SenderHost {
 
   /** Memory is short: whatever waits for linger leaves now (P-8). */
   leaveSoon(): void {
-    for (const topic of this.#topics.values()) for (const lane of topic.lanes) lane.leaveSoon()
+    // Once per turn: a caller who sends on at the limit must not look at every lane for every record.
+    if (this.#isLeaving) return
+    this.#isLeaving = true
+    this.clock.defer(() => {
+      this.#isLeaving = false
+      for (const topic of this.#topics.values()) for (const lane of topic.lanes) lane.leaveSoon()
+    })
   }
 
   die(error: MQError): void {

@@ -96,6 +96,10 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   readonly #blocked: BlockedSends
   readonly #maxRecordBytes: number
   readonly #limitsRecords: boolean
+  /** Records that are appended take their place in the budget; false for those that have one. */
+  #takesRecords: boolean
+  /** The last record was refused for want of memory. */
+  #lacksMemory = false
   #state: ProducerState = 'new'
   #connecting: Promise<void> | null = null
   #closing: Promise<CloseReport> | null = null
@@ -124,6 +128,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     this.#blocked = new BlockedSends(budget, this.#clock)
     this.#maxRecordBytes = this.#config.maxBatchBytes - BATCH_HEADER_BYTES
     this.#limitsRecords = this.#config.bufferMaxRecords !== undefined
+    this.#takesRecords = this.#limitsRecords
     for (const { message } of configWarnings(this.#config)) this.#config.logger.warn(message)
   }
 
@@ -140,7 +145,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
    * Reaches a broker and fetches a producer id, so that the first send is quick. Optional: the first send does it too.
    * Rejects CONNECTION_FAILED when no broker answers.
    */
-  connect(): Promise<void> {
+  async connect(): Promise<void> {
     this.#open()
     this.#connecting ??= this.#cluster.connect().catch((error: unknown) => {
       this.#connecting = null
@@ -163,6 +168,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
         this.#open()
         this.#sendWaited(topic, value, options, settle, reject)
       } catch (error) {
+        this.#core.counters.refused++
         reject(this.#refusal(error, topic))
       }
     })
@@ -197,6 +203,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       const isBlocked = this.#blocked.size > 0
       const result = isBlocked ? MEMORY_FULL : this.#accept(topic, value, options ?? null, callback ?? null, false)
       if (result === MEMORY_FULL && !this.#makeRoom(topic, value, options ?? null, callback ?? null)) {
+        this.#lacksMemory = true
         throw this.#bufferFull()
       }
     } catch (error) {
@@ -245,11 +252,11 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     this.#open()
     checkBatch(batch)
     const { messages, lingerMs } = batch
-    const collect = collectResults(messages.length, this.#clock, (results) => callback(null, results))
+    const collect = collectResults(messages.length, this.#clock, (results) => this.#tellBatch(callback, results))
     const limits = { bytes: batch.maxBatchBytes ?? NOT_LIMITED, records: batch.maxBatchRecords ?? NOT_LIMITED }
     const lanes = new Set<Lane>()
     for (const [index, message] of messages.entries()) {
-      const topic = message.topic ?? (batch.topic as string)
+      const topic = message?.topic ?? (batch.topic as string)
       const settle = collect(index, topic)
       try {
         this.#sendWaited(topic, message.value, message, settle, (error) => settle(error as MQError, null), {
@@ -269,9 +276,21 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     }
   }
 
-  /** Resolves at once below the soft limit, else when memory is back at the resume limit. */
+  /**
+   * Resolves at once below the soft limit, else when memory is back at the resume limit. After a record that was
+   * refused for want of memory it resolves when there is room again, wherever the soft limit is.
+   */
   async ready(options: { readonly signal?: AbortSignal; readonly timeoutMs?: number } = {}): Promise<void> {
-    await this.#core.memory.budget.ready({ ...options, clock: this.#clock })
+    const { budget } = this.#core.memory
+    const limits = { ...options, clock: this.#clock }
+    if (this.#lacksMemory && !budget.isSoft) {
+      this.#lacksMemory = false
+      // At least a turn of the event loop: a caller who sends again at once must not starve what would make room.
+      await new Promise<void>((resolve) => this.#clock.defer(resolve))
+      await budget.waitForRoom(SMALLEST_ARENA, limits)
+      budget.give(SMALLEST_ARENA, 0)
+    }
+    await budget.ready(limits)
   }
 
   /**
@@ -403,13 +422,14 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   ): number {
     const isSticky = partition < 0 && keyLength < 0
     const target = this.#partitionFor(topic, partition, key, value)
-    const lane = topic.lanes[target]
+    // A topic that was made anew may have fewer partitions than lanes of its former life.
+    const lane = target < topic.partitionCount ? topic.lanes[target] : undefined
     if (lane === undefined) throw invalidPartition(topic, target)
-    if (this.#limitsRecords && !this.#core.memory.budget.tryTake(0, 1)) return MEMORY_FULL
+    if (this.#takesRecords && !this.#core.memory.budget.tryTake(0, 1)) return MEMORY_FULL
     if (placement !== null) place(placement, lane, headerBytes + Math.max(0, keyLength) + Math.max(0, valueLength))
     const result = lane.append(this.#time, key, keyLength, value, valueLength, headers, headerBytes, callback)
     if (result === MEMORY_FULL) {
-      if (this.#limitsRecords) this.#core.memory.budget.give(0, 1)
+      if (this.#takesRecords) this.#core.memory.budget.give(0, 1)
       return result
     }
     const { counters } = this.#core
@@ -482,21 +502,22 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       const valueLength = bytesLength(value)
       const headerBytes = headersBytes(headers)
       const size = Math.max(0, keyLength) + Math.max(0, valueLength) + headerBytes
-      if (this.#limitsRecords) memory.budget.give(0, 1)
       const append = (key: RecordBytes, value: RecordBytes) => {
         this.#time.ms = timestamp
-        const result = this.#append(
-          topic,
-          partition,
-          key,
-          keyLength,
-          value,
-          valueLength,
-          headers,
-          headerBytes,
-          callback,
-          isUrgent,
-          null,
+        const result = this.#asAccepted(() =>
+          this.#append(
+            topic,
+            partition,
+            key,
+            keyLength,
+            value,
+            valueLength,
+            headers,
+            headerBytes,
+            callback,
+            isUrgent,
+            null,
+          ),
         )
         if (result === MEMORY_FULL) return result
         // It was counted when it came.
@@ -506,17 +527,31 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       }
       const fail = (error: unknown) => {
         counters.failed++
+        if (this.#limitsRecords) memory.budget.give(0, 1)
         this.#tellRefused(this.#refusal(error, topic.name), callback)
       }
       try {
-        if (this.#blocked.size === 0 && append(key, value) !== MEMORY_FULL) return
+        if (!this.#blocked.hasFirst && append(key, value) !== MEMORY_FULL) return
         const [keyCopy, valueCopy] = [copyOf(key), copyOf(value)]
         this.#block(() => append(keyCopy, valueCopy), size, fail, undefined, true)
       } catch (error) {
         fail(error)
       }
     })
-    this.#blocked.afterThese(done)
+    this.#blocked.afterFirst(done)
+  }
+
+  /** Appends a record that has its place in the budget, and a right to be before all that came later. */
+  #asAccepted(append: () => number): number {
+    const { memory } = this.#core
+    memory.usesReserve = true
+    this.#takesRecords = false
+    try {
+      return append()
+    } finally {
+      memory.usesReserve = false
+      this.#takesRecords = this.#limitsRecords
+    }
   }
 
   // --- waiting and refusing ----------------------------------------------------------------------------------------
@@ -625,6 +660,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     while (bytes < size + BATCH_HEADER_BYTES + 31) bytes *= 2
     this.#blocked.add({
       bytes: Math.min(bytes, this.#core.memory.budget.limitBytes),
+      records: this.#limitsRecords && !isAccepted ? 1 : 0,
       deadlineMs: this.#clock.monotonicMs() + this.#config.maxBlockMs,
       signal,
       isAccepted,
@@ -648,6 +684,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   }
 
   #dropUntil(attempt: () => number): boolean {
+    if (this.#blocked.size > 0) return false // Whoever waits gets the room that was made.
     while (this.#core.dropOldest()) if (attempt() !== MEMORY_FULL) return true
     return false
   }
@@ -690,11 +727,15 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       const text = `the ${what} is ${typeof data}: expected Buffer, Uint8Array, string or null, or configure ${what}Serializer`
       throw new MQError('SERIALIZATION_FAILED', text, { topic })
     }
+    let bytes: unknown
     try {
-      return serializer.serialize(data, topic)
+      bytes = serializer.serialize(data, topic)
     } catch (cause) {
       throw new MQError('SERIALIZATION_FAILED', `${what}Serializer threw`, { topic }, { cause })
     }
+    if (isPlain(bytes)) return bytes
+    const text = `${what}Serializer returned ${typeof bytes}: expected Buffer, Uint8Array, string or null, at once`
+    throw new MQError('SERIALIZATION_FAILED', text, { topic })
   }
 
   #checkSize(size: number, keyLength: number, valueLength: number): void {
@@ -744,6 +785,16 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     this.#blocked.failAll(error)
     this.#state = this.#state === 'closed' ? 'closed' : 'closing'
     this.#events.emit('error', error)
+  }
+
+  /** A callback that throws must hurt neither us nor those who wait behind this batch. */
+  #tellBatch(callback: (error: MQError | null, results: BatchResult[] | null) => void, results: BatchResult[]): void {
+    try {
+      callback(null, results)
+    } catch (thrown) {
+      const error = toMQError(thrown, 'PRODUCE_FAILED', 'a batch callback threw', { reason: 'CALLBACK' })
+      this.#events.emit('error', error)
+    }
   }
 
   #flushTimeout(timeoutMs: number): MQError {

@@ -103,7 +103,8 @@ export class LaneRepairs implements Repairs {
 
   split(lane: Lane, batch: Batch): void {
     this.#inHold(lane, batch, async () => {
-      if (batch.isDoubtful) {
+      // Without numbers of ours nobody could tell this batch from others in the log: it goes on, at least once.
+      if (batch.isDoubtful && batch.isStamped) {
         const fate = await this.#resolver.fateOf(lane, batch, 0)
         if (isSettled(batch)) return
         if (fate.kind !== 'renew' && fate.kind !== 'resend') return this.#follow(lane, batch, fate, null)

@@ -69,6 +69,7 @@ export class Sender implements LaneHome {
   #lingering: Lane[] = []
   #growing: Lane[] = []
   #lingerTimer: TimerHandle | null = null
+  #lingerDueMs = 0 // monotonic
   #inFlightRequests = 0
   #requests = 0
   #turnBytes = 0
@@ -95,23 +96,31 @@ export class Sender implements LaneHome {
   }
 
   enqueue(lane: Lane): void {
-    if (!lane.isQueued && lane.home === this && lane.canSend()) {
-      lane.isQueued = true
-      lane.queueKey = lane.nextKey()
-      this.#ready.push(lane)
-    } else if (!lane.isWatched && lane.home === this && lane.isGrowing) this.#watch(lane)
+    this.#offer(lane)
     this.#scheduleTurn()
+  }
+
+  /** Into the queue, or under watch: a lane that was queued may have to grow again when other requests left first. */
+  #offer(lane: Lane): void {
+    if (lane.home !== this || lane.isQueued) return
+    if (lane.canSend()) this.#push(lane)
+    else if (!lane.isWatched && lane.isGrowing) this.#watch(lane)
   }
 
   /** A lane that is due but should grow first goes when its linger is over, whatever its size. */
   #watch(lane: Lane): void {
     lane.isWatched = true
     this.#growing.push(lane)
-    if (this.#lingerTimer === null) this.#armLinger(lane.lingerLeftMs())
+    const leftMs = lane.lingerLeftMs()
+    // The timer may stand for a lane whose first record is younger than that of this one.
+    if (this.#lingerTimer !== null && this.#host.clock.monotonicMs() + leftMs >= this.#lingerDueMs) return
+    this.#lingerTimer?.cancel()
+    this.#armLinger(leftMs)
   }
 
   /** One timer for all lanes that grow: it looks at each, and comes again for the first of those that stay. */
   #armLinger(ms: number): void {
+    this.#lingerDueMs = this.#host.clock.monotonicMs() + ms
     this.#lingerTimer = this.#host.clock.setTimer(
       () => {
         this.#lingerTimer = null
@@ -202,7 +211,11 @@ export class Sender implements LaneHome {
     for (let lane = this.#ready.pop(); lane !== undefined; lane = this.#ready.pop()) {
       if (lane.home !== this) continue // It moved: its flags belong to its new home.
       lane.isQueued = false
-      if (lane.lastRequest === request || !lane.canSend()) continue
+      if (lane.lastRequest === request) continue // It goes on below, when this request is complete.
+      if (!lane.canSend()) {
+        this.#offer(lane)
+        continue
+      }
       lane.closeGateAfterSilence(SURE_MEMORY_MS)
       const batch = lane.take()
       if (batch === null || !this.#finish(lane, batch)) {
@@ -225,7 +238,7 @@ export class Sender implements LaneHome {
       if (this.#turnBytes >= TURN_BYTES) break
     }
     // What a lane has left goes into the next request: the same partition twice in one request loses the first.
-    for (const { lane } of shipments) if (!lane.isQueued && lane.canSend()) this.#push(lane)
+    for (const { lane } of shipments) this.#offer(lane)
     return shipments
   }
 

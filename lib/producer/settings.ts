@@ -4,6 +4,7 @@
 import { type ChannelSettings, channelSettings } from '../channel/index.js'
 import { createCompressionCodec } from '../codec/index.js'
 import type { ResolvedProducerConfig } from '../config/index.js'
+import { MQError } from '../errors/index.js'
 import type { CompressionPlan } from './finish-batch.js'
 
 export interface ProducerSettings {
@@ -25,6 +26,7 @@ export interface ProducerSettings {
 }
 
 export function settingsOf(config: ResolvedProducerConfig): ProducerSettings {
+  refuseUnserved(config)
   return {
     acks: config.acks,
     isIdempotent: config.idempotence,
@@ -63,4 +65,18 @@ export function compressionOf(config: ResolvedProducerConfig, topic: string): Co
     optimizeForSmallMessages,
     smallMessageThresholdBytes,
   }
+}
+
+/** Settings that are declared, but not served yet: accepted and ignored they would be found out in production. */
+function refuseUnserved(config: ResolvedProducerConfig): void {
+  const { circuitBreaker, adaptiveBatch, trace } = config
+  const unserved = Object.entries({ circuitBreaker, adaptiveBatch, trace }).filter(([, { enabled }]) => enabled)
+  if (unserved.length === 0) return
+  const issues = unserved.map(([name]) => ({
+    path: `${name}.enabled`,
+    value: true,
+    expected: 'false: this version does not have it yet',
+  }))
+  const text = `configuration refused: ${issues.map(({ path }) => `${path} is not there yet`).join('; ')}`
+  throw new MQError('INVALID_CONFIG', text, { issues })
 }

@@ -19,10 +19,13 @@ export interface Clock {
   defer(task: () => void): void
 }
 
+const LONGEST_MS = 0x7fffffff
+
 class SystemTimer implements TimerHandle {
   readonly #timeout: NodeJS.Timeout
   constructor(task: () => void, delayMs: number) {
-    this.#timeout = setTimeout(task, delayMs)
+    // Node takes 31 bits: it would ring at once for a longer wait, and for Infinity.
+    this.#timeout = setTimeout(task, Math.min(delayMs, LONGEST_MS))
   }
   cancel(): void {
     clearTimeout(this.#timeout)

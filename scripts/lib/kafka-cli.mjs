@@ -44,8 +44,9 @@ Environment:     KAFKA_VERSION (4.1.1)  KAFKA_PORT (as --port; default: free por
                  KAFKA_STATE    folder that remembers the cluster (.kafka/run); another folder is another cluster
                  KAFKA_DATA     parent of the data folder (the system's temporary folder)`
 
-const say = (text) => process.stderr.write(`kafka: ${text}\n`)
-const print = (text) => process.stdout.write(`${text}\n`)
+// Both give back nothing: what a command returns is its exit code, and `write` returns true.
+const say = (text) => void process.stderr.write(`kafka: ${text}\n`)
+const print = (text) => void process.stdout.write(`${text}\n`)
 
 /** Runs one command; returns the exit code: 0 done, 1 failed, 2 wrong usage. */
 export async function main(args) {

@@ -199,6 +199,18 @@ describe('relations', () => {
     ['weights', () => resolveProducerConfig({ timeWeight: 0, sizeWeight: 0 }), 'timeWeight', ['sizeWeight']],
     ['threshold', () => resolveProducerConfig({ threshold: 1.01 }), 'threshold', ['timeWeight', 'sizeWeight']],
     [
+      'level against a codec without levels',
+      () => resolveProducerConfig({ compressionLevel: 3 }),
+      'compressionLevel',
+      ['compression'],
+    ],
+    [
+      "level of a topic against the topic's codec",
+      () => resolveProducerConfig({ topics: { a: { compression: 'gzip', compressionLevel: 12 } } }),
+      'topics',
+      ['compression'],
+    ],
+    [
       'level against codec',
       () => resolveProducerConfig({ compression: 'gzip', compressionLevel: 10 }),
       'compressionLevel',

@@ -141,7 +141,7 @@ export const producerRows: readonly Row[] = [
   }),
   integer('batchMaxRecords', undefined, 1, 1_000_000, { aliases: ['maxBatchCount'] }),
   words('compression', 'lz4', ['none', 'gzip', 'snappy', 'lz4', 'zstd']),
-  integer('compressionLevel', undefined, -7, 22, { low: { compression: 'zstd' }, high: { compression: 'zstd' } }),
+  integer('compressionLevel', undefined, 1, 19, { low: { compression: 'zstd' }, high: { compression: 'zstd' } }),
   integer('bufferMemoryBytes', 67_108_864, 2_048, HIGH, {
     aliases: ['maxBufferedBytes'],
     low: { maxBatchBytes: 1_024, batchBytes: 1 },

@@ -22,6 +22,7 @@ import {
 import { TcpProxy } from '../support/tcp-proxy.js'
 
 const LAST_SEQUENCE = 2 ** 31 - 1
+const DAY_MS = 86_400_000
 const NEAR_THE_WRAP = LAST_SEQUENCE - 2
 
 /** A broker that does not know a producer takes any first sequence (kafka.md B-8), so a lane may begin near the wrap. */
@@ -120,6 +121,23 @@ describeWithKafka('answers that never came', () => {
     expect(proxy.seen(DescribeProducers.key)).toBeGreaterThanOrEqual(3)
     expect(proxy.seen(Fetch.key)).toBeGreaterThanOrEqual(3)
   })
+
+  it.runIf(mayRestart).each(['clean', 'kill'] as const)(
+    'B-11, P-28: a batch of old records, which a broker forgets when it restarts (%s), is not stored twice',
+    async (kind) => {
+      const topic = await createTopic('old-records')
+      const { producer, proxy } = producerWith()
+      const options = { timestamp: Date.now() - 2 * DAY_MS }
+      await producer.sendSync(topic, 'first', options)
+      const sends = await sendUnheard({ producer, proxy, brokers, topic }, 1, 3, options)
+      const behind = producer.sendSync(topic, 'behind', options)
+      proxy.plan = () => null
+      await restartNode(sharedKafka, kind)
+      expect((await Promise.all([...sends, behind])).map(({ offset }) => offset)).toEqual([1, 2, 3, 4])
+      expect(await valuesOf(topic)).toEqual(['first', unheard(0), unheard(1), unheard(2), 'behind'])
+      expect(proxy.seen(DescribeProducers.key)).toBeGreaterThan(0)
+    },
+  )
 
   it('P-26, P-29: what expires unheard may be persisted; what stands behind it is found in the log', async () => {
     const topic = await createTopic('expired')

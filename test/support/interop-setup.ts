@@ -39,11 +39,17 @@ export function newStateFolder(): string {
 export default function setup(project: TestProject): () => void {
   const runFolder = mkdtempSync(join(tmpdir(), 'tandem-kafka-run-'))
   process.env[RUN_FOLDER] = runFolder
-  provideKafka(project)
-  return () => {
+  const endAll = () => {
     for (const name of readdirSync(runFolder)) kafka(['down'], join(runFolder, name))
     rmSync(runFolder, { recursive: true, force: true })
   }
+  try {
+    provideKafka(project)
+  } catch (error) {
+    endAll()
+    throw error
+  }
+  return endAll
 }
 
 function provideKafka(project: TestProject): void {

@@ -16,6 +16,7 @@ export async function sendUnheard(
   wish: { producer: Producer; proxy: TcpProxy; brokers: readonly string[]; topic: string },
   batches: number,
   records: number,
+  options: { readonly timestamp?: number } = {},
 ): Promise<Promise<RecordMetadata>[]> {
   const { producer, proxy, brokers, topic } = wish
   const [before = 0] = await endOffsets(brokers, topic)
@@ -24,7 +25,7 @@ export async function sendUnheard(
   for (let batch = 0; batch < batches; batch++) {
     const requests = proxy.seen(Produce.key)
     for (let record = 0; record < records; record++) {
-      const send = producer.sendSync(topic, unheard(sends.length), { partition: 0 })
+      const send = producer.sendSync(topic, unheard(sends.length), { partition: 0, ...options })
       send.catch(() => {}) // The test looks at it later.
       sends.push(send)
     }
