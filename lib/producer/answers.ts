@@ -30,6 +30,10 @@ export interface Repairs {
   split(lane: Lane, batch: Batch): void
   /** Only the named records are bad: the others go on. Keys are record indexes. */
   withoutRecords(lane: Lane, batch: Batch, bad: ReadonlyMap<number, string | null>, errorCode: number): void
+  /** A first attempt was answered as a duplicate would be: perhaps somebody else uses our producer id. */
+  verify(lane: Lane, batch: Batch, outcome: Outcome): void
+  /** True once it is known why answers for this topic carry a time: its records take the broker's. */
+  isTimeExplained(topic: string): boolean
   /** A batch of this identity failed: the numbers behind it must start anew. */
   renewIdentity(lane: Lane): void
   /** The topic is refused as a whole. */
@@ -94,7 +98,7 @@ export class Answers {
   answeredLast(shipment: Shipment, answer: PartitionAnswer, brokerId: number, end: MQError): void {
     const { lane, batch } = shipment
     const { action, provesNotWritten } = judgeProduce(answer.errorCode)
-    if (action === 'ok') return this.#acknowledged(shipment, answer, brokerId)
+    if (action === 'ok') return this.#acknowledged(shipment, answer, brokerId, true)
     if (!provesNotWritten) batch.isDoubtful = true
     lane.settle(batch, failure(end.with({ persistence: persistenceOf(batch) })))
   }
@@ -127,7 +131,8 @@ export class Answers {
     return this.#clock.monotonicMs() - batch.firstAtMs >= this.#settings.deliveryTimeoutMs
   }
 
-  #acknowledged({ lane, batch, leaderEpoch }: Shipment, answer: PartitionAnswer, brokerId: number): void {
+  #acknowledged(shipment: Shipment, answer: PartitionAnswer, brokerId: number, isLast = false): void {
+    const { lane, batch, leaderEpoch } = shipment
     const { identity } = lane
     const offset = answer.errorCode === 0 ? answer.baseOffset : -1
     if (identity !== null) {
@@ -143,7 +148,13 @@ export class Answers {
     // The broker may forget it at once; then it would take the second of two batches although it refused the first.
     if (isForgettable(batch, this.#clock.now())) lane.window.close()
     if (lane.head === batch) lane.isRetrying = false
-    lane.settle(batch, { error: null, baseOffset: offset, logAppendTimeMs: answer.logAppendTimeMs })
+    const outcome = { error: null, baseOffset: offset, logAppendTimeMs: timeOf(batch, answer) }
+    // On a topic whose records keep their own time only a duplicate is answered with one, and what was never sent
+    // before cannot be one.
+    const isSuspicious = offset >= 0 && answer.logAppendTimeMs >= 0 && batch.attempts === 1 && batch.isStamped
+    if (!isSuspicious || isLast || this.#repairs.isTimeExplained(lane.topic)) return lane.settle(batch, outcome)
+    batch.isDoubtful = true
+    lane.whenQuiet(() => this.#repairs.verify(lane, batch, outcome))
   }
 
   /** This producer is finished, whatever its code says elsewhere. */
@@ -281,6 +292,11 @@ interface LeaderHint {
 function hintOf(answer: PartitionAnswer, response: ProduceAnswer): LeaderHint | null {
   const { leaderId, leaderEpoch } = answer.currentLeader
   return leaderId < 0 ? null : { leaderId, leaderEpoch, endpoints: response.nodeEndpoints }
+}
+
+/** The broker's time of the batch, -1 where records keep their own; a duplicate is answered with the newest of these. */
+function timeOf(batch: Batch, { logAppendTimeMs }: PartitionAnswer): number {
+  return batch.attempts > 1 && logAppendTimeMs === batch.maxTimestamp ? -1 : logAppendTimeMs
 }
 
 export function persistenceOf(batch: Batch): Persistence {

@@ -3,6 +3,7 @@ import { MQError } from '../errors/index.js'
 import type { HeadersInput, RecordBytes } from '../protocol/index.js'
 import type { Clock } from '../util/index.js'
 import type { SendCallback } from './batch.js'
+import type { Lane } from './lane.js'
 
 export interface MessageToSend<V = RecordBytes, K = RecordBytes> {
   /** Default: the batch's topic. */
@@ -63,6 +64,19 @@ export function checkBatch<V, K>(batch: BatchToSend<V, K>): void {
       field: `messages[${at}].topic`,
     })
   }
+}
+
+/** Limits that one call puts on the batches its records go into, and the lanes they went to. */
+export interface Placement {
+  readonly limits: { readonly bytes: number; readonly records: number }
+  readonly lanes: Set<Lane>
+}
+
+/** Seals what the lane holds when one more record, `bytesWith` it, would pass the limits. */
+export function place({ limits, lanes }: Placement, lane: Lane, bytesWith: number): void {
+  lanes.add(lane)
+  const isFull = lane.activeRecords >= limits.records || bytesWith > limits.bytes
+  if (isFull && lane.activeRecords > 0) lane.sealFull()
 }
 
 /** Makes one callback per message; `done` gets all results, in input order, when the last one is told. */

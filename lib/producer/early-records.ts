@@ -7,6 +7,7 @@
 import type { HeadersInput, RecordBytes } from '../protocol/index.js'
 import { Batch, type SendCallback } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
+import type { Placement } from './batch-send.js'
 import type { RecordTime } from './record-clock.js'
 import { openRecords } from './reseal.js'
 
@@ -20,12 +21,14 @@ export interface ReplayedRecord {
   readonly value: Uint8Array | null
   readonly headers: HeadersInput | null
   readonly callback: SendCallback | null
+  readonly placement: Placement | null
 }
 
 export class EarlyRecords {
   readonly #memory: BatchMemory
   readonly #batches: Batch[] = []
   readonly #partitions: number[] = []
+  readonly #placements = new Map<number, Placement>() // by record; only batches of a caller have one
   /** Somebody waits for one of them: they leave without linger. */
   isUrgent = false
 
@@ -68,6 +71,11 @@ export class EarlyRecords {
     return true
   }
 
+  /** Limits of the call that brought the last record. */
+  remember(placement: Placement): void {
+    this.#placements.set(this.count - 1, placement)
+  }
+
   /** Hands every record out, in order; the memory of each batch is free as soon as its last record is out. */
   replay(take: (record: ReplayedRecord) => void): void {
     let index = 0
@@ -79,6 +87,7 @@ export class EarlyRecords {
         const callback =
           waiterRecords !== null && waiterRecords[waiter] === record ? (waiters?.[waiter++] ?? null) : null
         take({
+          placement: this.#placements.get(index) ?? null,
           partition: this.#partitions[index++] as number,
           timestamp: cursor.timestamp,
           key: cursor.key(),

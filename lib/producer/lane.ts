@@ -9,7 +9,7 @@
  */
 import { type ChannelOwner, DoubleBufferChannel, type Sequencer } from '../channel/index.js'
 import type { MQError } from '../errors/index.js'
-import { BATCH_HEADER_BYTES, type HeadersInput, type RecordBytes } from '../protocol/index.js'
+import { BATCH_HEADER_BYTES, type HeadersInput, type RecordBytes, varintBytes } from '../protocol/index.js'
 import { type Clock, Deque, type TimerHandle } from '../util/index.js'
 import { Batch, type Outcome, type SendCallback, type SettleToken } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
@@ -219,6 +219,13 @@ export class Lane implements ChannelOwner<Batch> {
   /** Records and bytes in the active buffer. */
   get activeBytes(): number {
     return this.#channel.active.bytes
+  }
+
+  /** Bytes of the active buffer if it took this record too. */
+  bytesWith(time: RecordTime, keyLength: number, valueLength: number, headerBytes: number): number {
+    const batch = this.#channel.active
+    const bodyBytes = batch.bodyBytesOf(time, keyLength, valueLength, headerBytes)
+    return Math.max(batch.bytes, BATCH_HEADER_BYTES) + varintBytes(bodyBytes) + bodyBytes
   }
 
   get activeRecords(): number {

@@ -399,6 +399,8 @@ export class ProducerCore implements LaneHost, SenderHost {
 
   #expireLane(lane: Lane): void {
     if (lane.isIdle || lane.isHeld) return
+    // A strategy without a deadline ('size', or a function that never says yes) is still bound by linger (PR-9).
+    if (lane.isActiveOlderThan(this.settings.lingerMs)) lane.leaveSoon()
     // A deadline is that of a batch, from its first record on. One that cannot leave must not take in records for ever
     // and end them all with its oldest: those that come later begin another.
     if (lane.isActiveOlderThan(this.settings.deliveryTimeoutMs / ACTIVE_SHARES)) lane.sealFull()

@@ -22,7 +22,7 @@ import {
 } from '../protocol/index.js'
 import { type Clock, Emitter, type RandomSource, randomInt, systemClock, systemRandom } from '../util/index.js'
 import type { RecordMetadata, SendCallback } from './batch.js'
-import { type BatchResult, type BatchToSend, checkBatch, collectResults } from './batch-send.js'
+import { type BatchResult, type BatchToSend, checkBatch, collectResults, type Placement, place } from './batch-send.js'
 import { BlockedSends } from './blocked-sends.js'
 import { type ProducerMetrics, snapshot } from './counters.js'
 import { EarlyRecords } from './early-records.js'
@@ -269,7 +269,11 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
         this.#clock.defer(() => settle(refusal, null))
       }
     }
-    if (lingerMs !== undefined && lingerMs > 0) {
+    const isLimited = limits.bytes !== NOT_LIMITED || limits.records !== NOT_LIMITED
+    if (lingerMs === undefined || lingerMs === 0) {
+      // Records of others would make the last batches larger than this call allows.
+      if (isLimited) for (const lane of lanes) lane.sealFull()
+    } else {
       void this.#core.pauses.wait(lingerMs).then(() => {
         for (const lane of lanes) lane.leaveSoon()
       })
@@ -390,6 +394,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
         headerBytes,
         callback,
         isUrgent,
+        placement,
       )
     }
     return this.#append(
@@ -426,7 +431,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     const lane = target < topic.partitionCount ? topic.lanes[target] : undefined
     if (lane === undefined) throw invalidPartition(topic, target)
     if (this.#takesRecords && !this.#core.memory.budget.tryTake(0, 1)) return MEMORY_FULL
-    if (placement !== null) place(placement, lane, headerBytes + Math.max(0, keyLength) + Math.max(0, valueLength))
+    if (placement !== null) place(placement, lane, lane.bytesWith(this.#time, keyLength, valueLength, headerBytes))
     const result = lane.append(this.#time, key, keyLength, value, valueLength, headers, headerBytes, callback)
     if (result === MEMORY_FULL) {
       if (this.#takesRecords) this.#core.memory.budget.give(0, 1)
@@ -478,6 +483,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     headerBytes: number,
     callback: SendCallback | null,
     isUrgent: boolean,
+    placement: Placement | null,
   ): number {
     const { memory, counters } = this.#core
     topic.early ??= new EarlyRecords(memory)
@@ -487,6 +493,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       if (this.#limitsRecords) memory.budget.give(0, 1)
       return MEMORY_FULL
     }
+    if (placement !== null) early.remember(placement)
     early.isUrgent ||= isUrgent
     counters.accepted++
     counters.acceptedBytes += headerBytes + Math.max(0, keyLength) + Math.max(0, valueLength)
@@ -497,12 +504,12 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   #replay(topic: TopicLanes, early: EarlyRecords, done: () => void): void {
     const { counters, memory } = this.#core
     const { isUrgent } = early
-    early.replay(({ partition, timestamp, key, value, headers, callback }) => {
+    early.replay(({ partition, timestamp, key, value, headers, callback, placement }) => {
       const keyLength = bytesLength(key)
       const valueLength = bytesLength(value)
       const headerBytes = headersBytes(headers)
       const size = Math.max(0, keyLength) + Math.max(0, valueLength) + headerBytes
-      const append = (key: RecordBytes, value: RecordBytes) => {
+      const append = (key: RecordBytes, value: RecordBytes, headers: HeadersInput | null) => {
         this.#time.ms = timestamp
         const result = this.#asAccepted(() =>
           this.#append(
@@ -516,7 +523,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
             headerBytes,
             callback,
             isUrgent,
-            null,
+            placement,
           ),
         )
         if (result === MEMORY_FULL) return result
@@ -531,9 +538,10 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
         this.#tellRefused(this.#refusal(error, topic.name), callback)
       }
       try {
-        if (!this.#blocked.hasFirst && append(key, value) !== MEMORY_FULL) return
-        const [keyCopy, valueCopy] = [copyOf(key), copyOf(value)]
-        this.#block(() => append(keyCopy, valueCopy), size, fail, undefined, true)
+        if (!this.#blocked.hasFirst && append(key, value, headers) !== MEMORY_FULL) return
+        // All of them are views of an arena that is free again when this replay is over.
+        const [keyCopy, valueCopy, headersCopy] = [copyOf(key), copyOf(value), copyOfHeaders(headers)]
+        this.#block(() => append(keyCopy, valueCopy, headersCopy), size, fail, undefined, true)
       } catch (error) {
         fail(error)
       }
@@ -840,18 +848,6 @@ function notInTime(topic: string, timeoutMs: number): MQError {
   return new MQError('TIMEOUT', text, { topic, timeoutMs, persistence: 'possibly-persisted' })
 }
 
-/** Limits one call of `sendBatch*` puts on the batches its records go into. */
-interface Placement {
-  readonly limits: { readonly bytes: number; readonly records: number }
-  readonly lanes: Set<Lane>
-}
-
-function place({ limits, lanes }: Placement, lane: Lane, recordBytes: number): void {
-  lanes.add(lane)
-  const isFull = lane.activeRecords >= limits.records || lane.activeBytes + recordBytes > limits.bytes
-  if (isFull && lane.activeRecords > 0) lane.sealFull()
-}
-
 function isPlain(data: unknown): data is RecordBytes {
   return data instanceof Uint8Array || typeof data === 'string' || data === null
 }
@@ -862,7 +858,22 @@ function copyOf(bytes: RecordBytes): RecordBytes {
 
 /** Headers of a send that waits for memory: their bytes may be reused by the caller before it is its turn. */
 function copiedHeaders(options: { readonly headers?: HeadersInput } | undefined): { headers?: HeadersInput } {
-  return options?.headers === undefined ? {} : { headers: structuredClone(options.headers) }
+  return options?.headers === undefined ? {} : { headers: copyOfHeaders(options.headers) as HeadersInput }
+}
+
+/** Value by value: a clone would take the whole memory that each of them is a view of. */
+function copyOfHeaders(headers: HeadersInput | null): HeadersInput | null {
+  if (headers === null || typeof headers !== 'object') return headers
+  if (Array.isArray(headers)) return headers.map((pair) => (Array.isArray(pair) ? pair.map(copyOf) : pair))
+  const copies: Record<string, RecordBytes | readonly RecordBytes[] | undefined> = {}
+  for (const name in headers) {
+    const value = (headers as Record<string, RecordBytes | readonly RecordBytes[] | undefined>)[name]
+    Object.defineProperty(copies, name, {
+      value: Array.isArray(value) ? value.map(copyOf) : copyOf(value as RecordBytes),
+      enumerable: true,
+    })
+  }
+  return copies
 }
 
 function toBytes(bytes: RecordBytes): Uint8Array | null {

@@ -8,7 +8,7 @@ import { MQError, toMQError } from '../errors/index.js'
 import { brokerError } from '../protocol/index.js'
 import { runInBackground } from '../util/index.js'
 import { failure, persistenceOf, type Repairs } from './answers.js'
-import type { Batch } from './batch.js'
+import type { Batch, Outcome } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
 import type { IdentitySource } from './identity-source.js'
 import type { Lane } from './lane.js'
@@ -43,6 +43,8 @@ export class LaneRepairs implements Repairs {
   readonly #events: RepairEvents
   readonly #pauses: Pauses
   readonly #isExpired: (batch: Batch) => boolean
+  /** Topics of which it is known that their records take the broker's time, or that it cannot be known. */
+  readonly #explainedTopics = new Set<string>()
 
   constructor(
     resolver: Resolver,
@@ -98,6 +100,26 @@ export class LaneRepairs implements Repairs {
       if (fate.kind === 'resend' || (fate.kind === 'ambiguous' && fate.isUntold === true)) return lane.putBack(batch)
       this.#reportLoss(lane, fate)
       await this.#follow(lane, batch, fate, null)
+    })
+  }
+
+  isTimeExplained(topic: string): boolean {
+    return this.#explainedTopics.has(topic)
+  }
+
+  verify(lane: Lane, batch: Batch, outcome: Outcome): void {
+    this.#inHold(lane, batch, async () => {
+      const { topic } = lane
+      const isExplained =
+        this.isTimeExplained(topic) || (await this.#resolver.isLogAppendTime(lane, outcome.baseOffset))
+      if (isSettled(batch)) return
+      if (isExplained === false) {
+        const why = `a first attempt was taken for the batch at offset ${outcome.baseOffset}`
+        return this.#foreign(lane, batch, why)
+      }
+      this.#explainedTopics.add(topic) // Also where nobody may look: asking again would not help.
+      batch.isDoubtful = false
+      lane.settle(batch, outcome)
     })
   }
 

@@ -61,6 +61,8 @@ const LEADER_NOT_AVAILABLE = 5
 const OFFSET_OUT_OF_RANGE = 1
 const AUTHORIZATION_FAILED = 29
 const SCAN_BYTES = 1024 * 1024
+/** Questions about one header before it is given up. */
+const HEADER_ATTEMPTS = 3
 const RETRY_MS = 100
 const RETRY_MAX_MS = 1000
 /** Clocks of client and broker may differ by this much when a scan begins by time. */
@@ -92,6 +94,18 @@ export class Resolver {
       return this.#compare(lane, batch, state.lastSequence, deadlineMs)
     }
     return this.#forgotten(lane, batch, deadlineMs)
+  }
+
+  /** Whether the batch at `offset` has the broker's time; null: nobody says, or nobody may look. */
+  async isLogAppendTime(lane: Lane, offset: number): Promise<boolean | null> {
+    for (let attempt = 0; attempt < HEADER_ATTEMPTS; attempt++) {
+      const page = await this.#fetchHeaders(lane, offset, 1) // The first batch comes whole, whatever the limit.
+      if (page?.isOutOfRange) return null // Deleted meanwhile.
+      const header = page?.headers[0]
+      if (header !== undefined) return header.isLogAppendTime
+      if (!(await this.#pauses.wait(RETRY_MS))) return null
+    }
+    return null
   }
 
   /** Our epoch is known there: its last sequence L tells. */
@@ -239,14 +253,14 @@ export class Resolver {
     return this.#cluster.topic(lane.topic)?.partitions[lane.partition]?.leaderId ?? lane.leaderId
   }
 
-  async #fetchHeaders(lane: Lane, offset: number) {
+  async #fetchHeaders(lane: Lane, offset: number, maxBytes = SCAN_BYTES) {
     try {
       const answer = await this.#cluster.request(
         Fetch,
         {
           maxWaitMs: 0,
           minBytes: 0,
-          maxBytes: SCAN_BYTES,
+          maxBytes,
           isolationLevel: 0,
           sessionId: 0,
           sessionEpoch: -1,
@@ -260,7 +274,7 @@ export class Resolver {
                   currentLeaderEpoch: -1,
                   fetchOffset: offset,
                   logStartOffset: -1,
-                  partitionMaxBytes: SCAN_BYTES,
+                  partitionMaxBytes: maxBytes,
                 },
               ],
             },

@@ -13,7 +13,7 @@ const ENTRIES = {
   'tandem-mq/broker': 'createBroker',
   'tandem-mq/channel': 'DoubleBufferChannel',
 }
-const MUST_SHIP = ['dist/index.js', 'dist/index.d.ts', 'LICENSE', 'README.md', 'package.json']
+const MUST_SHIP = ['dist/index.js', 'dist/index.d.ts', 'docs/broker.md', 'LICENSE', 'README.md', 'package.json']
 
 const work = resolve(process.argv[2] ?? '.')
 const project = join(work, 'consumer-project')
@@ -30,7 +30,9 @@ function pack() {
   const [report] = JSON.parse(jsonPart(run('npm', ['pack', '--json', '--pack-destination', work], '.')))
   const shipped = report.files.map(({ path }) => path)
   const missing = MUST_SHIP.filter((path) => !shipped.includes(path))
-  const foreign = shipped.filter((path) => !/^(dist\/|[A-Z]+\.md$|LICENSE$|package\.json$)/.test(path))
+  const foreign = shipped.filter(
+    (path) => !/^(dist\/|docs\/broker\.md$|[A-Z]+\.md$|LICENSE$|package\.json$)/.test(path),
+  )
   if (missing.length + foreign.length > 0)
     throw new Error(`tarball lacks [${missing}] and should not hold [${foreign}]`)
   return report.filename

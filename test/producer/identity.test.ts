@@ -551,6 +551,58 @@ describe('other batches of the lane, and other lanes', () => {
   })
 })
 
+describe('P-30: an answer with a time tells a duplicate', () => {
+  it('a second process with our producer id is told with its first record, which is not in the log', async () => {
+    const first = await scene()
+    vi.spyOn(IdentitySource.prototype, 'fetch').mockResolvedValue(idOf(first.broker))
+    onTestFinished(() => void vi.restoreAllMocks())
+    const second = newProducer(first.broker, {}, { clock: first.clock })
+    const error = await errorOf(second.sendSync('orders', 'swallowed'))
+    expect(error).toMatchObject({ code: 'PRODUCE_FAILED', fatal: true })
+    expect(error.context).toMatchObject({ reason: 'IDENTITY_REUSED', persistence: 'possibly-persisted' })
+    expect(await values(first.broker)).toEqual(['warm0', 'warm1', 'warm2'])
+    expect(second.getMetrics()).toMatchObject({ successMessages: 0, failedMessages: 1 })
+  })
+
+  it('a topic that gives its own time is no suspect: one look per topic, and the caller is told the time', async () => {
+    const topic = { partitions: 4, configs: { 'message.timestamp.type': 'LogAppendTime' } }
+    const { clock, broker, producer } = await stage({}, topic)
+    for (let record = 0; record < 12; record++) {
+      const sent = producer.sendSync('orders', 'x', { partition: record % 4, timestamp: 1000 })
+      const { timestamp, offset } = await sent
+      expect(Math.abs(timestamp - clock.now())).toBeLessThan(1000)
+      expect(offset).toBe(Math.floor(record / 4))
+    }
+    expect(broker.count({ api: 'Fetch' })).toBe(1)
+  })
+
+  it('a topic that changes to its own time while it is written to is no suspect either', async () => {
+    const { broker, producer } = await scene()
+    broker.setTopicConfig('orders', 'message.timestamp.type', 'LogAppendTime')
+    await expect(producer.sendSync('orders', 'x')).resolves.toMatchObject({ offset: 3 })
+    await expect(producer.sendSync('orders', 'y')).resolves.toMatchObject({ offset: 4 })
+  })
+
+  it('where nobody may read the log nothing can be told, and nothing fails', async () => {
+    const { broker, producer } = await stage({}, { configs: { 'message.timestamp.type': 'LogAppendTime' } })
+    broker.on({ api: 'Fetch' }, fault.error(29))
+    await expect(producer.sendSync('orders', 'x')).resolves.toMatchObject({ offset: 0 })
+    await expect(producer.sendSync('orders', 'y')).resolves.toMatchObject({ offset: 1 })
+    expect(broker.count({ api: 'Fetch' })).toBe(3)
+  })
+
+  it('a resend that is found to be a duplicate keeps the time of its records', async () => {
+    const { broker, producer } = await scene(1)
+    broker.on({ api: 'Produce', nth: 1 }, fault.drop('after'))
+    const [one, two] = await Promise.all([
+      producer.sendSync('orders', 'one', { timestamp: 1_699_999_000_000 }),
+      producer.sendSync('orders', 'two', { timestamp: 1_699_999_500_000 }),
+    ])
+    expect([one.timestamp, two.timestamp]).toEqual([1_699_999_000_000, 1_699_999_500_000])
+    expect(await values(broker)).toEqual(['warm0', 'one', 'two'])
+  })
+})
+
 describe('the wrap of sequences', () => {
   /** Lanes begin at `first` instead of 0, which a broker without state accepts. */
   function beginAt(first: number): void {
