@@ -207,8 +207,10 @@ describe('45 on the head: the broker lost what it had acknowledged', () => {
     await turns(2500) // The client learns of it by itself: a refusal by the old leader would leave a doubt.
     await expect(test.producer.sendSync('orders', 'next')).resolves.toMatchObject({ offset: 1 })
     expect(test.losses).toEqual([{ topic: 'orders', partition: 0, from: 1, to: 2 }])
-    expect(await values(test.broker)).toEqual(['warm0', 'next'])
-    expect(epochs(test.broker)).toEqual([0, 1])
+    // Offsets are below those of the old leader now, which is no sign of a foreign identity (P-30).
+    await expect(test.producer.sendSync('orders', 'more')).resolves.toMatchObject({ offset: 2 })
+    expect(await values(test.broker)).toEqual(['warm0', 'next', 'more'])
+    expect(epochs(test.broker)).toEqual([0, 1, 1])
   })
 
   it('3.6: in doubt: the event, and the batch fails as ambiguous', async () => {
@@ -463,6 +465,26 @@ describe('other batches of the lane, and other lanes', () => {
     expect(new Set(epochs(broker))).toEqual(new Set([0]))
   })
 
+  it('3.6: in doubt, and a later batch is acknowledged: that proves it, and it is found before that one', async () => {
+    const { broker, producer } = await scene(1, small)
+    // A code that does not belong here says nothing about b, which was written as a and c were.
+    broker.on({ api: 'Produce', nth: 2 }, fault.error(1, { when: 'after' }))
+    const sends = [...'abc'].map((letter) => producer.sendSync('orders', large(letter)))
+    await expect(Promise.all(sends)).resolves.toMatchObject([1, 2, 3].map((offset) => ({ offset })))
+    expect(await letters(broker)).toBe('wabc')
+    expect(broker.count({ api: 'DescribeProducers' })).toBe(0)
+  })
+
+  it('3.6: a batch that the broker refused before it took a later one, having forgotten us: sent under new numbers', async () => {
+    const { broker, producer, losses } = await scene(1, small)
+    broker.on({ api: 'Produce', nth: 1 }, fault.error(19))
+    broker.forgetState(PARTITION)
+    const sends = [...'ab'].map((letter) => producer.sendSync('orders', large(letter)))
+    await expect(Promise.all(sends)).resolves.toHaveLength(2)
+    expect([...(await letters(broker))].sort().join('')).toBe('abw')
+    expect(losses).toEqual([])
+  })
+
   it('P-20, 3.5: a batch refused for good leaves a gap: those behind it take new numbers, none is lost or doubled', async () => {
     const { broker, producer, losses } = await scene(1, small)
     broker.on({ api: 'Produce', nth: 2 }, fault.error(87))
@@ -600,6 +622,21 @@ describe('P-30: an answer with a time tells a duplicate', () => {
     ])
     expect([one.timestamp, two.timestamp]).toEqual([1_699_999_000_000, 1_699_999_500_000])
     expect(await values(broker)).toEqual(['warm0', 'one', 'two'])
+  })
+})
+
+describe('P-30: an answer with an offset of the past', () => {
+  it('a first attempt that is answered with an offset below what is acknowledged: never counted as delivered', async () => {
+    const { broker, producer } = await scene(3)
+    // The lowest byte of the base offset (3 becomes 1): behind it stand 16 bytes of time and log start, two empty
+    // lists, tags, and the throttle time.
+    broker.on({ api: 'Produce', nth: 1 }, fault.corrupt({ offset: -26, xor: 2 }))
+    const error = await errorOf(producer.sendSync('orders', 'x'))
+    expect(error).toMatchObject({ code: 'PRODUCE_FAILED', fatal: true })
+    expect(error.context).toMatchObject({ reason: 'IDENTITY_REUSED', persistence: 'possibly-persisted' })
+    expect(error.message).toContain('offset 1')
+    expect(producer.getMetrics()).toMatchObject({ successMessages: 3, failedMessages: 1 })
+    expect((await errorOf(producer.sendSync('orders', 'y'))).context.reason).toBe('IDENTITY_REUSED')
   })
 })
 
