@@ -139,9 +139,7 @@ export class Answers {
       const isFirst = batch.attempts === 1 && leaderEpoch === identity.lastAckedLeaderEpoch
       // P-30: below what we know to be acknowledged this is somebody else's batch under our numbers.
       if (isFirst && offset >= 0 && offset <= identity.lastAckedOffset) return this.#reused(lane, batch, offset)
-      identity.lastAckedSequence = batch.lastSequence
-      identity.lastAckedLeaderEpoch = leaderEpoch
-      if (offset >= 0) identity.lastAckedOffset = offset + batch.records - 1
+      identity.acknowledged(batch, offset, leaderEpoch)
     }
     batch.isDoubtful = false
     lane.window.acknowledged(brokerId, leaderEpoch)

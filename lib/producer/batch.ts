@@ -87,6 +87,8 @@ export class Batch implements ChannelBuffer {
   producerId = NO_PRODUCER_ID
   producerEpoch = -1
   baseSequence = -1
+  /** Offset of the last record of its lane that was acknowledged when it got its identity: it stands behind that. */
+  writtenAfterOffset = -1
 
   // History.
   attempts = 0

@@ -7,7 +7,7 @@
  */
 import { assert } from '../util/index.js'
 import type { Batch } from './batch.js'
-import { seqAdd } from './sequence.js'
+import { seqAdd, seqDiff } from './sequence.js'
 
 const MAX_EPOCH = 32767
 
@@ -31,7 +31,24 @@ export class LaneIdentity {
   stamp(batch: Batch): void {
     assert(!batch.isStamped, 'a batch takes one identity at a time')
     batch.stamp(this.producerId, this.epoch, this.nextSequence)
+    batch.writtenAfterOffset = this.lastAckedOffset
     this.nextSequence = seqAdd(this.nextSequence, batch.records)
+  }
+
+  /** A batch of ours is in the log, at `offset` (-1: not told). A resend may be acknowledged after a later batch. */
+  acknowledged(batch: Batch, offset: number, leaderEpoch: number): void {
+    // Another leader's log may be shorter than what was acknowledged by the one before.
+    if (leaderEpoch !== this.lastAckedLeaderEpoch) this.lastAckedOffset = -1
+    this.lastAckedLeaderEpoch = leaderEpoch
+    const isNewest = this.lastAckedSequence < 0 || seqDiff(batch.lastSequence, this.lastAckedSequence) > 0
+    if (isNewest) this.lastAckedSequence = batch.lastSequence
+    if (offset >= 0) this.lastAckedOffset = Math.max(this.lastAckedOffset, offset + batch.records - 1)
+  }
+
+  /** A later batch of the same numbers was acknowledged, which a broker does only behind this one. */
+  proves(batch: Batch): boolean {
+    const isSame = batch.producerId === this.producerId && batch.producerEpoch === this.epoch
+    return isSame && this.lastAckedSequence >= 0 && seqDiff(this.lastAckedSequence, batch.lastSequence) > 0
   }
 
   /** Raises the epoch for this lane alone; false at the last one, when a new producer id is needed. */

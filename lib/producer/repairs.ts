@@ -188,10 +188,7 @@ export class LaneRepairs implements Repairs {
 
   #written(lane: Lane, batch: Batch, offset: number): void {
     const { identity } = lane
-    if (identity !== null) {
-      identity.lastAckedSequence = batch.lastSequence
-      if (offset >= 0) identity.lastAckedOffset = offset + batch.records - 1
-    }
+    identity?.acknowledged(batch, offset, identity.lastAckedLeaderEpoch)
     // The broker may know nothing of us: then it takes any first sequence, and only one batch may go (3.2).
     lane.window.close()
     lane.isRetrying = false

@@ -64,6 +64,7 @@ const SCAN_BYTES = 1024 * 1024
 /** Questions about one header before it is given up. */
 const HEADER_ATTEMPTS = 3
 const RETRY_MS = 100
+const LOOK_MS = 1000
 const RETRY_MAX_MS = 1000
 /** Clocks of client and broker may differ by this much when a scan begins by time. */
 const CLOCK_MARGIN_MS = 60_000
@@ -86,6 +87,7 @@ export class Resolver {
   /** The fate of a lane's head; nothing of the lane is in flight. Never rejects; gives up at the batch's deadline. */
   async fateOf(lane: Lane, batch: Batch, errorCode: number): Promise<Fate> {
     const deadlineMs = batch.firstAtMs + this.#deliveryTimeoutMs
+    if (batch.isDoubtful && lane.identity?.proves(batch)) return this.#proven(lane, batch, deadlineMs)
     const state = await this.#stateOf(lane, batch.producerId, deadlineMs)
     const isRaised = state.kind === 'known' && state.epoch > batch.producerEpoch
     if (errorCode === INVALID_PRODUCER_EPOCH || isRaised) return this.#epochRaised(lane, batch, deadlineMs)
@@ -108,12 +110,20 @@ export class Resolver {
     return null
   }
 
+  /** Written for sure; its offset is worth a look, not a wait. */
+  async #proven(lane: Lane, batch: Batch, deadlineMs: number): Promise<Fate> {
+    const scan = await this.#scan(lane, batch, Math.min(deadlineMs, this.#clock.monotonicMs() + LOOK_MS))
+    return { kind: 'written', offset: scan.offset }
+  }
+
   /** Our epoch is known there: its last sequence L tells. */
   async #compare(lane: Lane, batch: Batch, last: number, deadlineMs: number): Promise<Fate> {
     const lastSent = lane.identity === null ? batch.lastSequence : seqAdd(lane.identity.nextSequence, -1)
     if (seqDiff(last, lastSent) > 0)
       return { kind: 'foreign', why: `the broker holds sequence ${last}, we sent up to ${lastSent}` }
     if (seqDiff(last, batch.lastSequence) >= 0) {
+      // It forgot us, and took a later batch of ours after it had refused this one.
+      if (!batch.isDoubtful && lane.identity?.proves(batch)) return { kind: 'renew' }
       if (!batch.isDoubtful) return { kind: 'foreign', why: `the broker holds sequence ${last} of a batch it refused` }
       return this.#findWritten(lane, batch, deadlineMs)
     }
@@ -210,15 +220,23 @@ export class Resolver {
     }
   }
 
-  /** Looks for (producer id, epoch, base sequence) among the batch headers from the last acknowledged offset on. */
+  /** Looks for (producer id, epoch, base sequence) among the batch headers behind what was acknowledged before it. */
   async #scan(lane: Lane, batch: Batch, deadlineMs: number): Promise<Scan> {
-    let from = lane.identity !== null && lane.identity.lastAckedOffset >= 0 ? lane.identity.lastAckedOffset + 1 : -1
+    let from = batch.writtenAfterOffset >= 0 ? batch.writtenAfterOffset + 1 : -1
     let isTrimmed = false
+    let isRestarted = false
     for (let attempt = 0; ; ) {
       if (from < 0) from = await this.#offsetByTime(lane, this.#writtenAfter(batch))
       const page = from < 0 ? null : await this.#fetchHeaders(lane, from)
       if (page === null) {
         if (!(await this.#pause(attempt++, deadlineMs))) return { offset: -1, isTrimmed, isComplete: false }
+        continue
+      }
+      if (page.isOutOfRange && page.logStartOffset <= from) {
+        // The log is shorter than what was acknowledged: offsets of ours say nothing about it any more.
+        if (isRestarted) return { offset: -1, isTrimmed, isComplete: true }
+        isRestarted = true
+        from = -1
         continue
       }
       if (page.logStartOffset > from) {
