@@ -27,16 +27,37 @@ async function java(jarFolder: string, args: readonly string[]): Promise<Buffer>
   return stdout
 }
 
-/** Everything the topic holds now, through the Java consumer; with `partition` that one alone, and without a group. */
+/**
+ * Everything the topic holds now, through the Java consumer. Without a group, one partition after the other, unless
+ * `asGroup`: a group that forms before its leader has heard of a new topic gets no partitions for minutes.
+ */
 export async function readWithJava(
   brokers: readonly string[],
   jarFolder: string,
   topic: string,
-  partition: number | null = null,
+  asGroup = false,
 ): Promise<ReadRecord[]> {
   const ends = await endOffsets(brokers, topic)
-  const expected = partition === null ? ends.reduce((sum, end) => sum + end, 0) : (ends[partition] ?? 0)
-  const from = partition === null ? ['--from-beginning'] : ['--partition', String(partition), '--offset', 'earliest']
+  if (asGroup) {
+    const all = ends.reduce((sum, end) => sum + end, 0)
+    return inLogOrder(await readSome(brokers, jarFolder, topic, ['--from-beginning'], all))
+  }
+  const records: ReadRecord[] = []
+  for (const [partition, end] of ends.entries()) {
+    if (end === 0) continue
+    const from = ['--partition', String(partition), '--offset', 'earliest']
+    records.push(...(await readSome(brokers, jarFolder, topic, from, end)))
+  }
+  return inLogOrder(records)
+}
+
+async function readSome(
+  brokers: readonly string[],
+  jarFolder: string,
+  topic: string,
+  from: readonly string[],
+  expected: number,
+): Promise<ReadRecord[]> {
   const properties = {
     'print.timestamp': 'true',
     'print.partition': 'true',
@@ -57,13 +78,13 @@ export async function readWithJava(
     ...Object.entries(properties).flatMap(([name, value]) => ['--property', `${name}=${value}`]),
   ]
   for (let attempt = 1; ; attempt++) {
-    // A group that forms before its leader has heard of a new topic gets no partitions for minutes; a new group is quicker.
+    // A new group is quicker than one that formed too early.
     const output = await java(jarFolder, args).catch((error: unknown) => {
       if (attempt === GROUP_ATTEMPTS) throw error
       return Buffer.alloc(0)
     })
     const records = output.toString('latin1').split(RECORD).slice(0, -1).map(recordOf)
-    if (records.length === expected) return inLogOrder(records)
+    if (records.length === expected) return records
     if (attempt === GROUP_ATTEMPTS) {
       throw new Error(`ConsoleConsumer read ${records.length} of ${expected} records of ${topic}`)
     }
