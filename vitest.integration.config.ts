@@ -17,6 +17,8 @@ export default defineConfig({
     testTimeout: 90_000,
     hookTimeout: 90_000,
     fileParallelism: false,
+    // Foreign tools and a real broker stall now and then; what fails twice is ours. A retried test is shown as such.
+    retry: 1,
     dangerouslyIgnoreUnhandledErrors: false,
     pool: 'forks',
   },
