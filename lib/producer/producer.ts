@@ -19,6 +19,7 @@ import {
   type HeadersInput,
   headersBytes,
   type RecordBytes,
+  varintBytes,
 } from '../protocol/index.js'
 import { type Clock, Emitter, type RandomSource, randomInt, systemClock, systemRandom } from '../util/index.js'
 import type { RecordMetadata, SendCallback } from './batch.js'
@@ -748,8 +749,8 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
 
   #checkSize(size: number, keyLength: number, valueLength: number): void {
     // Exact for a record alone in its batch: both deltas are 0.
-    const body = size + 3 + varintSize(keyLength) + varintSize(valueLength)
-    const bytes = BATCH_HEADER_BYTES + varintSize(body) + body
+    const body = size + 3 + varintBytes(keyLength) + varintBytes(valueLength)
+    const bytes = BATCH_HEADER_BYTES + varintBytes(body) + body
     const { maxBatchBytes } = this.#config
     if (bytes <= maxBatchBytes) return
     const text = `the record takes ${bytes} B as a batch of its own, maxBatchBytes is ${maxBatchBytes}: split the value or raise the limit`
@@ -878,11 +879,6 @@ function copyOfHeaders(headers: HeadersInput | null): HeadersInput | null {
 
 function toBytes(bytes: RecordBytes): Uint8Array | null {
   return typeof bytes === 'string' ? Buffer.from(bytes) : bytes
-}
-
-function varintSize(value: number): number {
-  const bits = value < 0 ? 1 : value * 2
-  return bits < 0x80 ? 1 : bits < 0x4000 ? 2 : bits < 0x200000 ? 3 : bits < 0x10000000 ? 4 : 5
 }
 
 function checkedTopic(topic: unknown): string {
