@@ -47,6 +47,7 @@ import type { ReaderSettings } from './partition-reader.js'
 import type { ConsumerCluster, TopicInfo } from './ports.js'
 import { EARLIEST, LATEST, PositionFinder } from './positions.js'
 import type { RecordView } from './record-view.js'
+import type { RecordSink } from './sink.js'
 import { refuseUnserved } from './support.js'
 
 const ASSIGN_TIMEOUT_MS = 60_000
@@ -108,10 +109,11 @@ export class Consumer<V = Buffer, K = Buffer> {
     this.#settings = readerSettings(this.config)
     this.#finder = new PositionFinder(this.#cluster, this.config, this.#clock, random)
     const shared = { config: this.config, events: this.#events, counters: this.#counters, clock: this.#clock, random }
-    this.#fetcher = new Fetcher({ ...shared, cluster: this.#cluster, finder: this.#finder })
+    const sinks: RecordSink[] = []
+    this.#fetcher = new Fetcher({ ...shared, cluster: this.#cluster, finder: this.#finder, sinks })
     this.#policy = new ErrorPolicy(this.config, this.#events, this.#counters, random)
     this.#dispatcher = this.#makeDispatcher()
-    this.#fetcher.dispatcher = this.#dispatcher
+    sinks.push(this.#dispatcher)
     this.#offTopic = this.#cluster.onTopic((topic) => this.#topicChanged(topic))
     this.#end.promise.catch(() => {}) // `run()` hands it out; whoever does not call it learns from `error`.
     for (const { path, message } of configWarnings(this.config)) logger.warn(`${path}: ${message}`)
@@ -140,12 +142,12 @@ export class Consumer<V = Buffer, K = Buffer> {
    * ```
    */
   assign(what: Assignable, callback: OnRecord<V, K>, options: AssignOptions = {}): Promise<void> {
-    return this.#assign(what, { perRecord: callback as never, perBatch: null }, options)
+    return this.#assign(what, { perRecord: callback as never, perBatch: null, sink: this.#dispatcher }, options)
   }
 
   /** As `assign`, with up to `maxPollRecords` records of one partition per call; they count as one unit for `onError`. */
   assignBatch(what: Assignable, callback: OnBatch<V, K>, options: AssignOptions = {}): Promise<void> {
-    return this.#assign(what, { perRecord: null, perBatch: callback as never }, options)
+    return this.#assign(what, { perRecord: null, perBatch: callback as never, sink: this.#dispatcher }, options)
   }
 
   /** Stops reading those (default: all) topics or partitions and drops what is buffered of them. */
@@ -168,7 +170,7 @@ export class Consumer<V = Buffer, K = Buffer> {
     this.#ensureOpen()
     for (const cursor of this.#cursorsOf(what)) {
       cursor.release(HOLD.paused)
-      this.#dispatcher.enqueue(cursor)
+      cursor.delivery.sink.enqueue(cursor)
       this.#fetcher.wake(cursor)
     }
     this.#dispatcher.pumpSoon()
@@ -212,7 +214,7 @@ export class Consumer<V = Buffer, K = Buffer> {
   getMetrics(): ConsumerMetrics {
     return consumerMetrics(this.#fetcher.assigned.all(), this.#counters, {
       prefetchBytes: this.#fetcher.credit.usedBytes,
-      runningCallbacks: this.#dispatcher.runningCallbacks,
+      runningCallbacks: this.#dispatcher.running,
     })
   }
 

@@ -13,6 +13,7 @@ import { ZERO_UUID } from '../protocol/index.js'
 import type { TimerHandle } from '../util/index.js'
 import { PartitionReader, type ReaderSettings } from './partition-reader.js'
 import type { RecordView } from './record-view.js'
+import type { RecordSink } from './sink.js'
 
 /** A topic and a partition: the second argument of every callback, one frozen object per assigned partition. */
 export interface TopicPartition {
@@ -27,10 +28,11 @@ export type AnyRecord = RecordView<never, never>
 export type RecordCallback = (record: AnyRecord, tp: TopicPartition) => CallbackResult
 export type BatchCallback = (records: AnyRecord[], tp: TopicPartition) => CallbackResult
 
-/** Who gets the records: exactly one of the two. */
+/** Who gets the records, and by which way: at most one of the callbacks, none where records are pulled. */
 export interface Delivery {
   readonly perRecord: RecordCallback | null
   readonly perBatch: BatchCallback | null
+  readonly sink: RecordSink
 }
 
 /** Why a partition is not asked for. Bits, because several may hold at once. */
@@ -45,7 +47,11 @@ export const HOLD = {
   /** Failed for good: until a seek. */
   failed: 16,
   revoked: 32,
+  /** Being given back to the group: what runs may end, nothing new begins. */
+  leaving: 64,
 } as const
+
+const NOT_DELIVERED = HOLD.paused | HOLD.revoked | HOLD.leaving
 
 export interface CursorOwner {
   /** Buffered bytes of this cursor became fewer. */
@@ -79,10 +85,11 @@ export class PartitionCursor {
   timer: TimerHandle | null = null
   positionAtFetch = -1
 
-  // Owned by the dispatcher.
+  // Owned by the sink.
   position = -1
+  positionEpoch = -1 // leader epoch of the batch the position stands in: goes into commits (KIP-320)
   isQueued = false
-  isBusy = false // a callback's promise has not settled
+  isBusy = false // something handed out has not ended: a callback's promise, a pulled record
   isOpening = false // a batch is being decompressed
   isInterrupted = false // seek, pause, revocation: the turn ends after the present record
   left = 0
@@ -94,6 +101,7 @@ export class PartitionCursor {
   onResolved: ((value: unknown) => void) | null = null
   onRejected: ((error: unknown) => void) | null = null
   retryTimer: TimerHandle | null = null
+  #onIdle: (() => void) | null = null
 
   constructor(topic: string, partition: number, delivery: Delivery, settings: ReaderSettings, owner: CursorOwner) {
     this.topic = topic
@@ -115,6 +123,32 @@ export class PartitionCursor {
     return (this.holds & HOLD.revoked) !== 0
   }
 
+  /** No record of it may be handed out now. */
+  get isHeldBack(): boolean {
+    return (this.holds & NOT_DELIVERED) !== 0
+  }
+
+  /** Calls once when nothing of it is open any more: at once, or when the sink says so (`rests`). */
+  whenIdle(task: () => void): void {
+    if (!this.isBusy) return task()
+    const earlier = this.#onIdle
+    this.#onIdle =
+      earlier === null
+        ? task
+        : () => {
+            earlier()
+            task()
+          }
+  }
+
+  /** Told by the sink, behind the change of position: nothing of the partition is open. */
+  rests(): void {
+    const task = this.#onIdle
+    if (task === null || this.isBusy) return
+    this.#onIdle = null
+    task()
+  }
+
   hold(reason: number): void {
     this.holds |= reason
   }
@@ -123,15 +157,16 @@ export class PartitionCursor {
     this.holds &= ~reason
   }
 
-  /** Goes on at `offset`: what is buffered, asked for or being retried belongs to the past. */
-  moveTo(offset: number): void {
+  /** Goes on at `offset`: what is buffered, asked for or being retried belongs to the past. `leaderEpoch`: of the record before it. */
+  moveTo(offset: number, leaderEpoch = -1): void {
     this.generation++
     this.isInterrupted = true
     this.opening = null
     this.reader.clear(offset)
     this.fetchOffset = offset
     this.position = offset
-    this.lastFetchedEpoch = -1
+    this.positionEpoch = leaderEpoch
+    this.lastFetchedEpoch = leaderEpoch
     this.corruptAt = -1
     this.failure = null
     this.failures = 0

@@ -12,6 +12,7 @@
 import { assert, type Clock, Deque } from '../util/index.js'
 import type { ConsumerCounters } from './counters.js'
 import type { AnyRecord, CallbackResult, PartitionCursor } from './cursor.js'
+import type { RecordSink } from './sink.js'
 
 /** Work of one turn of the event loop, then sockets and timers get theirs. Milliseconds. */
 const SLICE_MS = 8
@@ -36,7 +37,7 @@ export interface DispatcherOptions {
   readonly maxPollRecords: number
 }
 
-export class Dispatcher {
+export class Dispatcher implements RecordSink {
   readonly #concurrency: number
   readonly #maxPollRecords: number
   readonly #clock: Clock
@@ -59,7 +60,8 @@ export class Dispatcher {
     this.#clock = clock
   }
 
-  get runningCallbacks(): number {
+  /** Callbacks whose promise has not settled. */
+  get running(): number {
     return this.#running
   }
 
@@ -70,7 +72,7 @@ export class Dispatcher {
   /** The cursor may have work: data, or a record to try again. Calls nothing; `pump` does. */
   enqueue(cursor: PartitionCursor): void {
     if (this.#isStopped || cursor.isQueued || cursor.isBusy || cursor.isOpening || cursor.retryTimer !== null) return
-    if (cursor.isPaused || cursor.isRevoked || (cursor.pending === null && !cursor.reader.hasData)) return
+    if (cursor.isHeldBack || (cursor.pending === null && !cursor.reader.hasData)) return
     cursor.isQueued = true
     this.#ready.pushBack(cursor)
   }
@@ -86,7 +88,7 @@ export class Dispatcher {
       }
       const cursor = this.#ready.popFront() as PartitionCursor
       cursor.isQueued = false
-      if (!cursor.isPaused && !cursor.isRevoked) this.#turn(cursor)
+      if (!cursor.isHeldBack) this.#turn(cursor)
     }
     this.#isPumping = false
   }
@@ -179,6 +181,7 @@ export class Dispatcher {
         const opened = cursor.opening ?? reader.openNext()
         // What was handed out before has been processed, so the position may follow what is stepped over.
         if (reader.position > cursor.position) cursor.position = reader.position
+        if (reader.leaderEpoch >= 0) cursor.positionEpoch = reader.leaderEpoch
         if (opened === 'end') return null
         if (opened !== 'records') {
           this.#waitFor(cursor, opened)
@@ -302,6 +305,7 @@ export class Dispatcher {
       this.#isPumping = false
     } else if (goesOn) this.enqueue(cursor)
     this.pump()
+    cursor.rests()
     if (this.#isStopped && this.#running === 0) this.#onIdle?.()
   }
 

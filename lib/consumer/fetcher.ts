@@ -21,13 +21,13 @@ import { BrokerFetcher, type FetchAnswer, type PartitionAnswer } from './broker-
 import type { ConsumerCounters } from './counters.js'
 import { PrefetchCredit } from './credit.js'
 import { HOLD, type PartitionCursor } from './cursor.js'
-import type { Dispatcher } from './dispatcher.js'
 import type { ConsumerEvents } from './events.js'
 import { judgeFetch } from './fetch-judge.js'
 import { LagWatch } from './lag.js'
 import type { ConsumerCluster, TopicInfo } from './ports.js'
 import { EARLIEST, LATEST, type PositionFinder } from './positions.js'
 import { scanBatches } from './scan.js'
+import type { RecordSink } from './sink.js'
 
 /** A partition's share never falls below this, however many partitions there are. Bytes. */
 const LEAST_SHARE_BYTES = 65_536
@@ -46,6 +46,8 @@ export interface FetcherParts {
   readonly counters: ConsumerCounters
   readonly clock: Clock
   readonly random: RandomSource
+  /** Who hands records out: asked to go on after each answer. Filled before the first partition is added. */
+  readonly sinks: readonly RecordSink[]
 }
 
 export class Fetcher {
@@ -56,7 +58,6 @@ export class Fetcher {
   readonly #offTopic: () => void
   readonly #lag: LagWatch
   readonly #isCommittedOnly: boolean
-  #dispatcher: Dispatcher | null = null
   #shareBytes: number
   #sweep: TimerHandle | null = null
   #isClosed = false
@@ -77,11 +78,6 @@ export class Fetcher {
         }),
     )
     this.#offTopic = parts.cluster.onTopic((topic) => this.#topicChanged(topic))
-  }
-
-  /** Where records go; set once, before the first partition is added. */
-  set dispatcher(dispatcher: Dispatcher) {
-    this.#dispatcher = dispatcher
   }
 
   /** Starts fetching where `moveTo` has put the partition. */
@@ -229,7 +225,9 @@ export class Fetcher {
     const hooks = {
       find: (topic: string, partition: number) => this.assigned.find(topic, partition),
       accept: this.#accept,
-      answered: () => this.#dispatcher?.pump(),
+      answered: () => {
+        for (const sink of this.#parts.sinks) sink.pump()
+      },
       failed: this.#brokerFailed,
       starved: this.#makeRoom,
     }
@@ -293,7 +291,7 @@ export class Fetcher {
       cursor.hold(HOLD.full)
       this.#lag.arm()
     }
-    this.#dispatcher?.enqueue(cursor)
+    cursor.delivery.sink.enqueue(cursor)
   }
 
   /** While something is buffered: what is not worked off within a second must not keep its whole answer alive. */

@@ -52,6 +52,7 @@ export class PartitionReader {
   #damage: unknown = null // what reading the open batch threw: it stays where it is
   #openings = 0 // changes with every `clear`: a decompression that ends later is of no use
   #bufferedBytes = 0
+  #leaderEpoch = -1
   /** Everything below was handed out or stepped over; inside an open batch still where that batch was opened. */
   position = -1
 
@@ -65,6 +66,11 @@ export class PartitionReader {
 
   get bufferedBytes(): number {
     return this.#bufferedBytes
+  }
+
+  /** Of the batch read last, -1 when there was none since `clear`. */
+  get leaderEpoch(): number {
+    return this.#leaderEpoch
   }
 
   get hasData(): boolean {
@@ -85,6 +91,7 @@ export class PartitionReader {
     this.#header = null
     this.#damage = null
     this.#bufferedBytes = 0
+    this.#leaderEpoch = -1
     this.#openings++
     this.position = position
     if (bytes > 0) this.#freed(bytes)
@@ -182,6 +189,7 @@ export class PartitionReader {
     this.#cursor.open(header, records)
     this.#header = header
     const { partitionLeaderEpoch } = header
+    this.#leaderEpoch = partitionLeaderEpoch
     this.#batch = new BatchView(this.#topic, this.#partition, partitionLeaderEpoch, records, this.#settings)
   }
 

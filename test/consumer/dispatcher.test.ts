@@ -34,7 +34,7 @@ class Stage {
   }
 
   cursor(partition: number, records: number, take: Take): PartitionCursor {
-    const delivery: Delivery = { perRecord: take as never, perBatch: null }
+    const delivery: Delivery = { perRecord: take as never, perBatch: null, sink: this.dispatcher }
     const settings = { copies: true, checkCrcs: true, keyDeserializer: undefined, valueDeserializer: undefined }
     const owner = {
       freed: (_cursor: PartitionCursor, bytes: number) => {
@@ -82,10 +82,10 @@ describe('Dispatcher', () => {
     }
     for (let partition = 0; partition < 4; partition++) stage.cursor(partition, 2, take)
     stage.dispatcher.pump()
-    expect([running, stage.dispatcher.runningCallbacks]).toEqual([[0, 1], 2])
+    expect([running, stage.dispatcher.running]).toEqual([[0, 1], 2])
     open.shift()?.()
     await Promise.resolve()
-    expect(stage.dispatcher.runningCallbacks).toBe(2)
+    expect(stage.dispatcher.running).toBe(2)
     expect(running).toEqual([0, 1, 0])
   })
   it('5: work of one turn of the event loop is bounded, and the rest goes on in the next', () => {
