@@ -1,6 +1,6 @@
 /**
  * One purpose's way to one broker: a persistent object whose sockets come and go.
- * Why one each for produce, fetch and control: a broker answers a socket in order, so a fetch that waits for data must
+ * Why one each for produce, fetch, control and group: a broker answers a socket in order, so a fetch that waits for data must
  * not hold back an acknowledgement or a heartbeat (kafka.md W-10, CL-1).
  * Invariant: at most one socket, or one attempt, or one back-off timer at a time; none of them after `close`.
  *
@@ -16,7 +16,8 @@ import { type BrokerAddress, closedHere, notSent, placeOf, unsupported } from '.
 import { type Dial, openConnection } from './open-connection.js'
 import type { ClusterSettings } from './settings.js'
 
-export type LinkPurpose = 'produce' | 'fetch' | 'control'
+/** 'group': what a coordinator may hold for long (JoinGroup, SyncGroup), and the heartbeats of that member. */
+export type LinkPurpose = 'produce' | 'fetch' | 'control' | 'group'
 
 /** What a link asks of its cluster, and tells it. */
 export interface LinkHost {
@@ -74,6 +75,11 @@ export class BrokerLink {
   /** Waits for its next attempt: asking another broker is the better idea. */
   get isBackingOff(): boolean {
     return this.#connection === null && this.#host.clock.monotonicMs() < this.#notBeforeMs
+  }
+
+  /** Milliseconds until the next attempt may be made; 0 = now. */
+  get backOffMs(): number {
+    return Math.max(0, this.#notBeforeMs - this.#host.clock.monotonicMs())
   }
 
   /** Versions and features of the present connection. */

@@ -6,7 +6,7 @@
  */
 import { isRetryableError } from '../errors/index.js'
 import { dial } from '../net/index.js'
-import type { Api, DecodedResponseOf, RequestOf } from '../protocol/index.js'
+import type { Api, DecodedResponseOf } from '../protocol/index.js'
 import {
   backoffMs,
   type Clock,
@@ -18,7 +18,8 @@ import {
   systemRandom,
 } from '../util/index.js'
 import type { BrokerLink, LinkPurpose } from './broker-link.js'
-import { ControlPlane, type RequestOptions } from './control-plane.js'
+import { ControlPlane, type RequestBody, type RequestOptions } from './control-plane.js'
+import { type CoordinatorOptions, Coordinators, type GroupRequestOptions } from './coordinators.js'
 import type { ClusterEvents } from './events.js'
 import { type BrokerAddress, closedHere } from './failures.js'
 import { type ClusterSetup, type ConnectionStats, Links } from './links.js'
@@ -44,6 +45,7 @@ export class Cluster {
   readonly #links: Links
   readonly #metadata: MetadataUpdater
   readonly #control: ControlPlane
+  readonly #coordinators: Coordinators
   #connecting: Promise<void> | null = null
   #closing: Promise<void> | null = null
 
@@ -61,6 +63,11 @@ export class Cluster {
     this.#links = new Links(this.#setup, this.#cache)
     this.#metadata = new MetadataUpdater(this.#setup, this.#cache, this.#links)
     this.#control = new ControlPlane(this.#setup, this.#links, () => this.refresh('no broker is known or reachable'))
+    this.#coordinators = new Coordinators(this.#setup, this.#control, (address) => {
+      this.#cache.learn(address)
+      this.#links.addressesChanged()
+    })
+    this.#links.onCoordinatorLost = (brokerId) => this.#coordinators.forgetBroker(brokerId)
     this.#links.onTrouble = (why) => this.#metadata.refreshInUse(why)
   }
 
@@ -100,9 +107,35 @@ export class Cluster {
     return this.#links.link(brokerId, purpose)
   }
 
-  /** One question of the control plane. Connection errors are retried; what the broker answers is the caller's. */
-  request<A extends Api>(api: A, body: RequestOf<A>, options: RequestOptions = {}): Promise<DecodedResponseOf<A>> {
+  /**
+   * One question of the control plane. Connection errors are retried; what the broker answers is the caller's.
+   * `body` may be a function of the version that was negotiated.
+   */
+  request<A extends Api>(api: A, body: RequestBody<A>, options: RequestOptions = {}): Promise<DecodedResponseOf<A>> {
     return this.#control.request(api, body, options)
+  }
+
+  /**
+   * The broker that coordinates a group. Rejects with GROUP_COORDINATOR_NOT_FOUND (retryable), AUTHORIZATION_FAILED
+   * (names the group), TIMEOUT (no broker answered before `deadlineMs`) or a connection error.
+   */
+  coordinator(groupId: string, options: CoordinatorOptions = {}): Promise<number> {
+    return this.#coordinators.find(groupId, options)
+  }
+
+  /** That broker said 15 or 16: the next question looks the coordinator up again. */
+  forgetCoordinator(groupId: string, brokerId: number): void {
+    this.#coordinators.forget(groupId, brokerId)
+  }
+
+  /** One question to a group's coordinator. Its answer is the caller's to judge, also 14, 15 and 16. */
+  requestGroup<A extends Api>(
+    groupId: string,
+    api: A,
+    body: RequestBody<A>,
+    options: GroupRequestOptions = {},
+  ): Promise<DecodedResponseOf<A>> {
+    return this.#coordinators.request(groupId, api, body, options)
   }
 
   /** A round trip to any broker; CONNECTION_FAILED, or CONNECTION_TIMEOUT after `timeoutMs` (default `readTimeoutMs`). */
@@ -169,6 +202,7 @@ export class Cluster {
   }
 
   async #shutDown(): Promise<void> {
+    this.#coordinators.close()
     this.#control.close()
     const metadata = this.#metadata.close()
     await this.#links.close()

@@ -21,6 +21,15 @@ export interface RequestOptions {
   readonly maxVersion?: number | undefined
 }
 
+/** How one broker is asked, over which of its connections. */
+export interface AskOptions extends Omit<RequestOptions, 'brokerId'> {
+  /** Default 'control'. */
+  readonly purpose?: 'control' | 'group' | undefined
+}
+
+/** A request, or what makes it once the version is known: some messages look different from version to version. */
+export type RequestBody<A extends Api> = RequestOf<A> | ((version: number) => RequestOf<A>)
+
 const UNSUPPORTED_VERSION = 35
 
 export class ControlPlane {
@@ -36,7 +45,7 @@ export class ControlPlane {
     this.#findBrokers = findBrokers
   }
 
-  async request<A extends Api>(api: A, body: RequestOf<A>, options: RequestOptions): Promise<DecodedResponseOf<A>> {
+  async request<A extends Api>(api: A, body: RequestBody<A>, options: RequestOptions): Promise<DecodedResponseOf<A>> {
     const { settings, clock, random } = this.#setup
     const { deadlineMs = Number.POSITIVE_INFINITY } = options
     const rounds = options.deadlineMs === undefined ? settings.maxRetries : Number.POSITIVE_INFINITY
@@ -48,6 +57,26 @@ export class ControlPlane {
         if (!isWorthRepeating(error) || round >= rounds || clock.monotonicMs() + waitMs >= deadlineMs) throw error
         await this.sleep(waitMs)
       }
+    }
+  }
+
+  /**
+   * One attempt at one broker. A request on the 'group' connection that is not answered before `deadlineMs` takes the
+   * connection with it (W-11): whatever comes next must not wait behind it.
+   */
+  async askBroker<A extends Api>(
+    brokerId: number,
+    api: A,
+    body: RequestBody<A>,
+    options: AskOptions,
+  ): Promise<DecodedResponseOf<A>> {
+    const { purpose = 'control', deadlineMs = Number.POSITIVE_INFINITY } = options
+    const link = this.#links.link(brokerId, purpose)
+    try {
+      return await this.#within(this.#afterBackOff(link, api, body, options, deadlineMs), deadlineMs)
+    } catch (error) {
+      if (purpose === 'group' && this.#isLate(deadlineMs)) link.abort(tooLate())
+      throw error
     }
   }
 
@@ -95,7 +124,7 @@ export class ControlPlane {
   /** Each broker once, or the one asked for; the last error when none answered. */
   async #round<A extends Api>(
     api: A,
-    body: RequestOf<A>,
+    body: RequestBody<A>,
     options: RequestOptions,
     untilMs: number,
   ): Promise<DecodedResponseOf<A>> {
@@ -113,6 +142,18 @@ export class ControlPlane {
     throw last ?? noBroker()
   }
 
+  /** There is no other broker to ask meanwhile: wait out the pause that follows a broken connection. */
+  async #afterBackOff<A extends Api>(
+    link: BrokerLink,
+    api: A,
+    body: RequestBody<A>,
+    options: RequestOptions,
+    untilMs: number,
+  ): Promise<DecodedResponseOf<A>> {
+    if (link.isBackingOff) await this.sleep(link.backOffMs)
+    return this.#negotiated(link, api, body, options, untilMs)
+  }
+
   async #anyOf(untilMs: number): Promise<BrokerLink[]> {
     if (this.#isClosed) throw closedHere('the cluster')
     const links = this.#links.candidates()
@@ -125,7 +166,7 @@ export class ControlPlane {
   async #negotiated<A extends Api>(
     link: BrokerLink,
     api: A,
-    body: RequestOf<A>,
+    body: RequestBody<A>,
     options: RequestOptions,
     untilMs: number,
   ): Promise<DecodedResponseOf<A>> {
@@ -142,14 +183,15 @@ export class ControlPlane {
   async #ask<A extends Api>(
     link: BrokerLink,
     api: A,
-    body: RequestOf<A>,
+    body: RequestBody<A>,
     { maxVersion, limitMs }: RequestOptions,
     untilMs: number,
   ): Promise<DecodedResponseOf<A>> {
     await link.whenRoom(Math.min(this.#setup.settings.readTimeoutMs, this.#leftMs(untilMs)))
     const version = link.versionOf(api, maxVersion)
     if (version < 0) throw unsupported(api, link.brokerId)
-    return link.request(api, body, { version, limitMs: limitMs ?? 0 })
+    const made = typeof body === 'function' ? body(version) : body
+    return link.request(api, made, { version, limitMs: limitMs ?? 0 })
   }
 
   #isLate(untilMs: number): boolean {
@@ -177,7 +219,7 @@ function isConnectionError(error: unknown): boolean {
   return known !== undefined && known.family === 'connection' && !known.fatal
 }
 
-function isWorthRepeating(error: unknown): boolean {
+export function isWorthRepeating(error: unknown): boolean {
   return isConnectionError(error) && findMQError(error)?.context.reason !== 'UNSUPPORTED_VERSION'
 }
 

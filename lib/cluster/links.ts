@@ -44,6 +44,8 @@ export class Links implements LinkHost {
   readonly dial: Dial
   /** Set by the cluster: a connection failed or broke, leaders may have moved. */
   onTrouble: (why: string) => void = () => {}
+  /** Set by the cluster: a connection that may lead to a coordinator broke, or could not be made. */
+  onCoordinatorLost: (brokerId: number) => void = () => {}
   readonly #setup: ClusterSetup
   readonly #cache: MetadataCache
   readonly #links = new Map<number, Map<LinkPurpose, BrokerLink>>()
@@ -140,6 +142,7 @@ export class Links implements LinkHost {
     this.#setup.events.emit('brokerDown', { ...eventOf(link, connection.address), reason })
     if (reason.context['isIdle'] === true) return
     this.#errors++
+    this.#mayHaveLostCoordinator(link)
     this.#setup.logger.warn(`connection to broker ${link.brokerId} lost`, {
       purpose: link.purpose,
       why: reason.message,
@@ -151,7 +154,12 @@ export class Links implements LinkHost {
     this.#errors++
     this.#setup.logger.debug(`no connection to broker ${link.brokerId}`, { purpose: link.purpose, why: error.message })
     if (error.fatal) this.#setup.events.emit('error', error)
+    this.#mayHaveLostCoordinator(link)
     this.onTrouble(`broker ${link.brokerId} cannot be reached`)
+  }
+
+  #mayHaveLostCoordinator({ brokerId, purpose }: BrokerLink): void {
+    if (purpose === 'control' || purpose === 'group') this.onCoordinatorLost(brokerId)
   }
 
   #shuffled<T>(items: readonly T[]): T[] {

@@ -45,6 +45,13 @@ export class MetadataCache {
     return name === undefined ? undefined : this.#topics.get(name)
   }
 
+  /** A broker that somebody named before metadata did (a coordinator); the next metadata has the last word. */
+  learn(address: BrokerAddress): void {
+    const known = this.#brokers.get(address.brokerId)
+    if (known?.host === address.host && known.port === address.port) return
+    this.#brokers.set(address.brokerId, address)
+  }
+
   /** Takes an answer over; returns the topics whose leader, partition count, id or error changed. */
   apply(answer: MetadataAnswer): TopicMetadata[] {
     // Read everything before anything changes: a malformed answer leaves the cache as it was.

@@ -63,3 +63,24 @@ export interface ConsumerCluster {
   onTopic(listener: (topic: TopicInfo) => void): () => void
   close(): Promise<void>
 }
+
+/** What a member of a group and its committer need besides. */
+export interface GroupCluster extends ConsumerCluster {
+  topicById(id: string): TopicInfo | undefined
+  /** Level of a feature that the cluster has finalized (`group.version`); 0 = none. */
+  finalizedFeature(name: string): number
+  /** The broker that coordinates the group. GROUP_COORDINATOR_NOT_FOUND, AUTHORIZATION_FAILED, TIMEOUT. */
+  coordinator(groupId: string, options?: { deadlineMs?: number }): Promise<number>
+  /** That broker answered 15 or 16. Only if it is still what is remembered. */
+  forgetCoordinator(groupId: string, brokerId: number): void
+  /**
+   * One question to the coordinator; its answer is the caller's to judge, also 14, 15 and 16. Purpose 'control' (the
+   * default) is repeated when the connection breaks, until `deadlineMs`; 'group' is not: it rejects with `wasSent`.
+   */
+  requestGroup<A extends Api>(
+    groupId: string,
+    api: A,
+    body: RequestOf<A> | ((version: number) => RequestOf<A>),
+    options?: { deadlineMs?: number; limitMs?: number; purpose?: 'control' | 'group' },
+  ): Promise<DecodedResponseOf<A>>
+}
