@@ -20,7 +20,7 @@ export const consumerFields: Readonly<
   Record<Exclude<PathOf<ResolvedConsumerConfig>, PathOf<ResolvedClientConfig>>, FieldSpec>
 > = {
   groupId: name(undefined, 'groupID'),
-  groupProtocol: oneOf('classic', ['classic', 'consumer']),
+  groupProtocol: oneOf('classic', ['classic', 'consumer', 'auto']),
   assignors: custom(
     ['cooperative-sticky'],
     `a list of different names out of ${ASSIGNORS.map((assignor) => `'${assignor}'`).join(', ')}`,

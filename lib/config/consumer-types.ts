@@ -7,6 +7,7 @@ export type AutoOffsetReset = 'earliest' | 'latest' | 'none'
 export type IsolationLevel = 'read_uncommitted' | 'read_committed'
 export type ReadMode = 'safe' | 'zeroCopy'
 export type OnErrorPolicy = 'retry' | 'skip' | 'dlq' | 'stop'
+export type GroupProtocol = 'classic' | 'consumer' | 'auto'
 export type AssignorName = 'range' | 'roundrobin' | 'sticky' | 'cooperative-sticky'
 
 /** Turns bytes into values; a `Serializer` is one. */
@@ -31,8 +32,8 @@ export interface DedupSettings {
 export interface ResolvedConsumerConfig extends ResolvedClientConfig {
   /** Needed by `subscribe` only. Default unset. Alias groupID. */
   readonly groupId: string | undefined
-  /** 'classic', or 'consumer' (KIP-848). Default 'classic'. */
-  readonly groupProtocol: 'classic' | 'consumer'
+  /** 'classic', 'consumer' (KIP-848), or 'auto': 'consumer' where the cluster has it. Default 'classic'. */
+  readonly groupProtocol: GroupProtocol
   /** Default ['cooperative-sticky']. */
   readonly assignors: readonly AssignorName[]
   /** Static membership. Default unset. */

@@ -193,7 +193,7 @@ export const producerRows: readonly Row[] = [
 
 export const consumerRows: readonly Row[] = [
   text('groupId', undefined, 'groupID'),
-  words('groupProtocol', 'classic', ['classic', 'consumer']),
+  words('groupProtocol', 'classic', ['classic', 'consumer', 'auto']),
   {
     path: 'assignors',
     fallback: ['cooperative-sticky'],
