@@ -38,8 +38,6 @@ import {
 } from './assignment.js'
 import { ConsumerCounters } from './counters.js'
 import { type CallbackResult, type Delivery, HOLD, PartitionCursor, type TopicPartition } from './cursor.js'
-import { Dispatcher } from './dispatcher.js'
-import { ErrorPolicy } from './error-policy.js'
 import type { ConsumerEvents } from './events.js'
 import { Fetcher } from './fetcher.js'
 import { type ConsumerMetrics, consumerMetrics } from './metrics.js'
@@ -47,7 +45,7 @@ import type { ReaderSettings } from './partition-reader.js'
 import type { ConsumerCluster, TopicInfo } from './ports.js'
 import { EARLIEST, LATEST, PositionFinder } from './positions.js'
 import type { RecordView } from './record-view.js'
-import type { RecordSink } from './sink.js'
+import { makeSinks, type Sinks } from './sinks.js'
 import { refuseUnserved } from './support.js'
 
 const ASSIGN_TIMEOUT_MS = 60_000
@@ -87,8 +85,7 @@ export class Consumer<V = Buffer, K = Buffer> {
   readonly #settings: ReaderSettings
   readonly #finder: PositionFinder
   readonly #fetcher: Fetcher
-  readonly #policy: ErrorPolicy
-  readonly #dispatcher: Dispatcher
+  readonly #sinks: Sinks
   /** Topics read as a whole, and how many partitions of them are known: what comes beyond is new. */
   readonly #wholeTopics = new Map<string, { readonly delivery: Delivery; known: number }>()
   readonly #offTopic: () => void
@@ -109,11 +106,11 @@ export class Consumer<V = Buffer, K = Buffer> {
     this.#settings = readerSettings(this.config)
     this.#finder = new PositionFinder(this.#cluster, this.config, this.#clock, random)
     const shared = { config: this.config, events: this.#events, counters: this.#counters, clock: this.#clock, random }
-    const sinks: RecordSink[] = []
-    this.#fetcher = new Fetcher({ ...shared, cluster: this.#cluster, finder: this.#finder, sinks })
-    this.#policy = new ErrorPolicy(this.config, this.#events, this.#counters, random)
-    this.#dispatcher = this.#makeDispatcher()
-    sinks.push(this.#dispatcher)
+    this.#sinks = makeSinks(shared, {
+      unreadable: (cursor, error) => this.#fetcher.unreadable(cursor, error),
+      stopped: (error) => this.#stopped(error),
+    })
+    this.#fetcher = new Fetcher({ ...shared, cluster: this.#cluster, finder: this.#finder, sinks: this.#sinks.all })
     this.#offTopic = this.#cluster.onTopic((topic) => this.#topicChanged(topic))
     this.#end.promise.catch(() => {}) // `run()` hands it out; whoever does not call it learns from `error`.
     for (const { path, message } of configWarnings(this.config)) logger.warn(`${path}: ${message}`)
@@ -141,13 +138,13 @@ export class Consumer<V = Buffer, K = Buffer> {
    * await consumer.assign([{ topic: 'orders', partition: 0, offset: 42 }], async (record) => { await store(record) })
    * ```
    */
-  assign(what: Assignable, callback: OnRecord<V, K>, options: AssignOptions = {}): Promise<void> {
-    return this.#assign(what, { perRecord: callback as never, perBatch: null, sink: this.#dispatcher }, options)
+  async assign(what: Assignable, callback: OnRecord<V, K>, options: AssignOptions = {}): Promise<void> {
+    await this.#assign(what, this.#sinks.perRecord(callback as never), options)
   }
 
   /** As `assign`, with up to `maxPollRecords` records of one partition per call; they count as one unit for `onError`. */
-  assignBatch(what: Assignable, callback: OnBatch<V, K>, options: AssignOptions = {}): Promise<void> {
-    return this.#assign(what, { perRecord: null, perBatch: callback as never, sink: this.#dispatcher }, options)
+  async assignBatch(what: Assignable, callback: OnBatch<V, K>, options: AssignOptions = {}): Promise<void> {
+    await this.#assign(what, this.#sinks.perBatch(callback as never), options)
   }
 
   /** Stops reading those (default: all) topics or partitions and drops what is buffered of them. */
@@ -173,7 +170,7 @@ export class Consumer<V = Buffer, K = Buffer> {
       cursor.delivery.sink.enqueue(cursor)
       this.#fetcher.wake(cursor)
     }
-    this.#dispatcher.pumpSoon()
+    this.#sinks.callbacks.pumpSoon()
   }
 
   /** The next record will be `offset`; a callback that runs meanwhile does not move the position. */
@@ -214,7 +211,7 @@ export class Consumer<V = Buffer, K = Buffer> {
   getMetrics(): ConsumerMetrics {
     return consumerMetrics(this.#fetcher.assigned.all(), this.#counters, {
       prefetchBytes: this.#fetcher.credit.usedBytes,
-      runningCallbacks: this.#dispatcher.running,
+      runningCallbacks: this.#sinks.callbacks.running,
     })
   }
 
@@ -235,15 +232,6 @@ export class Consumer<V = Buffer, K = Buffer> {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
-  }
-
-  #makeDispatcher(): Dispatcher {
-    const hooks = {
-      judge: this.#policy.judge.bind(this.#policy),
-      unreadable: this.#fetcher.unreadable.bind(this.#fetcher),
-      stopped: () => this.#stopped(),
-    }
-    return new Dispatcher(this.config, hooks, this.#counters, this.#clock)
   }
 
   async #assign(what: Assignable, delivery: Delivery, options: AssignOptions): Promise<void> {
@@ -379,10 +367,9 @@ export class Consumer<V = Buffer, K = Buffer> {
     }
   }
 
-  #stopped(): void {
+  #stopped(error: MQError | null): void {
     if (this.#state !== 'open') return
     this.#state = 'stopped'
-    const error = this.#policy.stopError
     for (const cursor of this.#fetcher.assigned.all()) cursor.hold(HOLD.paused)
     this.#settleEnd(this.#end, error)
     this.#events.emit('stopped', { error })
@@ -396,7 +383,7 @@ export class Consumer<V = Buffer, K = Buffer> {
   async #close(timeoutMs: number): Promise<void> {
     this.#state = 'closing'
     this.#offTopic()
-    this.#dispatcher.stop()
+    this.#sinks.callbacks.stop()
     this.#finder.close()
     const fetching = this.#fetcher.close()
     for (const cursor of this.#fetcher.assigned.all()) cursor.dropRetry()
@@ -410,7 +397,7 @@ export class Consumer<V = Buffer, K = Buffer> {
   #callbacksEnd(timeoutMs: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = this.#clock.setTimer(resolve, timeoutMs)
-      this.#dispatcher.whenIdle(() => {
+      this.#sinks.callbacks.whenIdle(() => {
         timer.cancel()
         resolve()
       })

@@ -1,0 +1,61 @@
+/**
+ * Makes what stands between fetched bytes and callbacks, as the settings ask.
+ * Why here: the facade wires rooms and lifetimes; which way records go (`concurrencyBy`), what a failure means
+ * (`onError`) and what a callback is wrapped in are one question, answered once at construction.
+ * Invariant: a setting that cannot be served is refused here, not found out in production.
+ */
+import type { ResolvedConsumerConfig } from '../config/index.js'
+import type { MQError } from '../errors/index.js'
+import type { Clock, Emitter, RandomSource } from '../util/index.js'
+import type { ConsumerCounters } from './counters.js'
+import type { BatchCallback, Delivery, PartitionCursor, RecordCallback } from './cursor.js'
+import { Dispatcher } from './dispatcher.js'
+import { ErrorPolicy } from './error-policy.js'
+import type { ConsumerEvents } from './events.js'
+import type { RecordSink } from './sink.js'
+
+export interface SinkParts {
+  readonly config: ResolvedConsumerConfig
+  readonly events: Emitter<ConsumerEvents>
+  readonly counters: ConsumerCounters
+  readonly clock: Clock
+  readonly random: RandomSource
+}
+
+export interface SinkHooks {
+  /** Buffered bytes cannot be read. */
+  unreadable(cursor: PartitionCursor, error: unknown): void
+  /** Delivery ended: a callback returned false (null), or its failure ended it. */
+  stopped(error: MQError | null): void
+}
+
+export interface Sinks {
+  /** Every sink of the consumer; what pulls adds its own. */
+  readonly all: RecordSink[]
+  /** Calls callbacks. */
+  readonly callbacks: RecordSink
+  perRecord(callback: RecordCallback): Delivery
+  /** Throws INVALID_CONFIG where callbacks run by key. */
+  perBatch(callback: BatchCallback): Delivery
+}
+
+export function makeSinks(parts: SinkParts, hooks: SinkHooks): Sinks {
+  const { config, events, counters, clock, random } = parts
+  const policy = new ErrorPolicy(config, events, counters, random)
+  const callbacks = new Dispatcher(
+    config,
+    {
+      judge: policy.judge.bind(policy),
+      unreadable: hooks.unreadable,
+      stopped: () => hooks.stopped(policy.stopError),
+    },
+    counters,
+    clock,
+  )
+  return {
+    all: [callbacks],
+    callbacks,
+    perRecord: (perRecord) => ({ perRecord, perBatch: null, sink: callbacks }),
+    perBatch: (perBatch) => ({ perRecord: null, perBatch, sink: callbacks }),
+  }
+}
