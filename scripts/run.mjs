@@ -15,6 +15,7 @@ const OLDEST_NODE = [20, 19]
 /** Each task is a list of commands; the arguments given by the caller go to the last one. */
 const TASKS = {
   bench: [['tsx', 'bench/produce.ts']],
+  'bench-consume': [['tsx', 'bench/consume.ts']],
   build: [
     [process.execPath, 'scripts/lib/clean.mjs', 'dist'],
     ['tsc', '-p', 'tsconfig.build.json'],

@@ -13,7 +13,7 @@ const CHUNK_RECORDS = Number(process.env.PLATFORMATIC_CHUNK ?? 5_000)
 const CONCURRENT_CALLS = Number(process.env.PLATFORMATIC_CALLS ?? 1)
 const PACKAGE = new URL('./node_modules/@platformatic/kafka/package.json', import.meta.url)
 
-const HAS_WITH_RESOLVERS = 'withResolvers' in Promise
+export const HAS_WITH_RESOLVERS = 'withResolvers' in Promise
 
 /** The little of its API that is used here; its own types are not there when it is not installed. */
 interface PlatformaticProducer {
@@ -30,10 +30,7 @@ interface Platformatic {
 }
 
 export const createPeer: PeerFactory = async ({ brokers, compression }) => {
-  if (!existsSync(fileURLToPath(PACKAGE))) throw new Error('not installed: node scripts/bench-peers.mjs')
-  supplyWithResolvers()
-  const name = '@platformatic/kafka'
-  const { Producer } = (await import(name)) as Platformatic
+  const { Producer } = await loadPlatformatic<Platformatic>()
   const producer = new Producer({
     clientId: 'bench-platformatic',
     bootstrapBrokers: [...brokers],
@@ -41,7 +38,7 @@ export const createPeer: PeerFactory = async ({ brokers, compression }) => {
     autocreateTopics: false,
   })
   return {
-    version: JSON.parse(readFileSync(fileURLToPath(PACKAGE), 'utf8')).version,
+    version: platformaticVersion(),
     settings: {
       withResolversSupplied: !HAS_WITH_RESOLVERS,
       idempotent: true,
@@ -61,6 +58,17 @@ export const createPeer: PeerFactory = async ({ brokers, compression }) => {
     batches: () => null,
     close: () => producer.close(),
   }
+}
+
+export async function loadPlatformatic<T>(): Promise<T> {
+  if (!existsSync(fileURLToPath(PACKAGE))) throw new Error('not installed: node scripts/bench-peers.mjs')
+  supplyWithResolvers()
+  const name = '@platformatic/kafka'
+  return (await import(name)) as T
+}
+
+export function platformaticVersion(): string {
+  return JSON.parse(readFileSync(fileURLToPath(PACKAGE), 'utf8')).version
 }
 
 /** Promise.withResolvers came with Node 22. */

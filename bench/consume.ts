@@ -1,0 +1,242 @@
+/**
+ * Consume benchmark: several clients read the same topics of one real Kafka, in interleaved rounds.
+ * Why CPU stands beside the rate: client and broker share the cores, so the rate alone says more about the broker.
+ * Invariant: each run is a process of its own with a fresh group; it counts only if every record came once, in order,
+ * with the bytes that were produced. Source: kafka.md section 9.
+ */
+import { execFileSync, fork } from 'node:child_process'
+import { appendFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { resolve as resolvePath } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import {
+  type Cell,
+  type ConsumeOptions,
+  type Contender,
+  HELP,
+  parseConsumeOptions,
+  recordsOf,
+} from './harness/consume-options.js'
+import type { ConsumeJob, ConsumeMeasurement } from './harness/consume-peer.js'
+import { type ConsumeRow, type ConsumeVoid, consumeRow, consumeSummary, consumeTable } from './harness/consume-table.js'
+import { type BenchKafka, openKafka } from './harness/kafka.js'
+import type { Job } from './harness/peer.js'
+
+const REPOSITORY = fileURLToPath(new URL('..', import.meta.url))
+const PRODUCER = fileURLToPath(new URL('./harness/worker.ts', import.meta.url))
+const CONSUMER = fileURLToPath(new URL('./harness/consume-worker.ts', import.meta.url))
+const RUN_LIMIT_MS = 180_000
+/** A tenth of a run, with every byte checked, before the clock starts. */
+const WARMUP_SHARE = 0.1
+
+type Answer<T> = { measurement: T } | { failure: string }
+
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(args: readonly string[]): Promise<number> {
+  const options = parse(args)
+  if (typeof options === 'number') return options
+  build()
+  const kafka = await openKafka(options.brokers)
+  try {
+    return await runCells(kafka, options)
+  } finally {
+    await kafka.stop()
+  }
+}
+
+function parse(args: readonly string[]): ConsumeOptions | number {
+  try {
+    const options = parseConsumeOptions(args)
+    if (options !== null) return options
+    console.log(HELP)
+    return 0
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : String(error))
+    return 2
+  }
+}
+
+/** The published form is measured: loaders that compile on the fly leave traces in hot functions. */
+function build(): void {
+  if (process.env.TANDEM_ENTRY !== undefined) return
+  execFileSync(process.execPath, ['scripts/run.mjs', 'build'], {
+    cwd: REPOSITORY,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
+}
+
+async function runCells(kafka: BenchKafka, options: ConsumeOptions): Promise<number> {
+  const rows: ConsumeRow[] = []
+  const voids: ConsumeVoid[] = []
+  const record = (line: object) => {
+    if (options.out !== null) appendFileSync(options.out, `${JSON.stringify(line)}\n`)
+  }
+  const environment = environmentOf(options)
+  console.log(JSON.stringify(environment))
+  record({ environment })
+  for (const cell of options.cells) {
+    const topics = await fill(kafka, options, cell)
+    try {
+      for (let number = 1; number <= options.rounds; number++) {
+        for (const contender of orderOf(options.contenders, number)) {
+          const row = await runOnce(kafka, options, cell, contender, number, topics)
+          if ('void' in row) voids.push(row)
+          else rows.push(row)
+          console.log(lineOf(row))
+          record(row)
+        }
+      }
+    } finally {
+      await kafka.deleteTopics([...topics.values()])
+    }
+  }
+  return report(options, rows, voids, record)
+}
+
+function report(
+  options: ConsumeOptions,
+  rows: readonly ConsumeRow[],
+  voids: readonly ConsumeVoid[],
+  record: (line: object) => void,
+): number {
+  const names = options.contenders.map(({ name }) => name)
+  const summaries = options.cells.flatMap((cell) => consumeSummary(rows, voids, nameOf(cell), names))
+  console.log(`\n${consumeTable(summaries)}`)
+  record({ summary: summaries, voidRuns: voids.length })
+  if (voids.length > 0) console.log(`\n${voids.length} void runs:\n${voids.map(lineOf).join('\n')}`)
+  return voids.length === 0 ? 0 : 1
+}
+
+function nameOf({ valueBytes, compression }: Cell): string {
+  return `${valueBytes} B ${compression}`
+}
+
+/** A B C, then C B A, then B C A, A C B: what drifts over time touches all alike, and nobody is always behind the same. */
+function orderOf(contenders: readonly Contender[], number: number): Contender[] {
+  const by = Math.floor((number - 1) / 2) % contenders.length
+  const rotated = [...contenders.slice(by), ...contenders.slice(0, by)]
+  return number % 2 === 1 ? rotated : rotated.reverse()
+}
+
+/** One topic per number of records that is read in this cell, warm-ups included; by number. */
+async function fill(kafka: BenchKafka, options: ConsumeOptions, cell: Cell): Promise<Map<number, string>> {
+  const counts = options.contenders.flatMap(({ client }) => {
+    const records = recordsOf(client, cell, options.scale)
+    return [records, warmupOf(records)]
+  })
+  const topics = new Map<number, string>()
+  for (const records of new Set(counts)) {
+    const topic = `bench-consume-${cell.valueBytes}-${cell.compression}-${records}-${Date.now().toString(36)}`
+    await kafka.createTopic(topic, options.partitions)
+    topics.set(records, topic)
+    const failure = await produce(kafka, options, cell, topic, records)
+    if (failure !== null) throw new Error(`${topic} could not be filled: ${failure}`)
+  }
+  return topics
+}
+
+function warmupOf(records: number): number {
+  return Math.max(1, Math.round(records * WARMUP_SHARE))
+}
+
+/** By our own producer, with its default settings; counted in the log afterwards. */
+async function produce(
+  kafka: BenchKafka,
+  options: ConsumeOptions,
+  cell: Cell,
+  topic: string,
+  records: number,
+): Promise<string | null> {
+  const { brokers } = kafka
+  const { partitions } = options
+  const job: Job = {
+    ...cell,
+    client: 'tandem',
+    brokers,
+    topic,
+    warmupTopic: topic,
+    records,
+    warmupRecords: 0,
+    partitions,
+  }
+  const answer = await inOwnProcess<object>(PRODUCER, job, null)
+  if ('failure' in answer) return answer.failure
+  const inLog = await kafka.countRecords(topic)
+  return inLog === records ? null : `${records} records were sent, the log holds ${inLog}`
+}
+
+async function runOnce(
+  kafka: BenchKafka,
+  options: ConsumeOptions,
+  cell: Cell,
+  contender: Contender,
+  number: number,
+  topics: ReadonlyMap<number, string>,
+): Promise<ConsumeRow | ConsumeVoid> {
+  const records = recordsOf(contender.client, cell, options.scale)
+  const warmupRecords = warmupOf(records)
+  const group = `bench-${contender.name}-${number}-${Date.now().toString(36)}`
+  const job: ConsumeJob = {
+    ...cell,
+    client: contender.client,
+    brokers: kafka.brokers,
+    topic: topics.get(records) as string,
+    group,
+    records,
+    partitions: options.partitions,
+    warmupTopic: topics.get(warmupRecords) as string,
+    warmupGroup: `${group}-warmup`,
+    warmupRecords,
+    use: contender.use,
+    way: options.way,
+  }
+  const run = { cell: nameOf(cell), contender: contender.name, round: number }
+  const answer = await inOwnProcess<ConsumeMeasurement>(CONSUMER, job, contender.build)
+  return 'failure' in answer ? { ...run, void: answer.failure } : consumeRow({ ...run, records }, answer.measurement)
+}
+
+/** BENCH_NODE_ARGS go to the measured process: --cpu-prof and the like. */
+function inOwnProcess<T>(worker: string, job: object, build: string | null): Promise<Answer<T>> {
+  return new Promise((resolve) => {
+    const child = fork(worker, [], {
+      cwd: REPOSITORY,
+      execArgv: ['--import', 'tsx', ...(process.env.BENCH_NODE_ARGS ?? '').split(' ').filter((arg) => arg !== '')],
+      env: { ...process.env, TANDEM_ENTRY: entryOf(build) },
+    })
+    const limit = setTimeout(() => child.kill('SIGKILL'), RUN_LIMIT_MS)
+    const settle = (answer: Answer<T>) => {
+      clearTimeout(limit)
+      resolve(answer)
+    }
+    child.once('message', (answer) => settle(answer as Answer<T>))
+    child.once('error', (error) => settle({ failure: error.message }))
+    child.once('exit', (code, signal) => settle({ failure: `the process ended without a result (${signal ?? code})` }))
+    child.send(job)
+  })
+}
+
+function entryOf(build: string | null): string {
+  if (build !== null) return pathToFileURL(resolvePath(build, 'index.js')).href
+  return process.env.TANDEM_ENTRY ?? pathToFileURL(`${REPOSITORY}dist/index.js`).href
+}
+
+function lineOf(row: ConsumeRow | ConsumeVoid): string {
+  const head = `${row.cell.padEnd(12)} ${row.contender.padEnd(18)} round ${row.round}`
+  if ('void' in row) return `${head}  VOID: ${row.void}`
+  const { ratePerSecond, cpuUsPerMessage, peakRssBytes, seconds } = row
+  const rss = Math.round(peakRssBytes / 2 ** 20)
+  return `${head}  ${seconds.toFixed(2)} s  ${Math.round(ratePerSecond / 1000)} k/s  ${cpuUsPerMessage} us CPU  ${rss} MiB`
+}
+
+function environmentOf(options: ConsumeOptions): object {
+  const processors = cpus()
+  return {
+    time: new Date().toISOString(),
+    node: process.version,
+    platform: `${process.platform} ${process.arch}`,
+    cpu: `${processors.length} x ${processors[0]?.model ?? 'unknown'}`,
+    kafka: options.brokers === null ? `started here (${process.env.KAFKA_VERSION ?? '4.1.1'})` : 'given',
+    options: { ...options, brokers: undefined, out: undefined },
+  }
+}
