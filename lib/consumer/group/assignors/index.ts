@@ -4,16 +4,18 @@
  */
 import type { AssignorName } from '../../../config/index.js'
 import type { Assignor } from './assignor.js'
+import { cooperativeStickyAssignor } from './cooperative-sticky.js'
 import { rangeAssignor } from './range.js'
 import { roundRobinAssignor } from './roundrobin.js'
+import { stickyAssignor } from './sticky.js'
 
 export type { Assignment, Assignor, GroupMember } from './assignor.js'
 
 const ASSIGNORS: Readonly<Record<AssignorName, Assignor>> = {
   range: rangeAssignor,
   roundrobin: roundRobinAssignor,
-  sticky: { ...roundRobinAssignor, name: 'sticky' },
-  'cooperative-sticky': { ...roundRobinAssignor, name: 'cooperative-sticky', protocol: 'cooperative' },
+  sticky: stickyAssignor,
+  'cooperative-sticky': cooperativeStickyAssignor,
 }
 
 export function assignorOf(name: AssignorName): Assignor {
