@@ -33,7 +33,7 @@ export interface OffsetsCluster {
   requestGroup<A extends Api>(
     groupId: string,
     api: A,
-    body: RequestOf<A>,
+    body: RequestOf<A> | ((version: number) => RequestOf<A>),
     options?: { readonly deadlineMs?: number; readonly limitMs?: number; readonly purpose?: 'control' | 'group' },
   ): Promise<DecodedResponseOf<A>>
 }
@@ -45,7 +45,7 @@ export interface OffsetsParts {
   readonly random: RandomSource
   /** Null: without membership, as with `assign` and a groupId. */
   readonly member: () => Membership | null
-  /** Is the partition read by us now? Asked when a commit is repeated under another member epoch. */
+  /** Is the partition read by us now? Asked when a commit goes out under another generation than it was called in. */
   readonly isOwned: (tp: TopicPartition) => boolean
 }
 
