@@ -11,6 +11,7 @@
 import type { MQError } from '../errors/index.js'
 import { ZERO_UUID } from '../protocol/index.js'
 import type { TimerHandle } from '../util/index.js'
+import type { DeadLetter } from './dead-letter.js'
 import { PartitionReader, type ReaderSettings } from './partition-reader.js'
 import type { RecordView } from './record-view.js'
 import type { RecordSink } from './sink.js'
@@ -25,8 +26,9 @@ export interface TopicPartition {
 // biome-ignore lint/suspicious/noConfusingVoidType: `async () => {}` is a callback too, and its type says void.
 export type CallbackResult = boolean | undefined | void | Promise<boolean | undefined | void>
 export type AnyRecord = RecordView<never, never>
-export type RecordCallback = (record: AnyRecord, tp: TopicPartition) => CallbackResult
-export type BatchCallback = (records: AnyRecord[], tp: TopicPartition) => CallbackResult
+/** `error` is null, except with `deliverErrors`: then `record` is null (`records` empty) where `error` is not. */
+export type RecordCallback = (record: AnyRecord, tp: TopicPartition, error: MQError | null) => CallbackResult
+export type BatchCallback = (records: AnyRecord[], tp: TopicPartition, error: MQError | null) => CallbackResult
 
 /** Who gets the records, and by which way: at most one of the callbacks, none where records are pulled. */
 export interface Delivery {
@@ -69,6 +71,7 @@ export class PartitionCursor {
   topicId = ZERO_UUID
   generation = 0
   leaderEpoch = -1
+  committed = -1 // what the coordinator has stored, as far as we know
   end = -1 // high watermark, or last stable offset under read_committed
 
   // Owned by the fetcher.
@@ -101,6 +104,9 @@ export class PartitionCursor {
   onResolved: ((value: unknown) => void) | null = null
   onRejected: ((error: unknown) => void) | null = null
   retryTimer: TimerHandle | null = null
+  letter: DeadLetter | null = null // `pending` is to be written elsewhere, not to be tried again
+  errors: MQError[] | null = null // for the callback (deliverErrors), oldest first; null when there is none
+  busySinceMs = -1 // monotonic, of the oldest that has not ended
   #onIdle: (() => void) | null = null
 
   constructor(topic: string, partition: number, delivery: Delivery, settings: ReaderSettings, owner: CursorOwner) {
@@ -197,7 +203,10 @@ export class PartitionCursor {
   }
 
   dropRetry(): void {
-    if (!this.isBusy) this.pending = null
+    if (!this.isBusy) {
+      this.pending = null
+      this.letter = null
+    }
     this.attempts = 0
     this.retryTimer?.cancel()
     this.retryTimer = null

@@ -148,6 +148,11 @@ export class Fetcher {
     this.wake(cursor)
   }
 
+  /** The partition cannot be read at all: it stands still until a seek. */
+  refuse(cursor: PartitionCursor, error: MQError): void {
+    this.#fail(cursor, error)
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true
     this.#offTopic()
@@ -335,7 +340,12 @@ export class Fetcher {
     const code = error.context.kafkaCode ?? -1
     if (cursor.reportedCode === code) return
     cursor.reportedCode = code
+    this.#tell(cursor, error)
+  }
+
+  #tell(cursor: PartitionCursor, error: MQError): void {
     this.#parts.events.emit('error', error)
+    if (this.#parts.config.deliverErrors) cursor.delivery.sink.deliverError?.(cursor, error)
   }
 
   /** What was fetched before the log moved is still delivered; then the position is looked up again (C-18). */
@@ -386,7 +396,7 @@ export class Fetcher {
     const failure = toMQError(error, 'CONSUME_FAILED', 'a partition cannot be read', { ...cursor.tp })
     cursor.hold(HOLD.failed)
     cursor.failure = failure
-    this.#parts.events.emit('error', failure)
+    this.#tell(cursor, failure)
   }
 
   #refreshLater(cursor: PartitionCursor): void {

@@ -1,6 +1,7 @@
 /** The snapshot of `getMetrics()`: plain numbers, read when asked. Source: features.md part 5. */
 import type { ConsumerCounters } from './counters.js'
 import type { PartitionCursor } from './cursor.js'
+import type { MemberState } from './group/ports.js'
 
 export interface ConsumerMetrics {
   /** Records whose callback has returned. */
@@ -12,6 +13,14 @@ export interface ConsumerMetrics {
   /** By `topic-partition`: next offset to process, and how far that is from the end (-1 unknown). */
   readonly currentOffset: Readonly<Record<string, number>>
   readonly lagByPartition: Readonly<Record<string, number>>
+  /** By `topic-partition`: what the coordinator has stored as far as this consumer knows, -1 unknown. */
+  readonly lastCommittedOffset: Readonly<Record<string, number>>
+  /** Where the membership stands: 'unsubscribed' without a group. */
+  readonly groupState: MemberState
+  /** '' while not a member. */
+  readonly memberId: string
+  /** Generation (classic) or member epoch (KIP-848), -1 while not a member. */
+  readonly generation: number
   readonly assignedPartitions: number
   readonly pausedPartitions: number
   /** Partitions that stand still after an error, until a seek. */
@@ -27,12 +36,21 @@ export interface ConsumerMetrics {
   readonly callbackErrors: number
   readonly retries: number
   readonly skipped: number
+  /** Written to a dead-letter topic. */
+  readonly deadLetters: number
+  /** Not handed out because they were seen before. */
+  readonly dedupHits: number
+  /** Assignments that the group gave. */
+  readonly rebalances: number
+  /** Commits that the coordinator has stored, and that failed. */
+  readonly commits: number
+  readonly commitFailures: number
 }
 
 export function consumerMetrics(
   cursors: readonly PartitionCursor[],
   counters: ConsumerCounters,
-  now: { readonly prefetchBytes: number; readonly runningCallbacks: number },
+  now: Pick<ConsumerMetrics, 'prefetchBytes' | 'runningCallbacks' | 'groupState' | 'memberId' | 'generation'>,
 ): ConsumerMetrics {
   const named = cursors.map((cursor) => [`${cursor.topic}-${cursor.partition}`, cursor] as const)
   const lagByPartition = Object.fromEntries(named.map(([name, cursor]) => [name, cursor.lag]))
@@ -46,8 +64,8 @@ export function consumerMetrics(
     assignedPartitions: cursors.length,
     pausedPartitions: cursors.filter((cursor) => cursor.isPaused).length,
     failedPartitions: named.filter(([, cursor]) => cursor.failure !== null).map(([name]) => name),
-    prefetchBytes: now.prefetchBytes,
-    runningCallbacks: now.runningCallbacks,
+    lastCommittedOffset: Object.fromEntries(named.map(([name, cursor]) => [name, cursor.committed])),
+    ...now,
     ...counts,
   }
 }

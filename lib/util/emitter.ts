@@ -37,6 +37,18 @@ export class Emitter<Events extends object> {
     return (this.#listeners.get(name)?.size ?? 0) > 0
   }
 
+  /** As `emit`, and resolves when the promises that listeners gave back have settled. Never rejects. */
+  async emitAndWait<K extends keyof Events>(name: K, event: Events[K]): Promise<void> {
+    const calls = [...(this.#listeners.get(name) ?? [])].map(async (listener) => {
+      try {
+        await (listener as (event: Events[K]) => unknown)(event)
+      } catch (error) {
+        this.#onListenerError(error)
+      }
+    })
+    await Promise.all(calls)
+  }
+
   emit<K extends keyof Events>(name: K, event: Events[K]): void {
     const set = this.#listeners.get(name)
     if (set === undefined) return

@@ -1,6 +1,6 @@
 /** A cluster without sockets: the test holds every Fetch and answers it when and how it likes. */
 import { Consumer } from '../../lib/consumer/index.js'
-import type { ConsumerCluster, FetchLink, TopicInfo } from '../../lib/consumer/ports.js'
+import type { FetchLink, GroupCluster, TopicInfo } from '../../lib/consumer/ports.js'
 import { MQError } from '../../lib/errors/index.js'
 import { type Api, type DecodedResponseOf, type Fetch, ListOffsets, type RequestOf } from '../../lib/protocol/index.js'
 import { type Deferred, deferred, FakeClock, seededRandom, silentLogger } from '../../lib/util/index.js'
@@ -92,7 +92,7 @@ class ScriptedLink implements FetchLink {
   }
 }
 
-export class ScriptedCluster implements ConsumerCluster {
+export class ScriptedCluster implements GroupCluster {
   readonly clock = new FakeClock()
   readonly held: HeldFetch[] = []
   readonly links = new Map<number, ScriptedLink>()
@@ -153,6 +153,25 @@ export class ScriptedCluster implements ConsumerCluster {
   }
 
   async close(): Promise<void> {}
+
+  topicById(id: string): TopicInfo | undefined {
+    return id === TOPIC_ID ? this.#topic : undefined
+  }
+
+  finalizedFeature(): number {
+    return 0
+  }
+
+  /** The script has no groups: partitions are assigned. */
+  async coordinator(): Promise<number> {
+    throw new Error('the script has no coordinator')
+  }
+
+  forgetCoordinator(): void {}
+
+  async requestGroup<A extends Api>(_groupId: string, api: A): Promise<DecodedResponseOf<A>> {
+    throw new Error(`the script has no coordinator for ${api.name}`)
+  }
 
   move(leaders: readonly number[], epoch: number): void {
     this.#topic = topicOf(leaders, epoch)

@@ -1,0 +1,422 @@
+/**
+ * Reads what a group gives to this consumer: from the subscription to the last commit.
+ *
+ *   subscribe -> Membership -> assign -> committed offset, else autoOffsetReset -> reading -> commit on interval
+ *                           -> revoke -> callbacks end -> commit -> listeners -> dropped
+ *                           -> lose   -> dropped at once
+ *
+ * Invariant: nothing is committed for a partition after `revoke` has ended or `lose` was called; a `subscribe` that
+ * rejects has subscribed nothing. Source: kafka.md 5.5, features.md CO-1, CO-5, CO-6, CO-9, CO-10.
+ */
+import type { ResolvedConsumerConfig } from '../../config/index.js'
+import { MQError, toMQError } from '../../errors/index.js'
+import {
+  type Clock,
+  type Deferred,
+  deferred,
+  type Emitter,
+  type RandomSource,
+  runInBackground,
+  type TimerHandle,
+} from '../../util/index.js'
+import { withSignal } from '../assignment.js'
+import type { ConsumerCounters } from '../counters.js'
+import { type Delivery, HOLD, type PartitionCursor, type TopicPartition } from '../cursor.js'
+import type { ConsumerEvents } from '../events.js'
+import type { GroupCluster } from '../ports.js'
+import type { Reading } from '../reading.js'
+import type { TopicLookup, Until } from '../topic-lookup.js'
+import type { OffsetStore } from './offset-store.js'
+import type { OffsetToCommit } from './offsets/offsets.js'
+import { PatternWatch } from './pattern-watch.js'
+import type { GroupHost, MemberIdentity, MemberState, Membership } from './ports.js'
+import { StartPositions } from './start-positions.js'
+import { Subscriptions } from './subscriptions.js'
+
+/** A commit on the interval is given up after it, so that the next one, with newer offsets, comes. Milliseconds. */
+const COMMIT_LIMIT_MS = 30_000
+/** Of the time that a revocation may take, so much is kept for the commit and the listeners. */
+const KEPT_FOR_COMMIT = 0.2
+
+export interface SessionParts {
+  readonly config: ResolvedConsumerConfig
+  readonly cluster: GroupCluster
+  readonly clock: Clock
+  readonly random: RandomSource
+  readonly events: Emitter<ConsumerEvents>
+  readonly counters: ConsumerCounters
+  readonly reading: Reading
+  readonly lookup: TopicLookup
+  readonly committer: OffsetStore
+  /** Classic or KIP-848; asked once, when the first topic is subscribed. */
+  readonly makeMember: (host: GroupHost) => Promise<Membership>
+  /** No retry will help. */
+  readonly failed: (error: MQError) => void
+}
+
+export interface SubscribeOptions {
+  /** Longest wait for metadata, the group and the first positions. Milliseconds, default 60000. */
+  readonly timeoutMs?: number | undefined
+  /** Rejects with its reason. */
+  readonly signal?: AbortSignal | undefined
+}
+
+interface Waiter {
+  readonly version: number
+  readonly done: Deferred<void>
+}
+
+export class GroupSession implements GroupHost {
+  readonly #parts: SessionParts
+  readonly #subscriptions = new Subscriptions()
+  readonly #patterns: PatternWatch
+  readonly #positions: StartPositions
+  readonly #waiters = new Set<Waiter>()
+  #member: Membership | null = null
+  #memberComing: Promise<void> | null = null
+  #commitTimer: TimerHandle | null = null
+  #version = 0 // of the subscription
+  #askedVersion = 0 // the one the member's present round began with
+  #failure: MQError | null = null
+  #isClosed = false
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts
+    const { cluster, clock, config } = parts
+    this.#positions = new StartPositions(parts)
+    this.#patterns = new PatternWatch({
+      cluster,
+      clock,
+      intervalMs: config.metadataMaxAgeMs,
+      saw: (names) => {
+        if (this.#subscriptions.saw(names)) this.#changed()
+      },
+      failed: (error) => this.warn('topics could not be listed for a pattern', { error: String(error) }),
+    })
+  }
+
+  get member(): Membership | null {
+    return this.#member
+  }
+
+  get identity(): MemberIdentity | null {
+    return this.#member?.identity ?? null
+  }
+
+  get state(): MemberState {
+    return this.#member?.state ?? 'unsubscribed'
+  }
+
+  /** Read by us now, and ours to commit. */
+  isOwned({ topic, partition }: TopicPartition): boolean {
+    return this.#parts.reading.fetcher.assigned.get(topic, partition) !== undefined
+  }
+
+  get isSubscribed(): boolean {
+    return !this.#subscriptions.isEmpty
+  }
+
+  // --- the caller's verbs ---
+
+  async subscribe(wanted: readonly (string | RegExp)[], delivery: Delivery, options: SubscribeOptions): Promise<void> {
+    const { lookup } = this.#parts
+    const until = lookup.until(options.timeoutMs)
+    this.#subscriptions.refuseTwice(wanted)
+    const names = wanted.filter((item) => typeof item === 'string')
+    await withSignal(lookup.find(names, until), options.signal)
+    this.#ensureOpen()
+    this.#subscriptions.refuseTwice(wanted)
+    this.#subscriptions.add(wanted, delivery)
+    try {
+      await withSignal(this.#joined(until), options.signal)
+    } catch (error) {
+      await this.#undo(wanted)
+      throw error
+    }
+  }
+
+  /** Commits, gives back, and leaves the group when nothing else is subscribed. */
+  async unsubscribe(wanted: readonly (string | RegExp)[] | null): Promise<void> {
+    if (!this.isSubscribed) return
+    if (wanted === null) this.#subscriptions.clear()
+    else this.#subscriptions.remove(wanted)
+    if (!this.#subscriptions.hasPatterns) this.#patterns.stop()
+    const untilMs = this.#parts.clock.monotonicMs() + this.#parts.config.rebalanceTimeoutMs
+    const gone = this.#owned().filter(({ topic }) => this.#subscriptions.deliveryOf(topic) === undefined)
+    await this.revoke(gone, untilMs)
+    if (this.#subscriptions.isEmpty) await this.#leave(untilMs)
+    else this.#changed()
+  }
+
+  /** Commits what is processed of all partitions. Rejects with OFFSET_COMMIT_FAILED. */
+  commitProcessed(deadlineMs = this.#parts.clock.monotonicMs() + COMMIT_LIMIT_MS): Promise<void> {
+    return this.#commit(this.#parts.reading.cursors, deadlineMs)
+  }
+
+  /** Commits exactly these. */
+  async commit(offsets: readonly OffsetToCommit[], deadlineMs: number): Promise<void> {
+    const { committer, counters } = this.#parts
+    try {
+      await committer.commit(offsets, deadlineMs)
+      counters.commits++
+    } catch (error) {
+      counters.commitFailures++
+      throw error
+    }
+    for (const { topic, partition, offset } of offsets) {
+      const cursor = this.#parts.reading.fetcher.assigned.get(topic, partition)
+      if (cursor !== undefined) cursor.committed = offset
+    }
+  }
+
+  /** The last commit, then the group is left. In bounded time (`untilMs`, monotonic). Callbacks have ended before. */
+  async close(untilMs: number): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#patterns.stop()
+    this.#positions.close()
+    this.#endWaiting(new MQError('CONSUMER_CLOSED', 'the consumer was closed while it joined its group'))
+    if (this.isSubscribed) await this.revoke(this.#owned(), untilMs)
+    await this.#leave(untilMs)
+    this.#parts.committer.close()
+  }
+
+  /** maxPollIntervalMs passed without progress: the partitions are somebody else's from now on. */
+  abandon(reason: MQError): void {
+    this.#member?.abandon(reason)
+  }
+
+  /** Joins again after `abandon`. */
+  rejoin(): void {
+    if (!this.#isClosed && this.#failure === null) this.#member?.start()
+  }
+
+  // --- GroupHost ---
+
+  topics(): readonly string[] {
+    this.#askedVersion = this.#version
+    return this.#subscriptions.topics()
+  }
+
+  owned(): readonly TopicPartition[] {
+    return this.#owned()
+  }
+
+  async assign(partitions: readonly TopicPartition[]): Promise<void> {
+    const made: PartitionCursor[] = []
+    const { reading, events, counters, cluster } = this.#parts
+    counters.rebalances++
+    for (const { topic, partition } of partitions) {
+      const delivery = this.#subscriptions.deliveryOf(topic)
+      if (this.#isClosed || delivery === undefined || reading.fetcher.assigned.get(topic, partition) !== undefined)
+        continue
+      cluster.useTopic(topic)
+      made.push(reading.cursorAt(topic, partition, delivery, -1))
+    }
+    reading.fetcher.add(made)
+    const unplaced = this.#positions.expect(made)
+    this.#armCommit()
+    const untilMs = this.#parts.clock.monotonicMs() + this.#parts.config.rebalanceTimeoutMs
+    const told = events.emitAndWait('assigned', { partitions: made.map(({ tp }) => tp) })
+    if (made.length > 0 || partitions.length === 0) await this.#by(told, untilMs, "an 'assigned' listener")
+    this.#positions.find(unplaced)
+  }
+
+  async revoke(partitions: readonly TopicPartition[], deadlineMs: number): Promise<void> {
+    const cursors = this.#cursorsOf(partitions)
+    if (cursors.length === 0) return
+    const { reading, events, config, clock } = this.#parts
+    for (const cursor of cursors) {
+      cursor.hold(HOLD.leaving)
+      cursor.isInterrupted = true
+      reading.fetcher.wake(cursor)
+    }
+    const leftMs = Math.max(0, deadlineMs - clock.monotonicMs())
+    await reading.whenIdle(cursors, deadlineMs - leftMs * KEPT_FOR_COMMIT)
+    if (config.autoCommit) await this.#tryCommit(cursors.filter(isHere), deadlineMs)
+    const left = cursors.filter(isHere) // others were lost meanwhile
+    if (left.length > 0) {
+      const told = events.emitAndWait('revoked', { partitions: left.map(({ tp }) => tp) })
+      await this.#by(told, deadlineMs, "a 'revoked' listener")
+    }
+    this.#drop(cursors.filter(isHere))
+  }
+
+  lose(partitions: readonly TopicPartition[], reason: MQError): void {
+    const cursors = this.#cursorsOf(partitions)
+    if (cursors.length === 0) return
+    this.#drop(cursors)
+    this.#parts.events.emit('lost', { partitions: cursors.map(({ tp }) => tp), reason })
+  }
+
+  /** All that the round gave is ours; whoever waits for it waits for its positions too. */
+  settled(): void {
+    const ready = [...this.#waiters].filter(({ version }) => version <= this.#askedVersion)
+    for (const waiter of ready) {
+      this.#waiters.delete(waiter)
+      runInBackground(
+        'wait for positions',
+        async () => {
+          await this.#positions.whenFound()
+          waiter.done.resolve()
+        },
+        (_name, error) => waiter.done.reject(error),
+      )
+    }
+  }
+
+  failed(error: MQError): void {
+    this.#failure = error
+    this.#commitTimer?.cancel()
+    this.#commitTimer = null
+    this.lose(this.#owned(), error)
+    this.#endWaiting(error)
+    this.#parts.events.emit('error', error)
+    this.#parts.failed(error)
+  }
+
+  warn(message: string, context: object): void {
+    this.#parts.events.emit('warning', { message, context })
+  }
+
+  // --- inside ---
+
+  async #joined(until: Until): Promise<void> {
+    const { lookup, config } = this.#parts
+    if (this.#subscriptions.hasPatterns) this.#subscriptions.saw(await this.#patterns.start(until.deadlineMs))
+    const text = `group ${config.groupId} gave this consumer no assignment within ${until.timeoutMs} ms`
+    const waiter = { version: this.#version + 1, done: deferred<void>() }
+    waiter.done.promise.catch(() => {}) // The caller may have gone (time-out, signal).
+    this.#waiters.add(waiter)
+    this.#changed()
+    try {
+      await lookup.within(
+        waiter.done.promise,
+        until,
+        () => new MQError('TIMEOUT', text, { timeoutMs: until.timeoutMs }),
+      )
+    } finally {
+      this.#waiters.delete(waiter)
+    }
+  }
+
+  async #undo(wanted: readonly (string | RegExp)[]): Promise<void> {
+    if (this.#isClosed) return
+    try {
+      await this.unsubscribe(wanted)
+    } catch (error) {
+      this.warn('a subscription that failed could not be taken back', { error: String(error) })
+    }
+  }
+
+  /** The subscription is another one: a new round. */
+  #changed(): void {
+    this.#version++
+    for (const topic of this.#subscriptions.topics()) this.#parts.cluster.useTopic(topic)
+    this.#positions.follow(this.#subscriptions.topics())
+    if (this.#member !== null) return this.#member.topicsChanged()
+    this.#memberComing ??= this.#makeMember()
+  }
+
+  async #makeMember(): Promise<void> {
+    try {
+      const member = await this.#parts.makeMember(this)
+      if (this.#isClosed || this.#subscriptions.isEmpty) return
+      this.#member = member
+      member.start()
+    } catch (error) {
+      this.failed(toMQError(error, 'CONNECTION_FAILED', 'the group could not be joined'))
+    } finally {
+      this.#memberComing = null
+    }
+  }
+
+  async #leave(untilMs: number): Promise<void> {
+    this.#commitTimer?.cancel()
+    this.#commitTimer = null
+    const member = this.#member
+    this.#member = null
+    await member?.close(untilMs)
+  }
+
+  #owned(): TopicPartition[] {
+    return this.#parts.reading.cursors.map(({ tp }) => tp)
+  }
+
+  #cursorsOf(partitions: readonly TopicPartition[]): PartitionCursor[] {
+    const { assigned } = this.#parts.reading.fetcher
+    return partitions
+      .map(({ topic, partition }) => assigned.get(topic, partition))
+      .filter((cursor) => cursor !== undefined)
+  }
+
+  #drop(cursors: readonly PartitionCursor[]): void {
+    this.#parts.reading.fetcher.remove(cursors)
+    this.#parts.committer.forget(cursors.map(({ tp }) => tp))
+  }
+
+  #armCommit(): void {
+    const { config, clock } = this.#parts
+    if (!config.autoCommit || this.#commitTimer !== null || this.#isClosed) return
+    this.#commitTimer = clock.setTimer(() => {
+      this.#commitTimer = null
+      if (this.identity === null) return this.#armCommit()
+      const done = this.#tryCommit(this.#parts.reading.cursors, clock.monotonicMs() + COMMIT_LIMIT_MS)
+      runInBackground('commit', () => done, this.#reportCommit)
+      this.#armCommit()
+    }, config.autoCommitIntervalMs)
+  }
+
+  readonly #reportCommit = (_name: string, error: unknown): void => {
+    this.#parts.events.emit('error', toMQError(error, 'OFFSET_COMMIT_FAILED', 'offsets could not be committed'))
+  }
+
+  /** A commit of our own that fails is told; consumption goes on (K-22). */
+  async #tryCommit(cursors: readonly PartitionCursor[], deadlineMs: number): Promise<void> {
+    if (this.identity === null) return
+    try {
+      await this.#commit(cursors, deadlineMs)
+    } catch (error) {
+      this.#reportCommit('', error)
+    }
+  }
+
+  async #commit(cursors: readonly PartitionCursor[], deadlineMs: number): Promise<void> {
+    const open = cursors.filter(({ position, committed }) => position >= 0 && position !== committed)
+    if (open.length === 0) return
+    const offsets = open.map(({ topic, partition, position, positionEpoch }) => {
+      return { topic, partition, offset: position, leaderEpoch: positionEpoch }
+    })
+    await this.commit(offsets, deadlineMs)
+  }
+
+  /** The promise, or nothing at the deadline, which is told. */
+  async #by(promise: Promise<void>, deadlineMs: number, who: string): Promise<void> {
+    const { clock } = this.#parts
+    await new Promise<void>((resolve) => {
+      const late = () => {
+        this.warn(`${who} did not end within the rebalance time: the group goes on without it`, {})
+        resolve()
+      }
+      const timer = clock.setTimer(late, Math.max(0, deadlineMs - clock.monotonicMs()))
+      void promise.then(() => {
+        timer.cancel()
+        resolve()
+      })
+    })
+  }
+
+  #endWaiting(error: MQError): void {
+    for (const { done } of this.#waiters) done.reject(error)
+    this.#waiters.clear()
+  }
+
+  #ensureOpen(): void {
+    if (this.#failure !== null) throw this.#failure
+    if (this.#isClosed) throw new MQError('CONSUMER_CLOSED', 'the consumer is closed: make another one')
+  }
+}
+
+function isHere(cursor: PartitionCursor): boolean {
+  return !cursor.isRevoked
+}

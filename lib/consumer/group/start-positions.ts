@@ -1,0 +1,174 @@
+/**
+ * Where reading of an assigned partition begins: the group's committed offset, else what `autoOffsetReset` says.
+ * Why in the background: a coordinator or a leader that cannot be reached just now must not hold up the group's round.
+ * Invariant: a position is used only if nothing has moved the cursor since it was assigned (a seek, a revocation); one
+ * partition that cannot be placed does not delay another. Source: kafka.md 5.5, C-18, C-30; features.md CO-11.
+ */
+import type { ResolvedConsumerConfig } from '../../config/index.js'
+import { MQError, toMQError } from '../../errors/index.js'
+import { backoffMs, type Clock, type Emitter, type RandomSource, type TimerHandle } from '../../util/index.js'
+import type { PartitionCursor } from '../cursor.js'
+import type { ConsumerEvents } from '../events.js'
+import type { ConsumerCluster } from '../ports.js'
+import { EARLIEST, LATEST } from '../positions.js'
+import type { Reading } from '../reading.js'
+import type { OffsetStore } from './offset-store.js'
+import type { CommittedOffset } from './offsets/offsets.js'
+
+/** One attempt to read committed offsets, or to find positions. Milliseconds. */
+const ATTEMPT_MS = 30_000
+
+export interface StartPositionsParts {
+  readonly config: ResolvedConsumerConfig
+  readonly cluster: ConsumerCluster
+  readonly clock: Clock
+  readonly random: RandomSource
+  readonly events: Emitter<ConsumerEvents>
+  readonly reading: Reading
+  readonly committer: OffsetStore
+}
+
+export interface Unplaced {
+  readonly cursor: PartitionCursor
+  readonly generation: number
+}
+
+export class StartPositions {
+  readonly #parts: StartPositionsParts
+  readonly #running = new Set<Promise<void>>()
+  readonly #waits = new Map<TimerHandle, () => void>()
+  /** Partitions of each topic when it was subscribed: what comes beyond was written while we subscribed, and is read whole. */
+  readonly #firstCounts = new Map<string, number>()
+  #isClosed = false
+
+  constructor(parts: StartPositionsParts) {
+    this.#parts = parts
+  }
+
+  /** These topics are subscribed now. */
+  follow(topics: readonly string[]): void {
+    for (const topic of topics) {
+      const count = this.#parts.cluster.topic(topic)?.partitions.length
+      if (!this.#firstCounts.has(topic) && count !== undefined) this.#firstCounts.set(topic, count)
+    }
+  }
+
+  /** What `find` will be called for: whatever moves a cursor from now on wins. */
+  expect(cursors: readonly PartitionCursor[]): Unplaced[] {
+    return cursors.map((cursor) => ({ cursor, generation: cursor.generation }))
+  }
+
+  /** Places cursors that nothing has moved since they were expected. */
+  find(open: readonly Unplaced[]): void {
+    const run = this.#find(open).finally(() => this.#running.delete(run))
+    this.#running.add(run)
+  }
+
+  /** Resolves when every search that runs now has ended, whatever came of it. */
+  async whenFound(): Promise<void> {
+    await Promise.all(this.#running)
+  }
+
+  close(): void {
+    this.#isClosed = true
+    for (const [timer, go] of this.#waits) {
+      timer.cancel()
+      go()
+    }
+    this.#waits.clear()
+  }
+
+  async #find(all: readonly Unplaced[]): Promise<void> {
+    for (let attempt = 0; !this.#isClosed; attempt++) {
+      const open = all.filter(isOpen)
+      if (open.length === 0) return
+      try {
+        await this.#attempt(open)
+      } catch (error) {
+        if (!this.#isClosed) this.#failed(open, error)
+      }
+      if (open.some(isOpen)) await this.#pause(attempt)
+    }
+  }
+
+  async #attempt(open: readonly Unplaced[]): Promise<void> {
+    const { committer, clock } = this.#parts
+    const partitions = open.map(({ cursor }) => cursor.tp)
+    const committed = await committer.committed(partitions, clock.monotonicMs() + ATTEMPT_MS)
+    const without: Unplaced[] = []
+    for (const [index, item] of open.entries()) {
+      const known = committed[index] ?? null
+      if (known === null) without.push(item)
+      else if (!isOpen(item)) continue
+      else if (known instanceof MQError) this.#parts.reading.fetcher.refuse(item.cursor, known)
+      else this.#place(item, known)
+    }
+    await this.#reset(without.filter(isOpen))
+  }
+
+  #place({ cursor }: Unplaced, { offset, leaderEpoch }: CommittedOffset): void {
+    cursor.moveTo(offset, leaderEpoch)
+    cursor.committed = offset
+    this.#parts.reading.fetcher.wake(cursor)
+  }
+
+  async #reset(open: readonly Unplaced[]): Promise<void> {
+    if (open.length === 0) return
+    const { reading } = this.#parts
+    const asked = open.filter((item) => this.#mayReset(item))
+    const queries = asked.map(({ cursor }) => ({ ...cursor.tp, timestamp: this.#timestampOf(cursor) }))
+    const offsets = await reading.finder.find(queries, ATTEMPT_MS)
+    for (const [index, item] of asked.entries()) {
+      if (!isOpen(item)) continue
+      item.cursor.moveTo(offsets[index] as number)
+      reading.fetcher.wake(item.cursor)
+    }
+  }
+
+  #timestampOf({ topic, partition }: PartitionCursor): number {
+    const isNew = partition >= (this.#firstCounts.get(topic) ?? Number.POSITIVE_INFINITY)
+    return isNew || this.#parts.config.autoOffsetReset === 'earliest' ? EARLIEST : LATEST
+  }
+
+  #mayReset({ cursor }: Unplaced): boolean {
+    if (this.#parts.config.autoOffsetReset !== 'none') return true
+    const { topic, partition } = cursor
+    const text = `the group has no offset for ${topic}/${partition} and autoOffsetReset is 'none': commit one, or seek`
+    this.#parts.reading.fetcher.refuse(
+      cursor,
+      new MQError('INVALID_OFFSET', text, { reason: 'OFFSET_OUT_OF_RANGE', topic, partition }),
+    )
+    return false
+  }
+
+  /** What no retry mends ends the search; the rest is told and tried again. */
+  #failed(open: readonly Unplaced[], error: unknown): void {
+    const failure = toMQError(error, 'CONSUME_FAILED', 'positions could not be read')
+    if (failure.fatal) {
+      for (const item of open) if (isOpen(item)) this.#parts.reading.fetcher.refuse(item.cursor, failure)
+      return
+    }
+    const context = {
+      error: failure.message,
+      partitions: open.map(({ cursor }) => `${cursor.topic}/${cursor.partition}`),
+    }
+    this.#parts.events.emit('warning', { message: 'positions could not be read and are asked for again', context })
+  }
+
+  #pause(attempt: number): Promise<void> {
+    const { config, clock, random } = this.#parts
+    const delayMs = backoffMs(attempt, config.connection.retryBackoffMs, config.connection.retryBackoffMaxMs, random)
+    return new Promise((resolve) => {
+      const timer = clock.setTimer(() => {
+        this.#waits.delete(timer)
+        resolve()
+      }, delayMs)
+      this.#waits.set(timer, resolve)
+    })
+  }
+}
+
+/** Nothing has placed it, moved it or taken it away since, and nothing has refused it. */
+function isOpen({ cursor, generation }: Unplaced): boolean {
+  return cursor.generation === generation && cursor.failure === null && !cursor.isRevoked
+}

@@ -1,0 +1,160 @@
+/**
+ * Reads partitions, whoever decided which: fetcher, positions, sinks, and the verbs that need nothing else.
+ * Why apart from the consumer: an assignment by the caller and one by a group differ in who adds and removes cursors;
+ * all that happens to a cursor in between is here, once.
+ * Invariant: after `close` no timer of ours remains. Source: features.md CO-7, CO-8, design.md section 5.
+ */
+import type { ResolvedConsumerConfig } from '../config/index.js'
+import { MQError } from '../errors/index.js'
+import type { Clock, Emitter, RandomSource } from '../util/index.js'
+import { checkOffset, checkPartition } from './assignment.js'
+import type { ConsumerCounters } from './counters.js'
+import { type Delivery, HOLD, PartitionCursor, type TopicPartition } from './cursor.js'
+import type { ConsumerEvents } from './events.js'
+import { Fetcher } from './fetcher.js'
+import type { ReaderSettings } from './partition-reader.js'
+import type { ConsumerCluster } from './ports.js'
+import { PositionFinder } from './positions.js'
+import type { RecordSink } from './sink.js'
+
+/** Topics, or single partitions: what pause, resume and the seeks take. */
+export type Selection = readonly string[] | readonly TopicPartition[]
+
+/** How long a seek may look for its offset. Milliseconds. */
+export const SEEK_TIMEOUT_MS = 60_000
+
+export interface ReadingParts {
+  readonly config: ResolvedConsumerConfig
+  readonly cluster: ConsumerCluster
+  readonly clock: Clock
+  readonly random: RandomSource
+  readonly events: Emitter<ConsumerEvents>
+  readonly counters: ConsumerCounters
+}
+
+export class Reading {
+  readonly fetcher: Fetcher
+  readonly finder: PositionFinder
+  /** Filled once, right after construction: sinks need the fetcher, the fetcher asks them to go on. */
+  readonly sinks: RecordSink[] = []
+  readonly #clock: Clock
+  readonly #settings: ReaderSettings
+
+  constructor(parts: ReadingParts) {
+    const { config, cluster, clock, random } = parts
+    this.#clock = clock
+    this.#settings = readerSettings(config)
+    this.finder = new PositionFinder(cluster, config, clock, random)
+    this.fetcher = new Fetcher({ ...parts, finder: this.finder, sinks: this.sinks })
+  }
+
+  get cursors(): PartitionCursor[] {
+    return this.fetcher.assigned.all()
+  }
+
+  /** Callbacks, or pulled records, whose end is open. */
+  get running(): number {
+    return this.sinks.reduce((sum, sink) => sum + sink.running, 0)
+  }
+
+  /** A cursor at `offset`; -1: it has no position yet. Read from when it is added to the fetcher. */
+  cursorAt(topic: string, partition: number, delivery: Delivery, offset: number): PartitionCursor {
+    const cursor = new PartitionCursor(topic, partition, delivery, this.#settings, this.fetcher)
+    cursor.moveTo(offset)
+    if (offset < 0) cursor.hold(HOLD.position)
+    return cursor
+  }
+
+  pause(what: Selection): void {
+    for (const cursor of this.cursorsOf(what)) this.fetcher.pause(cursor)
+  }
+
+  resume(what: Selection): void {
+    for (const cursor of this.cursorsOf(what)) {
+      cursor.release(HOLD.paused)
+      cursor.delivery.sink.enqueue(cursor)
+      this.fetcher.wake(cursor)
+    }
+    for (const sink of this.sinks) sink.pumpSoon()
+  }
+
+  seek(tp: TopicPartition, offset: number): void {
+    const cursor = this.cursorOf(tp)
+    checkOffset(offset, tp)
+    cursor.moveTo(offset)
+    this.fetcher.wake(cursor)
+  }
+
+  /** Goes where ListOffsets says; a seek or a revocation that comes meanwhile wins. */
+  async seekTo(what: Selection, timestamp: number): Promise<void> {
+    const cursors = this.cursorsOf(what)
+    for (const cursor of cursors) {
+      cursor.rewind()
+      cursor.hold(HOLD.position)
+    }
+    const generations = cursors.map((cursor) => cursor.generation)
+    const queries = cursors.map(({ topic, partition }) => ({ topic, partition, timestamp }))
+    const found = this.finder.find(queries, SEEK_TIMEOUT_MS)
+    const offsets = await found.catch(() => null)
+    for (const [index, cursor] of cursors.entries()) {
+      if (cursor.generation !== generations[index]) continue // Another seek or a revocation was later.
+      if (offsets !== null) cursor.moveTo(offsets[index] as number)
+      else if (cursor.position >= 0) cursor.release(HOLD.position) // It failed: reading goes on where it stood.
+      this.fetcher.wake(cursor)
+    }
+    await found
+  }
+
+  /** Throws INVALID_PARTITION for what is not assigned. */
+  cursorOf(tp: TopicPartition): PartitionCursor {
+    checkPartition(tp.topic, tp.partition)
+    const cursor = this.fetcher.assigned.get(tp.topic, tp.partition)
+    if (cursor !== undefined) return cursor
+    const text = `${tp.topic}/${tp.partition} is not assigned to this consumer: assign it, or wait until its group does`
+    throw new MQError('INVALID_PARTITION', text, { topic: tp.topic, partition: tp.partition })
+  }
+
+  /** Topics without any assigned partition give nothing. Throws as `cursorOf`. */
+  cursorsOf(what: Selection): PartitionCursor[] {
+    if (!Array.isArray(what)) throw new MQError('INVALID_CONFIG', 'expected a list of topics or of {topic, partition}')
+    return (what as readonly (string | TopicPartition)[]).flatMap((item) => {
+      return typeof item === 'string' ? this.fetcher.assigned.ofTopic(item) : [this.cursorOf(item)]
+    })
+  }
+
+  /** Nothing new is handed out. */
+  stop(): void {
+    for (const sink of this.sinks) sink.stop()
+  }
+
+  /** Resolves when nothing handed out is open, or at `untilMs` (monotonic). */
+  whenIdle(cursors: readonly PartitionCursor[], untilMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      let open = cursors.length
+      const timer = this.#clock.setTimer(resolve, Math.max(0, untilMs - this.#clock.monotonicMs()))
+      const rested = () => {
+        if (--open > 0) return
+        timer.cancel()
+        resolve()
+      }
+      if (open === 0) {
+        timer.cancel()
+        return resolve()
+      }
+      for (const cursor of cursors) cursor.whenIdle(rested)
+    })
+  }
+
+  /** Ends look-ups and fetches, in bounded time. Buffered data is not handed out any more. */
+  async close(): Promise<void> {
+    this.stop()
+    this.finder.close()
+    for (const cursor of this.cursors) cursor.dropRetry()
+    await this.fetcher.close()
+  }
+}
+
+function readerSettings(config: ResolvedConsumerConfig): ReaderSettings {
+  const { readMode, checkCrcs, keyDeserializer, valueDeserializer } = config
+  return { copies: readMode === 'safe', checkCrcs, keyDeserializer, valueDeserializer }
+}
