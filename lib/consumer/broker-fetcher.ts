@@ -43,6 +43,18 @@ export interface FetcherHooks {
   failed(brokerId: number, error: unknown): void
 }
 
+/** How asking goes just now, for whoever wonders why nothing comes. */
+export interface BrokerStatus {
+  readonly brokerId: number
+  /** Connected. */
+  readonly isReady: boolean
+  readonly isBackingOff: boolean
+  /** There was too little credit for the last request. */
+  readonly isStarved: boolean
+  /** Monotonic, of the request on the wire; -1: none. */
+  readonly outstandingSinceMs: number
+}
+
 export interface FetcherDeps {
   readonly config: ResolvedConsumerConfig
   readonly credit: PrefetchCredit
@@ -60,6 +72,8 @@ export class BrokerFetcher {
   /** In the order in which the next full request names them. */
   #cursors: PartitionCursor[] = []
   #isOutstanding = false
+  #sentAtMs = -1
+  #isStarved = false
   #isWaking = false
   #isClosed = false
   #failures = 0
@@ -82,6 +96,16 @@ export class BrokerFetcher {
 
   get isOutstanding(): boolean {
     return this.#isOutstanding
+  }
+
+  get status(): BrokerStatus {
+    return {
+      brokerId: this.brokerId,
+      isReady: this.#link.isReady,
+      isBackingOff: this.#backoff !== null,
+      isStarved: this.#isStarved,
+      outstandingSinceMs: this.#isOutstanding ? this.#sentAtMs : -1,
+    }
   }
 
   add(cursor: PartitionCursor): void {
@@ -167,6 +191,7 @@ export class BrokerFetcher {
     const wanted = Math.min(config.fetchMaxBytes, partitions * this.#partitionMaxBytes)
     const least = Math.min(this.#partitionMaxBytes, wanted)
     const granted = credit.reserve(least, wanted, this.wake)
+    this.#isStarved = granted === 0
     if (granted === 0 && credit.limitBytes - credit.usedBytes < least) this.#deps.hooks.starved()
     return granted
   }
@@ -177,6 +202,7 @@ export class BrokerFetcher {
     const request = this.#session.request(targets, version >= BY_ID_VERSION)
     const limitMs = this.#waitMs()
     this.#isOutstanding = true
+    this.#sentAtMs = this.#deps.clock.monotonicMs()
     this.#deps.counters.fetches++
     if (request.sessionEpoch === 0) this.#deps.counters.fullSessions++
     this.#link.request(Fetch, this.#body(request, reserved, limitMs), { version, limitMs }).then(

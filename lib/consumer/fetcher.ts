@@ -17,7 +17,7 @@ import {
 } from '../util/index.js'
 import { AbortedTransactions } from './aborted.js'
 import { AssignedPartitions } from './assigned.js'
-import { BrokerFetcher, type FetchAnswer, type PartitionAnswer } from './broker-fetcher.js'
+import { BrokerFetcher, type BrokerStatus, type FetchAnswer, type PartitionAnswer } from './broker-fetcher.js'
 import type { ConsumerCounters } from './counters.js'
 import { PrefetchCredit } from './credit.js'
 import { HOLD, type PartitionCursor } from './cursor.js'
@@ -146,6 +146,11 @@ export class Fetcher {
     cursor.rewind()
     this.#corrupt(cursor, at, error)
     this.wake(cursor)
+  }
+
+  /** How asking for the partition goes; null: nobody is asked. */
+  statusOf(cursor: PartitionCursor): BrokerStatus | null {
+    return this.#brokers.get(cursor.brokerId)?.status ?? null
   }
 
   /** The partition cannot be read at all: it stands still until a seek. */

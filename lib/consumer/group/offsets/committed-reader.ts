@@ -8,6 +8,7 @@ import { MQError, toMQError } from '../../../errors/index.js'
 import { brokerError, OffsetFetch } from '../../../protocol/index.js'
 import { backoffMs, type Deferred, deferred } from '../../../util/index.js'
 import type { TopicPartition } from '../../cursor.js'
+import type { MemberIdentity } from '../ports.js'
 import { closedMeanwhile, resourceOf } from './failure.js'
 import { identityOf } from './identity.js'
 import { judgeOffsets, toldToMember } from './judge.js'
@@ -71,7 +72,7 @@ export class CommittedReader {
     const { deadlineMs } = search
     const groupId = this.#groupId
     const isStableOnly = config.isolationLevel === 'read_committed'
-    const identity = this.#hasEpochs() ? identityOf(this.#parts.member()) : null
+    const identity = this.#identity()
     try {
       const brokerId = await cluster.coordinator(groupId, { deadlineMs })
       const body = (version: number) => fetchBody(groupId, identity, open, isStableOnly, version)
@@ -119,12 +120,13 @@ export class CommittedReader {
   }
 
   #actionOf(code: number) {
-    return judgeOffsets(code, this.#hasEpochs())
+    return judgeOffsets(code, this.#parts.config.groupProtocol === 'consumer')
   }
 
-  /** A member under KIP-848 asks in its own name, and is told when its epoch is out of date. */
-  #hasEpochs(): boolean {
-    return this.#parts.config.groupProtocol === 'consumer' && this.#parts.member() !== null
+  /** A member under KIP-848 asks in its own name, and is told when its epoch is out of date; others need no name. */
+  #identity(): MemberIdentity | null {
+    const member = this.#parts.member()
+    return this.#parts.config.groupProtocol === 'classic' || member === null ? null : identityOf(member)
   }
 
   #refusal(code: number, tp: TopicPartition | null): MQError {
