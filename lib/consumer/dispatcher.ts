@@ -9,23 +9,28 @@
  * Invariant: a partition is in at most one of these: queued, running, opening a batch, waiting for a retry; its
  * position moves only when a callback has returned, under the generation it was called in. Source: design.md 5.5.
  */
+import type { MQError } from '../errors/index.js'
 import { assert, type Clock, Deque } from '../util/index.js'
 import type { ConsumerCounters } from './counters.js'
 import type { AnyRecord, CallbackResult, PartitionCursor } from './cursor.js'
+import type { DeadLetter } from './dead-letter.js'
+import { callWithError, isThenable, keepError, takeError } from './error-delivery.js'
 import type { RecordSink } from './sink.js'
+import { LoopSlice } from './slice.js'
 
-/** Work of one turn of the event loop, then sockets and timers get theirs. Milliseconds. */
-const SLICE_MS = 8
-/** The same where time stands still. Turns of partitions. */
-const SLICE_TURNS = 64
 /** Within a turn the time is looked at after so many records. A power of two. */
 const LOOK_EVERY = 16
 
-export type Verdict = { readonly action: 'retry'; readonly delayMs: number } | { readonly action: 'skip' | 'stop' }
+export type Verdict =
+  | { readonly action: 'retry'; readonly delayMs: number }
+  | { readonly action: 'dlq'; readonly letter: DeadLetter }
+  | { readonly action: 'skip' | 'stop' }
 
 export interface DispatcherHooks {
   /** A callback threw or rejected; decides what happens with its record. `attempts` counts from 1. */
-  judge(cursor: PartitionCursor, unit: AnyRecord | AnyRecord[], error: unknown): Verdict
+  judge(cursor: PartitionCursor, unit: AnyRecord | AnyRecord[], error: unknown, attempts: number): Verdict
+  /** A callback that was handed an error of its partition failed. */
+  errorRefused(cursor: PartitionCursor, error: unknown): void
   /** Buffered bytes cannot be read at `cursor.position`. */
   unreadable(cursor: PartitionCursor, error: unknown): void
   /** A callback returned false, or its failure ended delivery. */
@@ -44,12 +49,11 @@ export class Dispatcher implements RecordSink {
   readonly #hooks: DispatcherHooks
   readonly #counters: ConsumerCounters
   readonly #ready = new Deque<PartitionCursor>()
+  readonly #slice: LoopSlice
   #running = 0 // callbacks whose promise has not settled
+  #writing = 0 // dead letters that are not acknowledged; they take no place of `concurrency`
   #isPumping = false
   #isStopped = false
-  #sliceStartMs = -1
-  #sliceTurns = 0
-  #pumpsNextSlice = false
   #onIdle: (() => void) | null = null
 
   constructor(options: DispatcherOptions, hooks: DispatcherHooks, counters: ConsumerCounters, clock: Clock) {
@@ -58,6 +62,7 @@ export class Dispatcher implements RecordSink {
     this.#hooks = hooks
     this.#counters = counters
     this.#clock = clock
+    this.#slice = new LoopSlice(clock, () => this.pump())
   }
 
   /** Callbacks whose promise has not settled. */
@@ -72,7 +77,7 @@ export class Dispatcher implements RecordSink {
   /** The cursor may have work: data, or a record to try again. Calls nothing; `pump` does. */
   enqueue(cursor: PartitionCursor): void {
     if (this.#isStopped || cursor.isQueued || cursor.isBusy || cursor.isOpening || cursor.retryTimer !== null) return
-    if (cursor.isHeldBack || (cursor.pending === null && !cursor.reader.hasData)) return
+    if (cursor.isHeldBack || !hasWork(cursor)) return
     cursor.isQueued = true
     this.#ready.pushBack(cursor)
   }
@@ -82,8 +87,8 @@ export class Dispatcher implements RecordSink {
     if (this.#isPumping) return
     this.#isPumping = true
     while (!this.#isStopped && this.#ready.size > 0 && this.#running < this.#concurrency) {
-      if (this.#isSliceOver()) {
-        this.#pumpsNextSlice = true
+      if (this.#slice.isOver()) {
+        this.#slice.continueLater()
         break
       }
       const cursor = this.#ready.popFront() as PartitionCursor
@@ -95,48 +100,35 @@ export class Dispatcher implements RecordSink {
 
   /** `pump` in a later turn of the loop: for callers that must not run callbacks themselves. */
   pumpSoon(): void {
-    this.#pumpsNextSlice = true
-    this.#openSlice()
+    this.#slice.continueLater()
+  }
+
+  deliverError(cursor: PartitionCursor, error: MQError): void {
+    keepError(cursor, error)
+    this.enqueue(cursor)
+    this.pumpSoon()
   }
 
   /** No further callback starts; those that run may end. */
   stop(): void {
     this.#isStopped = true
     this.#ready.clear()
-    if (this.#running === 0) this.#onIdle?.()
+    if (this.#isIdle) this.#onIdle?.()
   }
 
   /** Calls once when no callback runs any more. */
   whenIdle(task: () => void): void {
-    if (this.#running === 0) task()
+    if (this.#isIdle) task()
     else this.#onIdle = task
   }
 
-  #isSliceOver(): boolean {
-    this.#openSlice()
-    if (this.#sliceTurns++ >= SLICE_TURNS) return true
-    return this.#clock.monotonicMs() - this.#sliceStartMs >= SLICE_MS
+  get #isIdle(): boolean {
+    return this.#running + this.#writing === 0
   }
 
   /** A turn of many slow callbacks must not keep the loop either, whatever `maxPollRecords` allows. */
   #isTurnSpent(cursor: PartitionCursor): boolean {
-    if ((cursor.left & (LOOK_EVERY - 1)) !== 0) return false
-    this.#openSlice()
-    return this.#clock.monotonicMs() - this.#sliceStartMs >= SLICE_MS
-  }
-
-  #openSlice(): void {
-    if (this.#sliceStartMs >= 0) return
-    this.#sliceStartMs = this.#clock.monotonicMs()
-    this.#sliceTurns = 0
-    this.#clock.defer(this.#endSlice)
-  }
-
-  readonly #endSlice = (): void => {
-    this.#sliceStartMs = -1
-    if (!this.#pumpsNextSlice) return
-    this.#pumpsNextSlice = false
-    this.pump()
+    return (cursor.left & (LOOK_EVERY - 1)) === 0 && this.#slice.isTimeUp()
   }
 
   #turn(cursor: PartitionCursor): void {
@@ -146,7 +138,8 @@ export class Dispatcher implements RecordSink {
 
   #run(cursor: PartitionCursor): void {
     cursor.isInterrupted = false
-    if (cursor.pending !== null && !this.#call(cursor, cursor.pending, cursor.pendingEnd)) return
+    if (cursor.pending !== null && !this.#again(cursor, cursor.pending)) return
+    if (cursor.errors !== null && !this.#tell(cursor)) return
     if (cursor.delivery.perBatch === null) this.#runRecords(cursor)
     else this.#runBatches(cursor)
   }
@@ -240,9 +233,9 @@ export class Dispatcher implements RecordSink {
     try {
       result =
         delivery.perRecord !== null
-          ? delivery.perRecord(unit as AnyRecord, cursor.tp)
+          ? delivery.perRecord(unit as AnyRecord, cursor.tp, null)
           : delivery.perBatch !== null
-            ? delivery.perBatch(unit as AnyRecord[], cursor.tp)
+            ? delivery.perBatch(unit as AnyRecord[], cursor.tp, null)
             : undefined
     } catch (error) {
       this.#fail(cursor, unit, end, generation, error)
@@ -268,13 +261,18 @@ export class Dispatcher implements RecordSink {
     generation: number,
     result: Promise<unknown>,
   ): void {
-    cursor.isBusy = true
-    cursor.pending = unit
-    cursor.pendingEnd = end
-    cursor.pendingGeneration = generation
+    this.#open(cursor, unit, end, generation)
     this.#running++
     if (cursor.onResolved === null) this.#adopt(cursor)
     result.then(cursor.onResolved as (value: unknown) => void, cursor.onRejected as (error: unknown) => void)
+  }
+
+  #open(cursor: PartitionCursor, unit: AnyRecord | AnyRecord[] | null, end: number, generation: number): void {
+    cursor.isBusy = true
+    cursor.busySinceMs = this.#clock.monotonicMs()
+    cursor.pending = unit
+    cursor.pendingEnd = end
+    cursor.pendingGeneration = generation
   }
 
   /** The two functions that promises of this partition's callbacks call: made once, not per record. */
@@ -291,10 +289,15 @@ export class Dispatcher implements RecordSink {
   }
 
   #settled(cursor: PartitionCursor): PartitionCursor {
-    assert(cursor.isBusy, 'a callback settles once')
-    cursor.isBusy = false
+    this.#ended(cursor)
     this.#running--
     return cursor
+  }
+
+  #ended(cursor: PartitionCursor): void {
+    assert(cursor.isBusy, 'a callback settles once')
+    cursor.isBusy = false
+    cursor.busySinceMs = -1
   }
 
   /** After a promise: goes on with the partition's turn, then with whoever else is ready. */
@@ -306,7 +309,7 @@ export class Dispatcher implements RecordSink {
     } else if (goesOn) this.enqueue(cursor)
     this.pump()
     cursor.rests()
-    if (this.#isStopped && this.#running === 0) this.#onIdle?.()
+    if (this.#isStopped && this.#isIdle) this.#onIdle?.()
   }
 
   /** The callback has returned; true when the turn may go on. */
@@ -323,10 +326,7 @@ export class Dispatcher implements RecordSink {
     cursor.left -= count
     this.#counters.records += count
     if (generation === cursor.generation) cursor.position = end
-    if (result === false) {
-      this.stop()
-      this.#hooks.stopped()
-    }
+    if (result === false) this.#end()
     if (!this.#isStopped && !cursor.isInterrupted) return true
     this.enqueue(cursor)
     return false
@@ -335,18 +335,16 @@ export class Dispatcher implements RecordSink {
   #fail(cursor: PartitionCursor, unit: AnyRecord | AnyRecord[], end: number, generation: number, error: unknown): void {
     cursor.pending = null
     if (generation === cursor.generation) cursor.attempts++
-    const verdict = this.#hooks.judge(cursor, unit, error)
+    const verdict = this.#hooks.judge(cursor, unit, error, cursor.attempts)
     // Its partition has moved elsewhere meanwhile, perhaps just now by a listener that was told: nothing to try again.
     const isOver = generation !== cursor.generation || this.#isStopped
     if (isOver && verdict.action !== 'stop') this.enqueue(cursor)
     else if (verdict.action === 'retry') this.#retryLater(cursor, unit, end, verdict.delayMs)
+    else if (verdict.action === 'dlq') this.#bury(cursor, unit, end, verdict.letter)
     else if (verdict.action === 'skip') {
       this.#finish(cursor, unit, end, generation, undefined)
       this.enqueue(cursor)
-    } else {
-      this.stop()
-      this.#hooks.stopped()
-    }
+    } else this.#end()
   }
 
   #retryLater(cursor: PartitionCursor, unit: AnyRecord | AnyRecord[], end: number, delayMs: number): void {
@@ -358,8 +356,79 @@ export class Dispatcher implements RecordSink {
       this.pump()
     }, delayMs)
   }
+
+  /** What had to wait: the callback once more, or the dead letter. True when it is done and the turn may go on. */
+  #again(cursor: PartitionCursor, unit: AnyRecord | AnyRecord[]): boolean {
+    const { letter, pendingEnd } = cursor
+    if (letter === null) return this.#call(cursor, unit, pendingEnd)
+    this.#bury(cursor, unit, pendingEnd, letter)
+    return false
+  }
+
+  /** The position moves when the letter is acknowledged; until then the partition waits, as for a callback. */
+  #bury(cursor: PartitionCursor, unit: AnyRecord | AnyRecord[], end: number, letter: DeadLetter): void {
+    const { generation } = cursor
+    this.#open(cursor, unit, end, generation)
+    cursor.letter = null
+    this.#writing++
+    void letter.write().then((delayMs) => {
+      const isOver = cursor.pendingGeneration !== cursor.generation || this.#isStopped
+      this.#ended(cursor)
+      this.#writing--
+      if (delayMs < 0) {
+        return this.#resume(cursor, this.#finish(cursor, unit, end, cursor.pendingGeneration, undefined))
+      }
+      cursor.pending = null
+      if (isOver) this.enqueue(cursor)
+      else {
+        cursor.letter = letter
+        this.#retryLater(cursor, unit, end, delayMs)
+      }
+      this.#resume(cursor, false)
+    })
+  }
+
+  /** Errors of the partition, before its next record; true when the turn may go on. */
+  #tell(cursor: PartitionCursor): boolean {
+    for (let error = takeError(cursor); error !== null; error = takeError(cursor)) {
+      try {
+        const result = callWithError(cursor, error)
+        if (isThenable(result)) {
+          this.#awaitTold(cursor, result)
+          return false
+        }
+        if (result === false) this.#end()
+      } catch (thrown) {
+        this.#hooks.errorRefused(cursor, thrown)
+      }
+      if (this.#isStopped || cursor.isHeldBack) return false
+    }
+    return true
+  }
+
+  /** No position belongs to it: whatever rewinds meanwhile goes back to where processing stands. */
+  #awaitTold(cursor: PartitionCursor, result: Promise<unknown>): void {
+    this.#open(cursor, null, -1, -1)
+    this.#running++
+    const settle = (value: unknown) => {
+      this.#settled(cursor)
+      if (value === false) this.#end()
+      const goesOn = !this.#isStopped && !cursor.isInterrupted
+      if (!goesOn) this.enqueue(cursor)
+      this.#resume(cursor, goesOn)
+    }
+    result.then(settle, (thrown: unknown) => {
+      this.#hooks.errorRefused(cursor, thrown)
+      settle(undefined)
+    })
+  }
+
+  #end(): void {
+    this.stop()
+    this.#hooks.stopped()
+  }
 }
 
-function isThenable(result: unknown): result is Promise<unknown> {
-  return typeof result === 'object' && result !== null && typeof (result as { then?: unknown }).then === 'function'
+function hasWork(cursor: PartitionCursor): boolean {
+  return cursor.pending !== null || cursor.errors !== null || cursor.reader.hasData
 }

@@ -81,6 +81,20 @@ function copiedHeader(header: RecordHeader): RecordHeader {
   return value === null || value.length >= COPY_BELOW ? header : [name, Buffer.from(value)]
 }
 
+/** A record as it was on the wire, whatever deserializers would make of it. */
+export interface RawRecord {
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: readonly RecordHeader[]
+}
+
+/** Inside this room: the bytes of a record, which nobody may change. */
+export let rawRecord: (record: RecordView<never, never>) => RawRecord
+/** The key alone. */
+export let rawKey: (record: RecordView<never, never>) => Buffer | null
+/** The value alone. */
+export let rawValue: (record: RecordView<never, never>) => Buffer | null
+
 /**
  * One record. `key`, `value` and `headers` are read when touched: Buffers, or what the deserializers make of them;
  * null where the record has none. Bytes must not be changed; in `readMode: 'zeroCopy'` they keep their whole fetch
@@ -104,6 +118,13 @@ export class RecordView<V = Buffer, K = Buffer> {
   #key: unknown = UNTOUCHED
   #value: unknown = UNTOUCHED
   #headers: readonly RecordHeader[] | null = null
+
+  // Functions instead of members: users have no business with them, and private fields are out of reach elsewhere.
+  static {
+    rawKey = (record) => record.#bytes(record.#keyStart, record.#keyLength)
+    rawValue = (record) => record.#bytes(record.#valueStart, record.#valueLength)
+    rawRecord = (record) => ({ key: rawKey(record), value: rawValue(record), headers: record.headers })
+  }
 
   /** Takes the numbers of the record the cursor stands at. */
   constructor(batch: BatchView, at: RecordCursor) {
@@ -150,6 +171,10 @@ export class RecordView<V = Buffer, K = Buffer> {
     if (this.#headers !== null) return this.#headers
     this.#headers = this.#headerCount === 0 ? NO_HEADERS : this.#batch.headersAt(this.#headersStart, this.#headerCount)
     return this.#headers
+  }
+
+  #bytes(start: number, length: number): Buffer | null {
+    return length < 0 ? null : this.#batch.bytesAt(start, length)
   }
 
   #read(

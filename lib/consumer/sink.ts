@@ -4,6 +4,7 @@
  * Invariant: a cursor belongs to one sink for life; a sink moves `cursor.position` only over records whose processing
  * has ended, contiguously, under the generation they were handed out in.
  */
+import type { MQError } from '../errors/index.js'
 import type { PartitionCursor } from './cursor.js'
 
 export interface RecordSink {
@@ -13,6 +14,8 @@ export interface RecordSink {
   pump(): void
   /** `pump` in a later turn of the loop: for callers that must not run callbacks themselves. */
   pumpSoon(): void
+  /** With `deliverErrors`: an error of the partition goes to its callback too, soon and never beside another call. */
+  deliverError?(cursor: PartitionCursor, error: MQError): void
   /** No further record leaves; those that are out may end. */
   stop(): void
   /** Calls once when nothing handed out is open any more. */

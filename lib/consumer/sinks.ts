@@ -9,6 +9,7 @@ import type { MQError } from '../errors/index.js'
 import type { Clock, Emitter, RandomSource } from '../util/index.js'
 import type { ConsumerCounters } from './counters.js'
 import type { BatchCallback, Delivery, PartitionCursor, RecordCallback } from './cursor.js'
+import { checkDeadLetters, type DeadLetterSink, DeadLetters } from './dead-letter.js'
 import { Dispatcher } from './dispatcher.js'
 import { ErrorPolicy } from './error-policy.js'
 import type { ConsumerEvents } from './events.js'
@@ -20,6 +21,8 @@ export interface SinkParts {
   readonly counters: ConsumerCounters
   readonly clock: Clock
   readonly random: RandomSource
+  /** Who writes dead letters; needed where the settings say 'dlq'. */
+  readonly deadLetters?: DeadLetterSink | undefined
 }
 
 export interface SinkHooks {
@@ -39,13 +42,23 @@ export interface Sinks {
   perBatch(callback: BatchCallback): Delivery
 }
 
+/** Throws MISSING_CONFIG. */
+function deadLettersOf(parts: SinkParts): DeadLetters | null {
+  const { config, counters, random, events, deadLetters: sink } = parts
+  checkDeadLetters(config, sink)
+  if (sink === undefined) return null
+  return new DeadLetters({ config, sink, counters, random, tell: (error) => events.emit('error', error) })
+}
+
+/** Throws MISSING_CONFIG when there is nobody to write dead letters. */
 export function makeSinks(parts: SinkParts, hooks: SinkHooks): Sinks {
   const { config, events, counters, clock, random } = parts
-  const policy = new ErrorPolicy(config, events, counters, random)
+  const policy = new ErrorPolicy(config, events, counters, random, deadLettersOf(parts))
   const callbacks = new Dispatcher(
     config,
     {
       judge: policy.judge.bind(policy),
+      errorRefused: policy.errorRefused.bind(policy),
       unreadable: hooks.unreadable,
       stopped: () => hooks.stopped(policy.stopError),
     },

@@ -7,11 +7,8 @@ import { MQError } from '../errors/index.js'
 
 export function refuseUnserved(config: ResolvedConsumerConfig): void {
   const unserved: [string, unknown, boolean][] = [
-    ['onError', config.onError, config.onError === 'dlq'],
-    ['errorFinal', config.errorFinal, config.errorFinal === 'dlq'],
     ['concurrencyBy', config.concurrencyBy, config.concurrencyBy === 'key'],
     ['dedup.enabled', config.dedup.enabled, config.dedup.enabled],
-    ['deliverErrors', config.deliverErrors, config.deliverErrors],
   ]
   const issues = unserved
     .filter(([, , isUnserved]) => isUnserved)

@@ -443,10 +443,8 @@ describe('onError', () => {
   it('CO-15: what is not served yet is refused at construction', async () => {
     await on.start()
     for (const config of [
-      { onError: 'dlq' },
       { concurrencyBy: 'key' },
       { dedup: { enabled: true } },
-      { deliverErrors: true },
     ]) {
       expect(() => on.consumer(config as object)).toThrow(/not there yet/)
     }

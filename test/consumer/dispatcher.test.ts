@@ -20,13 +20,16 @@ class Stage {
   readonly counters = new ConsumerCounters()
   readonly dispatcher: Dispatcher
   readonly unreadable: unknown[] = []
+  readonly refused: unknown[] = []
   freed = 0
   stops = 0
 
   constructor(setup: Setup = {}) {
     const options = { concurrency: setup.concurrency ?? 1, maxPollRecords: setup.maxPollRecords ?? 10 }
     const hooks = {
-      judge: (cursor: PartitionCursor) => setup.verdict?.(cursor.attempts) ?? ({ action: 'stop' } as const),
+      judge: (_cursor: PartitionCursor, _unit: unknown, _error: unknown, attempts: number) =>
+        setup.verdict?.(attempts) ?? ({ action: 'stop' } as const),
+      errorRefused: (_cursor: PartitionCursor, error: unknown) => void this.refused.push(error),
       unreadable: (_cursor: PartitionCursor, error: unknown) => void this.unreadable.push(error),
       stopped: () => void this.stops++,
     }
