@@ -9,7 +9,7 @@ import { type Clock, FakeClock, type RandomSource, systemClock, systemRandom, ty
 import { ClusterState } from './cluster-state.js'
 import { compactLog } from './compaction.js'
 import type { Fault, FaultHandle, FaultMatcher } from './faults.js'
-import type { ClassicGroup } from './groups/group.js'
+import type { AnyGroup } from './groups/groups.js'
 import { type GroupView, viewOfGroup } from './groups/view.js'
 import { servedApiNames } from './handler-table.js'
 import type { ArrivedRequest, RequestFilter } from './journal.js'
@@ -364,7 +364,7 @@ export class Broker {
 
   /** A group as it is now; `state` is 'Dead' when there is none of this name. */
   group(groupId: string): GroupView {
-    return viewOfGroup(groupId, this.#state.groups, this.#state.offsets)
+    return viewOfGroup(groupId, this.#state)
   }
 
   /** Settles when the group looks like that; asked again whenever something about groups changed. */
@@ -372,24 +372,26 @@ export class Broker {
     return this.#state.journal.until(() => isMet(this.group(groupId)))
   }
 
-  /** Every member has to join again: its next heartbeat is answered 27. Nothing happens to a group without members. */
+  /**
+   * Classic: every member has to join again, its next heartbeat is answered 27. KIP-848: a new group epoch, in which each
+   * member's part goes to the next member that wants the same topics. Nothing happens to a group without members.
+   */
   rebalance(groupId: string): void {
     const group = this.#group(groupId)
-    if (group.state !== 'Empty') group.rebalance()
+    if (group.state === 'Empty') return
+    if (group.kind === 'classic') group.rebalance()
+    else group.rotate()
   }
 
   /** The member is out as if its session had run out: it is answered 25, the others rebalance. */
   fence(groupId: string, memberId: string): void {
     const group = this.#group(groupId)
-    const member = group.member(memberId)
-    if (member === undefined) {
+    if (!group.expel(memberId)) {
       throw new MQError('INVALID_CONFIG', `${groupId} has no member ${memberId}: see broker.group()`, {
         groupId,
         memberId,
       })
     }
-    group.remove(member)
-    group.membersLeft()
   }
 
   /**
@@ -465,7 +467,7 @@ export class Broker {
     return topic
   }
 
-  #group(groupId: string): ClassicGroup {
+  #group(groupId: string): AnyGroup {
     const group = this.#state.groups.get(groupId)
     if (group === undefined) throw new MQError('INVALID_CONFIG', `no group ${groupId} yet: nobody joined`, { groupId })
     return group

@@ -59,15 +59,16 @@ export class ClusterState {
     this.random = parts.random
     this.clusterId = randomUuid(parts.random)
     for (const brokerId of parts.brokerIds) this.setBroker({ brokerId, host: '', port: 0, rack: null, isAlive: true })
+    this.topics = new Topics(parts.brokerIds, (brokerId) => this.isAlive(brokerId), parts.config, parts.random)
     this.groups = new Groups({
       clock: parts.clock,
       random: parts.random,
       config: parts.config,
       offsets: this.offsets,
+      topics: this.topics,
       coordinatorOf: (groupId) => this.coordinatorOf(groupId)?.brokerId,
       onChange: () => this.journal.check(),
     })
-    this.topics = new Topics(parts.brokerIds, (brokerId) => this.isAlive(brokerId), parts.config, parts.random)
   }
 
   setBroker(info: BrokerInfo): void {

@@ -5,6 +5,8 @@
 import {
   type Api,
   ApiVersions,
+  ConsumerGroupDescribe,
+  ConsumerGroupHeartbeat,
   CreatePartitions,
   CreateTopics,
   type DecodedRequestOf,
@@ -35,6 +37,7 @@ import {
 import type { ClusterState, VersionSpan } from './cluster-state.js'
 import { handleApiVersions } from './handlers/api-versions.js'
 import { handleDescribeConfigs } from './handlers/configs.js'
+import { handleConsumerGroupDescribe, handleConsumerGroupHeartbeat } from './handlers/consumer-groups.js'
 import { handleFetch } from './handlers/fetch.js'
 import {
   handleDeleteGroups,
@@ -97,6 +100,8 @@ const SERVED: ReadonlyMap<number, Served> = new Map(
     serve(OffsetDelete, handleOffsetDelete),
     serve(DescribeCluster, handleDescribeCluster),
     serve(DescribeProducers, handleDescribeProducers),
+    serve(ConsumerGroupHeartbeat, handleConsumerGroupHeartbeat),
+    serve(ConsumerGroupDescribe, handleConsumerGroupDescribe),
   ].map((served) => [served.api.key, served]),
 )
 

@@ -116,6 +116,8 @@ const KAFKA_4_1 = {
   Metadata: 13,
   DescribeGroups: 6,
   DescribeCluster: 2,
+  ConsumerGroupHeartbeat: 1,
+  ConsumerGroupDescribe: 1,
 }
 
 /** Before 4.0 a broker took any record timestamp and 1,000,012 bytes. */

@@ -32,6 +32,9 @@ const BROKER_DEFAULTS: Readonly<Record<string, string>> = {
   'producer.id.expiration.ms': String(DAY_MS),
   'producer.id.expiration.check.interval.ms': '600000',
   'delete.topic.enable': 'true',
+  'group.consumer.heartbeat.interval.ms': '5000',
+  'group.consumer.max.size': '2147483647',
+  'group.consumer.session.timeout.ms': '45000',
   'group.initial.rebalance.delay.ms': '0', // Kafka: 3000; tests would only wait
   'group.max.session.timeout.ms': '1800000',
   'group.max.size': '2147483647',

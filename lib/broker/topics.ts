@@ -40,6 +40,7 @@ export class Topics {
   readonly #config: BrokerConfig
   readonly #random: RandomSource
   #nextLeader = 0
+  #version = 0
 
   constructor(
     brokerIds: readonly number[],
@@ -51,6 +52,11 @@ export class Topics {
     this.#isAlive = isAlive
     this.#config = config
     this.#random = random
+  }
+
+  /** Rises whenever a topic comes, goes or grows. */
+  get version(): number {
+    return this.#version
   }
 
   all(): Topic[] {
@@ -76,8 +82,7 @@ export class Topics {
       config: new TopicConfig(this.#config, options.configs ?? {}),
       partitions: assignments.map((replicas) => new Replicas({ replicas, isAlive: this.#isAlive })),
     }
-    this.#byName.set(name, topic)
-    this.#byId.set(topic.topicId, topic)
+    this.#replace(topic)
     return topic
   }
 
@@ -86,6 +91,7 @@ export class Topics {
     if (topic === undefined) return
     this.#byName.delete(name)
     this.#byId.delete(topic.topicId)
+    this.#version++
     for (const partition of topic.partitions) partition.notify()
   }
 
@@ -117,6 +123,7 @@ export class Topics {
   }
 
   #replace(topic: Topic): void {
+    this.#version++
     this.#byName.set(topic.name, topic)
     this.#byId.set(topic.topicId, topic)
   }

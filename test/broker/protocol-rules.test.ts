@@ -52,7 +52,9 @@ describe('protocol rules', () => {
   it('F-2: nothing is advertised that has no handler', async () => {
     const client = await b.start()
     const { apiKeys } = await client.request(ApiVersions, 0, {})
-    const served = [0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 32, 37, 42, 47, 60, 61]
+    const served = [
+      0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 32, 37, 42, 47, 60, 61, 68, 69,
+    ]
     expect(apiKeys.map(({ apiKey }) => apiKey)).toEqual(served)
   })
 

@@ -7,6 +7,7 @@ import type {
   OffsetDelete,
   ResponseOf,
 } from '../../protocol/index.js'
+import type { ClassicGroup } from '../groups/classic/group.js'
 import {
   GROUP_ID_NOT_FOUND,
   GROUP_SUBSCRIBED_TO_TOPIC,
@@ -15,12 +16,11 @@ import {
   UNKNOWN_TOPIC_OR_PARTITION,
 } from '../groups/codes.js'
 import { subscribedTopics } from '../groups/consumer-bytes.js'
-import type { ClassicGroup } from '../groups/group.js'
+import type { AnyGroup } from '../groups/groups.js'
 import { codeAfter, codeBefore, type RequestContext } from '../request-context.js'
 
 type Described = ResponseOf<typeof DescribeGroups>['groups'][number]
 
-const CLASSIC = 'classic'
 const CONSUMER = 'consumer'
 /** First version of DescribeGroups that tells an unknown group by a code. */
 const TELLS_UNKNOWN = 6
@@ -34,11 +34,11 @@ export function handleListGroups(
   const errorCode = codeAfter(context, codeBefore(context))
   if (errorCode !== NONE) return { errorCode, groups: [] }
   const own = groups.all().filter(({ groupId }) => groups.coordinatorOf(groupId) === context.brokerId)
-  const listed = own.filter(({ state }) => passes(statesFilter, state) && passes(typesFilter, CLASSIC))
+  const listed = own.filter(({ state, kind }) => passes(statesFilter, state) && passes(typesFilter, kind))
   return {
     errorCode,
-    groups: listed.map(({ groupId, protocolType, state }) => {
-      return { groupId, protocolType: protocolType ?? '', groupState: state, groupType: CLASSIC }
+    groups: listed.map(({ groupId, protocolType, state, kind }) => {
+      return { groupId, protocolType: protocolType ?? '', groupState: state, groupType: kind }
     }),
   }
 }
@@ -57,7 +57,7 @@ export function handleDescribeGroups(
 
 function describe(groupId: string, context: RequestContext): Described {
   const { groups } = context.cluster
-  const group = groups.get(groupId)
+  const group = groups.classic(groupId)
   const misplaced = codeBefore(context) || groups.judgePlace(groupId, context.brokerId)
   const isTold = group === undefined && context.version >= TELLS_UNKNOWN
   const errorCode = codeAfter(context, misplaced || (isTold ? GROUP_ID_NOT_FOUND : NONE))
@@ -130,13 +130,14 @@ export function handleOffsetDelete(
   return { errorCode: NONE, throttleTimeMs: 0, topics }
 }
 
-function judgeForget(group: ClassicGroup | undefined): number {
+function judgeForget(group: AnyGroup | undefined): number {
   if (group === undefined) return GROUP_ID_NOT_FOUND
   return group.state === 'Empty' || group.protocolType === CONSUMER ? NONE : NON_EMPTY_GROUP
 }
 
 /** What a member reads is kept; a member whose subscription cannot be read may read anything. */
-function isRead(group: ClassicGroup, topic: string): boolean {
+function isRead(group: AnyGroup, topic: string): boolean {
+  if (group.kind === 'consumer') return group.members.some(({ facts }) => group.subscriptions.names(facts).has(topic))
   return group.members.some(({ facts }) => {
     const topics = facts.protocols.map(({ metadata }) => subscribedTopics(metadata))
     return topics.some((subscribed) => subscribed?.includes(topic) ?? true)

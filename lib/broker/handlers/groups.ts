@@ -1,5 +1,6 @@
 /** FindCoordinator, OffsetCommit and OffsetFetch: where a group is kept, and what it has read. */
 import type { DecodedRequestOf, FindCoordinator, OffsetCommit, OffsetFetch, ResponseOf } from '../../protocol/index.js'
+import { judgeCommit, judgeFirstCommit } from '../groups/classic/requests.js'
 import {
   COORDINATOR_NOT_AVAILABLE,
   GROUP_ID_NOT_FOUND,
@@ -7,7 +8,7 @@ import {
   OFFSET_METADATA_TOO_LARGE,
   UNKNOWN_TOPIC_OR_PARTITION,
 } from '../groups/codes.js'
-import { judgeCommit, judgeFirstCommit } from '../groups/requests.js'
+import { judgeConsumerCommit, judgeConsumerFetch } from '../groups/kip848/offsets.js'
 import { codeAfter, codeBefore, forcedError, type RequestContext } from '../request-context.js'
 
 type FetchedTopic = NonNullable<ResponseOf<typeof OffsetFetch>['topics']>[number]
@@ -75,10 +76,11 @@ function judge(request: DecodedRequestOf<typeof OffsetCommit>, context: RequestC
   const misplaced = groups.judgePlace(groupId, context.brokerId)
   if (misplaced !== 0) return misplaced
   const group = groups.get(groupId)
+  if (group?.kind === 'consumer') return judgeConsumerCommit(group, memberId, generation, context.version)
   if (group !== undefined) return judgeCommit(group, { memberId, instanceId: groupInstanceId }, generation)
   const refused = judgeFirstCommit(generation)
   if (refused !== 0) return context.version >= TELLS_UNKNOWN_GROUP ? GROUP_ID_NOT_FOUND : refused
-  groups.getOrCreate(groupId)
+  groups.classicFor(groupId)
   return 0
 }
 
@@ -99,14 +101,29 @@ export function handleOffsetFetch(
   context: RequestContext,
 ): ResponseOf<typeof OffsetFetch> {
   if (context.version >= MANY_GROUPS) {
-    return { groups: request.groups.map(({ groupId, topics }) => fetchGroup(groupId, topics, context)) }
+    return { groups: request.groups.map((asked) => fetchGroup(asked, context)) }
   }
-  const { topics, errorCode } = fetchGroup(request.groupId, request.topics, context)
+  const { groupId } = request
+  const { topics, errorCode } = fetchGroup(
+    { groupId, topics: request.topics, memberId: null, memberEpoch: -1 },
+    context,
+  )
   return { topics, errorCode }
 }
 
-function fetchGroup(groupId: string, asked: AskedTopics, context: RequestContext) {
-  const refused = context.cluster.groups.judgePlace(groupId, context.brokerId)
+interface AskedGroup {
+  readonly groupId: string
+  readonly topics: AskedTopics
+  /** Only members of KIP-848 groups tell these. */
+  readonly memberId: string | null
+  readonly memberEpoch: number
+}
+
+function fetchGroup({ groupId, topics: asked, memberId, memberEpoch }: AskedGroup, context: RequestContext) {
+  const { groups } = context.cluster
+  const group = groups.consumer(groupId)
+  const own = group === undefined ? 0 : judgeConsumerFetch(group, memberId, memberEpoch)
+  const refused = groups.judgePlace(groupId, context.brokerId) || own
   const errorCode = codeAfter(context, codeBefore(context) || refused)
   if (errorCode !== 0) return { groupId, topics: [], errorCode }
   const wanted = asked ?? everything(groupId, context)

@@ -9,8 +9,8 @@
  * timer left. What requests are answered is decided in join.ts and requests.ts.
  * Source: kafka.md 5.5; the rules of Kafka 4.1's classic groups.
  */
-import { assert, type Clock, type TimerHandle } from '../../util/index.js'
-import { FENCED_INSTANCE_ID, ILLEGAL_GENERATION, NONE, REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID } from './codes.js'
+import { assert, type Clock, type TimerHandle } from '../../../util/index.js'
+import { FENCED_INSTANCE_ID, ILLEGAL_GENERATION, NONE, REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID } from '../codes.js'
 import { type JoinAnswer, Member, type MemberFacts, type SyncAnswer, syncRefused } from './member.js'
 import { elect } from './protocols.js'
 
@@ -37,6 +37,7 @@ interface Saved {
 }
 
 export class ClassicGroup {
+  readonly kind = 'classic' as const
   readonly groupId: string
   readonly #parts: GroupParts
   readonly #members = new Map<string, Member>()
@@ -151,6 +152,15 @@ export class ClassicGroup {
     }
     if (this.leaderId === member.memberId) this.leaderId = this.members[0]?.memberId ?? null
     member.refuse(errorCode)
+  }
+
+  /** As if its session had run out; false: there is no such member. */
+  expel(memberId: string): boolean {
+    const member = this.member(memberId)
+    if (member === undefined) return false
+    this.remove(member)
+    this.membersLeft()
+    return true
   }
 
   /** After removals: the others share what was theirs. */

@@ -10,7 +10,7 @@ import {
   INCONSISTENT_GROUP_PROTOCOL,
   MEMBER_ID_REQUIRED,
   UNKNOWN_MEMBER_ID,
-} from './codes.js'
+} from '../codes.js'
 import type { ClassicGroup } from './group.js'
 import { type JoinAnswer, joinRefused, type Member, type MemberFacts } from './member.js'
 import { elect, isCommon } from './protocols.js'

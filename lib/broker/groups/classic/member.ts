@@ -2,7 +2,7 @@
  * One member of a classic group: what it told when it joined, and which of its requests wait for an answer.
  * Invariant: at most one join and one sync wait at a time, and each is answered at most once.
  */
-import type { TimerHandle } from '../../util/index.js'
+import type { TimerHandle } from '../../../util/index.js'
 
 export interface MemberProtocol {
   readonly name: string

@@ -11,7 +11,7 @@ import {
   NONE,
   REBALANCE_IN_PROGRESS,
   UNKNOWN_MEMBER_ID,
-} from './codes.js'
+} from '../codes.js'
 import type { ClassicGroup } from './group.js'
 import { type SyncAnswer, syncRefused } from './member.js'
 
