@@ -101,11 +101,17 @@ export class Consumer<V = Buffer, K = Buffer> {
     this.#cluster = deps.cluster ?? makeCluster(this.config, this.#clock, random)
     const shared = { config: this.config, events: this.#events, counters: this.#counters, clock: this.#clock, random }
     const parts = { ...shared, cluster: this.#cluster }
-    this.#reading = new Reading(parts)
-    this.#sinks = makeSinks({ ...shared, deadLetters: deps.deadLetters }, {
-      unreadable: (cursor, error) => this.#reading.fetcher.unreadable(cursor, error),
-      stopped: (error) => this.#stopped(error),
+    this.#reading = new Reading({
+      ...parts,
+      memberState: () => (this.#session.isSubscribed ? this.#session.state : null),
     })
+    this.#sinks = makeSinks(
+      { ...shared, deadLetters: deps.deadLetters },
+      {
+        unreadable: (cursor, error) => this.#reading.fetcher.unreadable(cursor, error),
+        stopped: (error) => this.#stopped(error),
+      },
+    )
     this.#reading.sinks.push(...this.#sinks.all)
     const lookup = new TopicLookup(this.#cluster, this.#clock, this.config.brokers.length)
     this.#manual = new ManualAssignment(this.#reading, this.#cluster, lookup, this.config.autoOffsetReset)

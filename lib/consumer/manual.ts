@@ -49,7 +49,7 @@ export class ManualAssignment {
     const offsets = await withSignal(this.#startsOf(partitions, options, until.leftMs()), options.signal)
     ensureOpen()
     this.#refuseAssigned(partitions)
-    this.#reading.fetcher.add(
+    this.#reading.add(
       partitions.map(({ topic, partition }, index) =>
         this.#reading.cursorAt(topic, partition, delivery, offsets[index] as number),
       ),
@@ -75,7 +75,7 @@ export class ManualAssignment {
     for (let partition = known; partition < topic.partitions.length; partition++) {
       if (fetcher.assigned.get(topic.name, partition) !== undefined) continue
       const cursor = this.#reading.cursorAt(topic.name, partition, delivery, -1)
-      fetcher.add([cursor])
+      this.#reading.add([cursor])
       fetcher.lookUp(cursor, EARLIEST)
     }
   }

@@ -12,10 +12,12 @@ import type { ConsumerCounters } from './counters.js'
 import { type Delivery, HOLD, PartitionCursor, type TopicPartition } from './cursor.js'
 import type { ConsumerEvents } from './events.js'
 import { Fetcher } from './fetcher.js'
+import type { MemberState } from './group/ports.js'
 import type { ReaderSettings } from './partition-reader.js'
 import type { ConsumerCluster } from './ports.js'
 import { PositionFinder } from './positions.js'
 import type { RecordSink } from './sink.js'
+import { StallWatch } from './stall-watch.js'
 
 /** Topics, or single partitions: what pause, resume and the seeks take. */
 export type Selection = readonly string[] | readonly TopicPartition[]
@@ -30,6 +32,8 @@ export interface ReadingParts {
   readonly random: RandomSource
   readonly events: Emitter<ConsumerEvents>
   readonly counters: ConsumerCounters
+  /** Null: the partitions are not a group's. */
+  readonly memberState: () => MemberState | null
 }
 
 export class Reading {
@@ -39,6 +43,7 @@ export class Reading {
   readonly sinks: RecordSink[] = []
   readonly #clock: Clock
   readonly #settings: ReaderSettings
+  readonly #stalls: StallWatch
 
   constructor(parts: ReadingParts) {
     const { config, cluster, clock, random } = parts
@@ -46,6 +51,18 @@ export class Reading {
     this.#settings = readerSettings(config)
     this.finder = new PositionFinder(cluster, config, clock, random)
     this.fetcher = new Fetcher({ ...parts, finder: this.finder, sinks: this.sinks })
+    this.#stalls = new StallWatch({
+      clock,
+      logger: config.logger,
+      cursors: () => this.cursors,
+      situation: (cursor) => ({
+        nowMs: clock.monotonicMs(),
+        memberState: parts.memberState(),
+        broker: this.fetcher.statusOf(cursor),
+        fetchMaxWaitMs: config.fetchMaxWaitMs,
+      }),
+      warn: (event) => parts.events.emit('warning', event),
+    })
   }
 
   get cursors(): PartitionCursor[] {
@@ -57,7 +74,13 @@ export class Reading {
     return this.sinks.reduce((sum, sink) => sum + sink.running, 0)
   }
 
-  /** A cursor at `offset`; -1: it has no position yet. Read from when it is added to the fetcher. */
+  /** Reads them from now on, as soon as they have a position. */
+  add(cursors: readonly PartitionCursor[]): void {
+    this.fetcher.add(cursors)
+    this.#stalls.start()
+  }
+
+  /** A cursor at `offset`; -1: it has no position yet. Read from when it is added. */
   cursorAt(topic: string, partition: number, delivery: Delivery, offset: number): PartitionCursor {
     const cursor = new PartitionCursor(topic, partition, delivery, this.#settings, this.fetcher)
     cursor.moveTo(offset)
@@ -148,6 +171,7 @@ export class Reading {
   /** Ends look-ups and fetches, in bounded time. Buffered data is not handed out any more. */
   async close(): Promise<void> {
     this.stop()
+    this.#stalls.close()
     this.finder.close()
     for (const cursor of this.cursors) cursor.dropRetry()
     await this.fetcher.close()

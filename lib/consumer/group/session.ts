@@ -24,6 +24,7 @@ import type { ConsumerCounters } from '../counters.js'
 import { type Delivery, HOLD, type PartitionCursor, type TopicPartition } from '../cursor.js'
 import type { ConsumerEvents } from '../events.js'
 import type { GroupCluster } from '../ports.js'
+import { ProgressWatch } from '../progress.js'
 import type { Reading } from '../reading.js'
 import type { TopicLookup, Until } from '../topic-lookup.js'
 import type { OffsetStore } from './offset-store.js'
@@ -71,6 +72,7 @@ export class GroupSession implements GroupHost {
   readonly #subscriptions = new Subscriptions()
   readonly #patterns: PatternWatch
   readonly #positions: StartPositions
+  readonly #progress: ProgressWatch
   readonly #waiters = new Set<Waiter>()
   #member: Membership | null = null
   #memberComing: Promise<void> | null = null
@@ -84,6 +86,13 @@ export class GroupSession implements GroupHost {
     this.#parts = parts
     const { cluster, clock, config } = parts
     this.#positions = new StartPositions(parts)
+    this.#progress = new ProgressWatch({
+      maxPollIntervalMs: config.maxPollIntervalMs,
+      clock,
+      cursors: () => parts.reading.cursors,
+      exceeded: (reason) => this.#tooSlow(reason),
+      progressed: () => this.#rejoin(),
+    })
     this.#patterns = new PatternWatch({
       cluster,
       clock,
@@ -181,16 +190,6 @@ export class GroupSession implements GroupHost {
     this.#parts.committer.close()
   }
 
-  /** maxPollIntervalMs passed without progress: the partitions are somebody else's from now on. */
-  abandon(reason: MQError): void {
-    this.#member?.abandon(reason)
-  }
-
-  /** Joins again after `abandon`. */
-  rejoin(): void {
-    if (!this.#isClosed && this.#failure === null) this.#member?.start()
-  }
-
   // --- GroupHost ---
 
   topics(): readonly string[] {
@@ -213,7 +212,8 @@ export class GroupSession implements GroupHost {
       cluster.useTopic(topic)
       made.push(reading.cursorAt(topic, partition, delivery, -1))
     }
-    reading.fetcher.add(made)
+    reading.add(made)
+    this.#progress.start()
     const unplaced = this.#positions.expect(made)
     this.#armCommit()
     const untilMs = this.#parts.clock.monotonicMs() + this.#parts.config.rebalanceTimeoutMs
@@ -331,7 +331,18 @@ export class GroupSession implements GroupHost {
     }
   }
 
+  /** `maxPollIntervalMs` passed without progress: the partitions are somebody else's from now on (C-26). */
+  #tooSlow(reason: MQError): void {
+    this.#parts.events.emit('error', reason)
+    this.#member?.abandon(reason)
+  }
+
+  #rejoin(): void {
+    if (!this.#isClosed && this.#failure === null) this.#member?.start()
+  }
+
   async #leave(untilMs: number): Promise<void> {
+    this.#progress.stop()
     this.#commitTimer?.cancel()
     this.#commitTimer = null
     const member = this.#member

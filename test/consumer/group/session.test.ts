@@ -109,7 +109,7 @@ class Stage {
       ...config,
     })
     const parts = { config: resolved, cluster, clock, random: seededRandom(1), events, counters }
-    this.reading = new Reading(parts)
+    this.reading = new Reading({ ...parts, memberState: () => this.session.state })
     const sinks = makeSinks(parts, {
       unreadable: (cursor, error) => this.reading.fetcher.unreadable(cursor, error),
       stopped: () => {},
