@@ -5,6 +5,9 @@ import { HeldFetch, ScriptedCluster } from './scripted-cluster.js'
 
 const asText = (record: { partition: number; value: unknown }) => `${record.partition}:${String(record.value)}`
 
+/** The one timer of a consumer that reads: it looks for stalls. */
+const STALL_WATCH = 1
+
 describe('BrokerFetcher', () => {
   it('C-1: one Fetch outstanding per broker; the next leaves when the answer arrived, not when it was processed', async () => {
     const cluster = new ScriptedCluster([1, 2])
@@ -246,12 +249,12 @@ describe('BrokerFetcher', () => {
     consumer.resume(['t'])
     await cluster.advance(5_000)
     await cluster.advance(20_000)
-    expect([cluster.listOffsets, cluster.clock.pendingTimers]).toEqual([1, 0])
+    expect([cluster.listOffsets, cluster.clock.pendingTimers]).toEqual([1, STALL_WATCH])
   })
-  it('K-23: an idle consumer has a request outstanding and no timer', async () => {
+  it('K-23: an idle consumer has a request outstanding and no timer but the look for stalls, every 10 s', async () => {
     const cluster = new ScriptedCluster([1, 2])
     await cluster.consumer(() => {})
     await cluster.advance(60_000)
-    expect([cluster.held.length, cluster.clock.pendingTimers]).toEqual([2, 0])
+    expect([cluster.held.length, cluster.clock.pendingTimers]).toEqual([2, STALL_WATCH])
   })
 })
