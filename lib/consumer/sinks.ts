@@ -10,6 +10,7 @@ import type { Clock, Emitter, RandomSource } from '../util/index.js'
 import type { ConsumerCounters } from './counters.js'
 import type { BatchCallback, Delivery, PartitionCursor, RecordCallback } from './cursor.js'
 import { checkDeadLetters, type DeadLetterSink, DeadLetters } from './dead-letter.js'
+import { batchesOnce, DedupWindow, recordsOnce } from './dedup.js'
 import { Dispatcher } from './dispatcher.js'
 import { ErrorPolicy } from './error-policy.js'
 import type { ConsumerEvents } from './events.js'
@@ -40,6 +41,8 @@ export interface Sinks {
   perRecord(callback: RecordCallback): Delivery
   /** Throws INVALID_CONFIG where callbacks run by key. */
   perBatch(callback: BatchCallback): Delivery
+  /** Ends what has a timer. */
+  close(): void
 }
 
 /** Throws MISSING_CONFIG. */
@@ -65,10 +68,16 @@ export function makeSinks(parts: SinkParts, hooks: SinkHooks): Sinks {
     counters,
     clock,
   )
+  const seen = config.dedup.enabled ? new DedupWindow(config.dedup, counters, clock) : null
   return {
     all: [callbacks],
     callbacks,
-    perRecord: (perRecord) => ({ perRecord, perBatch: null, sink: callbacks }),
-    perBatch: (perBatch) => ({ perRecord: null, perBatch, sink: callbacks }),
+    perRecord(callback) {
+      return { perRecord: seen === null ? callback : recordsOnce(seen, callback), perBatch: null, sink: callbacks }
+    },
+    perBatch(callback) {
+      return { perRecord: null, perBatch: seen === null ? callback : batchesOnce(seen, callback), sink: callbacks }
+    },
+    close: () => seen?.close(),
   }
 }

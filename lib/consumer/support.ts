@@ -8,7 +8,6 @@ import { MQError } from '../errors/index.js'
 export function refuseUnserved(config: ResolvedConsumerConfig): void {
   const unserved: [string, unknown, boolean][] = [
     ['concurrencyBy', config.concurrencyBy, config.concurrencyBy === 'key'],
-    ['dedup.enabled', config.dedup.enabled, config.dedup.enabled],
   ]
   const issues = unserved
     .filter(([, , isUnserved]) => isUnserved)

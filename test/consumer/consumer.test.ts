@@ -444,7 +444,6 @@ describe('onError', () => {
     await on.start()
     for (const config of [
       { concurrencyBy: 'key' },
-      { dedup: { enabled: true } },
     ]) {
       expect(() => on.consumer(config as object)).toThrow(/not there yet/)
     }
