@@ -8,7 +8,7 @@
 import { type Assignment, type Assignor, type GroupMember, inOrder } from './assignor.js'
 import { judgeClaims } from './claims.js'
 import { PartitionSpace } from './partition-space.js'
-import { StickyPlan } from './sticky-plan.js'
+import { stickyPlan } from './sticky-plan.js'
 
 export const cooperativeStickyAssignor: Assignor = { name: 'cooperative-sticky', protocol: 'cooperative', assign }
 
@@ -16,7 +16,7 @@ function assign(members: readonly GroupMember[], partitionsOf: (topic: string) =
   const ordered = inOrder(members)
   const space = new PartitionSpace(ordered, partitionsOf)
   const { keepers, claimed } = judgeClaims(ordered, space)
-  const plan = new StickyPlan(ordered, space, keepers).make()
+  const plan = stickyPlan(ordered, space, keepers)
   const given = plan.map((ids, member) => ids.filter((id) => keepers[id] === member || claimed[id] === 0))
   return new Map(ordered.map(({ memberId }, index) => [memberId, space.named(given[index] as number[])]))
 }

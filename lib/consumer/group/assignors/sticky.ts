@@ -5,13 +5,13 @@
 import { type Assignment, type Assignor, type GroupMember, inOrder } from './assignor.js'
 import { judgeClaims } from './claims.js'
 import { PartitionSpace } from './partition-space.js'
-import { StickyPlan } from './sticky-plan.js'
+import { stickyPlan } from './sticky-plan.js'
 
 export const stickyAssignor: Assignor = { name: 'sticky', protocol: 'eager', assign }
 
 function assign(members: readonly GroupMember[], partitionsOf: (topic: string) => number): Assignment {
   const ordered = inOrder(members)
   const space = new PartitionSpace(ordered, partitionsOf)
-  const plan = new StickyPlan(ordered, space, judgeClaims(ordered, space).keepers).make()
+  const plan = stickyPlan(ordered, space, judgeClaims(ordered, space).keepers)
   return new Map(ordered.map(({ memberId }, index) => [memberId, space.named(plan[index] as number[])]))
 }
