@@ -379,6 +379,7 @@ export class Consumer<V = Buffer, K = Buffer> {
     await this.#reading.whenIdle(this.#reading.cursors, untilMs)
     await (this.#leaving ?? this.#session.close(Math.max(untilMs, this.#clock.monotonicMs() + LEAVE_MS)))
     await reading
+    this.#sinks.close()
     if (this.#ownsCluster) await this.#cluster.close()
     this.#state = 'closed'
     this.#end.resolve()
