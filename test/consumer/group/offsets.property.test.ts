@@ -41,6 +41,8 @@ class Play {
   readonly fates: Fate[] = []
   readonly stored = new Map<string, number>()
   readonly acknowledged: { fate: Fate; values: [string, number][] }[] = []
+  readonly newest = new Map<string, number>()
+  #seen = 0 // requests that were looked at
   next = 1 // each value is greater than every earlier one
   most = 0
 
@@ -52,6 +54,7 @@ class Play {
     if (step.kind === 'generation') this.cluster.member?.generation((this.cluster.member.identity?.generation ?? 0) + 1)
     if (step.kind === 'lose') this.committer.forget([{ topic: 't', partition: step.partition }])
     await this.cluster.turn()
+    this.look()
     this.most = Math.max(this.most, this.cluster.outstanding)
   }
 
@@ -61,7 +64,19 @@ class Play {
       .map((partition) => at(partition, this.next++))
     const fate = new Fate(this.committer.commit(offsets, this.cluster.clock.monotonicMs() + ms))
     this.fates.push(fate)
+    for (const { partition, offset } of offsets) this.newest.set(`t/${partition}`, offset)
     this.acknowledged.push({ fate, values: offsets.map(({ partition, offset }) => [`t/${partition}`, offset]) })
+  }
+
+  /** Whatever is sent is the newest value that was called for. */
+  look(): void {
+    for (const { values } of this.cluster.held.slice(this.#seen)) {
+      for (const value of values) {
+        const [key, offset] = value.split('=') as [string, string]
+        expect(Number(offset), `C-31: ${key} is sent although a newer value waits`).toBe(this.newest.get(key))
+      }
+    }
+    this.#seen = this.cluster.held.length
   }
 
   answer(codes: readonly number[]): void {
