@@ -52,7 +52,9 @@ function answerBeat(body: Body, context: RequestContext): BeatAnswer {
   if (group === null || group === undefined) {
     return refuseBeat(GROUP_ID_NOT_FOUND, `There is no group ${body.groupId} of this protocol.`)
   }
-  return beat(group, beatRequest(body, context), config.number('group.consumer.max.size'))
+  const answer = beat(group, beatRequest(body, context), config.number('group.consumer.max.size'))
+  groups.changed()
+  return answer
 }
 
 function beatRequest(body: Body, { cluster, clientId, clientHost }: RequestContext) {
