@@ -9,6 +9,7 @@ import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import { MQError } from '../errors/index.js'
 import { type Clock, systemClock } from '../util/index.js'
+import { FrameReader } from './frame-reader.js'
 import { SocketTransport } from './socket-transport.js'
 import { type Transport, WRITE_BUFFER_BYTES } from './transport.js'
 
@@ -48,7 +49,9 @@ export async function dial(options: DialOptions): Promise<Transport> {
     const leftMs = untilMs - clock.monotonicMs()
     if (leftMs <= 0) break
     try {
-      return transportOf(await openSocket(options, clock, address, leftMs / (addresses.length - index)), options, clock)
+      const reader = new FrameReader(options.maxFrameBytes)
+      const socket = await openSocket(options, reader, clock, address, leftMs / (addresses.length - index))
+      return transportOf(socket, options, reader, clock)
     } catch (error) {
       if (options.signal?.aborted === true) throw error
       attempts.push(`${address}: ${textOf(error)}`)
@@ -90,8 +93,14 @@ function within<T>(options: DialOptions, clock: Clock, limitMs: number, task: Pr
   })
 }
 
-async function openSocket(options: DialOptions, clock: Clock, address: string, limitMs: number): Promise<Socket> {
-  const socket = startSocket(options, address)
+async function openSocket(
+  options: DialOptions,
+  reader: FrameReader,
+  clock: Clock,
+  address: string,
+  limitMs: number,
+): Promise<Socket> {
+  const socket = startSocket(options, reader, address)
   const connected = new Promise<void>((resolve, reject) => {
     socket.once(options.tls === undefined ? 'connect' : 'secureConnect', () => resolve())
     socket.once('error', reject)
@@ -111,7 +120,7 @@ async function openSocket(options: DialOptions, clock: Clock, address: string, l
   return socket
 }
 
-function startSocket({ host, port, tls, keepAliveMs }: DialOptions, address: string): Socket {
+function startSocket({ host, port, tls, keepAliveMs }: DialOptions, reader: FrameReader, address: string): Socket {
   const tcp = {
     host: address,
     port,
@@ -119,15 +128,16 @@ function startSocket({ host, port, tls, keepAliveMs }: DialOptions, address: str
     keepAlive: keepAliveMs > 0,
     keepAliveInitialDelay: keepAliveMs,
     writableHighWaterMark: WRITE_BUFFER_BYTES,
+    onread: reader.onread,
   }
   if (tls === undefined) return connectTcp(tcp)
   // A certificate is checked against the name that was asked for, not against the address it led to.
   return connectTls({ ...(isIP(host) === 0 ? { servername: host } : {}), ...tls, ...tcp })
 }
 
-function transportOf(socket: Socket, options: DialOptions, clock: Clock): Transport {
+function transportOf(socket: Socket, options: DialOptions, reader: FrameReader, clock: Clock): Transport {
   const { maxFrameBytes, writeTimeoutMs, host, port } = options
-  return new SocketTransport(socket, { maxFrameBytes, writeTimeoutMs, clock, remote: addressText(host, port) })
+  return new SocketTransport(socket, { maxFrameBytes, writeTimeoutMs, clock, reader, remote: addressText(host, port) })
 }
 
 /** host:port, an IPv6 address in brackets. */

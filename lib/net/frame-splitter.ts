@@ -1,5 +1,5 @@
 /**
- * Cuts a byte stream into length-prefixed frames. Hot path (fetch answers).
+ * Cuts the chunks of an accepted socket into length-prefixed frames (dialled ones: frame-reader.ts).
  * Why no ring buffer: the chunks of a Node socket are fresh memory, so a frame inside one chunk is handed on as a view
  * and only a frame that spans chunks is put together, once, when it is complete.
  * Invariant: nothing is ever allocated on behalf of a claimed size; memory grows with bytes that really came.
@@ -16,7 +16,7 @@ import { SIZE_BYTES } from './transport.js'
 const SMALL_PIECE = 4096
 const TAIL_BYTES = 16 * 1024
 /** A frame carries at least a correlation id. */
-const MIN_FRAME_BYTES = 4
+export const MIN_FRAME_BYTES = 4
 
 export class FrameSplitter {
   readonly #maxFrameBytes: number
@@ -67,9 +67,7 @@ export class FrameSplitter {
       this.#size = (this.#size << 8) | (chunk[at++] as number)
       this.#sizeBytes++
     }
-    if (this.#sizeBytes === SIZE_BYTES && (this.#size < this.#minFrameBytes || this.#size > this.#maxFrameBytes)) {
-      throw this.#badSize()
-    }
+    if (this.#sizeBytes === SIZE_BYTES) checkFrameSize(this.#size, this.#minFrameBytes, this.#maxFrameBytes)
     return at
   }
 
@@ -116,11 +114,11 @@ export class FrameSplitter {
     this.#tail = null
     this.#tailUsed = 0
   }
+}
 
-  #badSize(): MQError {
-    const size = this.#size
-    const text = `expected a frame of ${this.#minFrameBytes}..${this.#maxFrameBytes} bytes, got a size of ${size}: is this a Kafka port, and one that speaks TLS or plain as configured?`
-    const context = { reason: 'MALFORMED_FRAME', size, maxFrameBytes: this.#maxFrameBytes } as const
-    return new MQError('CONNECTION_FAILED', text, context)
-  }
+/** Throws CONNECTION_FAILED / MALFORMED_FRAME unless `size` is one a peer may claim. */
+export function checkFrameSize(size: number, minFrameBytes: number, maxFrameBytes: number): void {
+  if (size >= minFrameBytes && size <= maxFrameBytes) return
+  const text = `expected a frame of ${minFrameBytes}..${maxFrameBytes} bytes, got a size of ${size}: is this a Kafka port, and one that speaks TLS or plain as configured?`
+  throw new MQError('CONNECTION_FAILED', text, { reason: 'MALFORMED_FRAME', size, maxFrameBytes })
 }

@@ -9,6 +9,7 @@
 import type { Socket } from 'node:net'
 import { findMQError, MQError } from '../errors/index.js'
 import type { Clock, TimerHandle } from '../util/index.js'
+import type { FrameReader } from './frame-reader.js'
 import { FrameSplitter } from './frame-splitter.js'
 import type { Transport } from './transport.js'
 
@@ -18,6 +19,8 @@ export interface SocketSettings {
   readonly writeTimeoutMs: number
   readonly clock: Clock
   readonly remote: string
+  /** Of a dialled socket, which reads into it; an accepted one hands out chunks. */
+  readonly reader?: FrameReader | undefined
   /** After the owner's `onClosed`. */
   readonly onGone?: (() => void) | undefined
 }
@@ -36,7 +39,7 @@ export class SocketTransport implements Transport {
   readonly #clock: Clock
   readonly #writeTimeoutMs: number
   readonly #onGone: () => void
-  readonly #splitter: FrameSplitter
+  readonly #frames: FrameSplitter | FrameReader
   readonly #handOut = (frame: Uint8Array) => this.onFrame(frame)
   #reason: MQError | null = null
   #isSocketClosed = false
@@ -52,9 +55,8 @@ export class SocketTransport implements Transport {
     this.#clock = settings.clock
     this.#writeTimeoutMs = settings.writeTimeoutMs
     this.#onGone = settings.onGone ?? ignore
-    this.#splitter = new FrameSplitter(settings.maxFrameBytes)
     this.remote = settings.remote
-    socket.on('data', (chunk: Buffer) => this.#read(chunk))
+    this.#frames = settings.reader === undefined ? this.#readChunks(settings) : this.#readFrames(settings.reader)
     socket.on('drain', () => {
       if (this.isOpen) this.onDrain()
     })
@@ -104,16 +106,35 @@ export class SocketTransport implements Transport {
   destroy(reason: MQError): void {
     if (this.#reason !== null) return
     this.#reason = reason
-    this.#splitter.stop()
+    this.#frames.stop()
     this.#look?.cancel()
     this.#look = null
     this.#socket.destroy()
   }
 
-  #read(chunk: Buffer): void {
+  #readChunks({ maxFrameBytes }: SocketSettings): FrameSplitter {
+    const splitter = new FrameSplitter(maxFrameBytes)
+    this.#socket.on('data', (chunk: Buffer) => this.#guarded(() => splitter.push(chunk, this.#handOut)))
+    return splitter
+  }
+
+  #readFrames(reader: FrameReader): FrameReader {
+    const cut = () => reader.cut(this.#handOut)
+    reader.onBytes = () => this.#guarded(cut)
+    // A peer that spoke before it was asked: its bytes wait, and no further ones may come to call for them.
+    if (!reader.isBetweenFrames) {
+      this.#clock.defer(() => {
+        this.#guarded(cut)
+        this.resume()
+      })
+    }
+    return reader
+  }
+
+  #guarded(read: () => void): void {
     if (!this.isOpen) return
     try {
-      this.#splitter.push(chunk, this.#handOut)
+      read()
     } catch (error) {
       this.destroy(this.#badInput(error))
     }
@@ -193,7 +214,7 @@ export class SocketTransport implements Transport {
   #closedBy(cause: Error | null): MQError {
     const { remote } = this
     const how = cause === null ? 'closed the connection' : `connection failed (${codeOf(cause)})`
-    const cut = this.#splitter.isBetweenFrames ? '' : ' in the middle of a frame'
+    const cut = this.#frames.isBetweenFrames ? '' : ' in the middle of a frame'
     return new MQError('CONNECTION_CLOSED', `${remote}: ${how}${cut}`, { remote }, { cause: cause ?? undefined })
   }
 

@@ -37,6 +37,17 @@ describe('TLS', () => {
     expect(names).toEqual(['broker.test'])
   })
 
+  it('a frame of megabytes arrives whole, also behind a pause', async () => {
+    const body = Buffer.alloc(3_000_000, 'records ')
+    const port = await tlsServer((socket) => socket.on('data', () => socket.write(framed(body))))
+    const client = await open(port, trusted)
+    const frame = nextFrame(client)
+    client.write([framed(Buffer.from('send'))])
+    client.pause()
+    setImmediate(() => client.resume())
+    expect(Buffer.compare(await frame, body)).toBe(0)
+  })
+
   it('CL-6: a certificate of another name, or of nobody we trust, is refused', async () => {
     const port = await tlsServer(() => {})
     await expect(open(port, { ...trusted, host: 'other.test' })).rejects.toMatchObject({ code: 'CONNECTION_FAILED' })
