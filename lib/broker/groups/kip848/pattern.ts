@@ -119,7 +119,7 @@ function characterClass(rest: string): Token | null {
     } else if (character === '\\') {
       const escaped = escapeAt(rest.slice(at))
       if (escaped === null || escaped.text.startsWith('(')) return null
-      out += escaped.text
+      out += escaped.text === '-' ? '\\-' : escaped.text
       at += escaped.length
     } else {
       out += character === '[' || character === ']' ? `\\${character}` : character
