@@ -5,6 +5,8 @@
  *   now     members reached at this cost; each gives of what is new to it, for nothing
  *   later   what members could give only out of what they kept: offered when `now` is exhausted, for one more
  *
+ * Why so careful: the second round of a cooperative group deals what the first one held back, and has to find the first
+ * one's plan again; were anything else moved then, a third round would follow.
  * Why by cohorts and audiences: each is looked at once, however many members and topics it stands for.
  */
 import type { Draft } from './draft.js'
@@ -23,7 +25,6 @@ interface Offer {
 
 export class ChainSearch {
   readonly #draft: Draft
-  readonly #mayTakeKept: boolean
   readonly #isSettled: Uint8Array
   readonly #givers = new Map<number, number>() // audience -> who gives of it
   readonly #via = new Map<number, number>() // cohort -> audience through which it was reached
@@ -31,10 +32,9 @@ export class ChainSearch {
   #least = -1 // the least loaded member reached
   #leastLoad = Number.POSITIVE_INFINITY
 
-  /** `isSettled`: by cohort, 1 if a search has ended there in vain. Without `mayTakeKept` there is one ring only. */
-  constructor(draft: Draft, mayTakeKept: boolean, isSettled: Uint8Array) {
+  /** `isSettled`: by cohort, 1 if a search has ended there in vain. */
+  constructor(draft: Draft, isSettled: Uint8Array) {
     this.#draft = draft
-    this.#mayTakeKept = mayTakeKept
     this.#isSettled = isSettled
   }
 
@@ -55,7 +55,7 @@ export class ChainSearch {
       this.#giveFresh(now, later, floor)
       if (this.#leastLoad <= enough) return this.#chain(sources)
       now = []
-      if (this.#mayTakeKept) this.#giveKept(later, now, floor)
+      this.#giveKept(later, now, floor)
       if (this.#leastLoad <= enough) return this.#chain(sources)
     }
     return null

@@ -12,14 +12,11 @@ import { LoadLevels } from './load-levels.js'
 
 export class Leveller {
   readonly #draft: Draft
-  readonly #mayTakeKept: boolean
   readonly #open: LoadLevels // members that are not settled
   readonly #isSettled: Uint8Array // by cohort
 
-  /** Without `mayTakeKept` only what is new to its holder moves, and everybody keeps what it kept. */
-  constructor(draft: Draft, mayTakeKept: boolean) {
+  constructor(draft: Draft) {
     this.#draft = draft
-    this.#mayTakeKept = mayTakeKept
     this.#open = new LoadLevels(draft.sets.cohortOf.keys())
     for (const member of draft.sets.cohortOf.keys()) this.#open.move(member, 0, draft.loadOf(member))
     this.#isSettled = new Uint8Array(draft.sets.cohorts.length)
@@ -28,7 +25,7 @@ export class Leveller {
   run(): void {
     while (this.#open.size > 0) {
       const from = [...this.#open.most]
-      const search = new ChainSearch(this.#draft, this.#mayTakeKept, this.#isSettled)
+      const search = new ChainSearch(this.#draft, this.#isSettled)
       const chain = search.down(from, this.#draft.loadOf(this.#open.least))
       if (chain === null) this.#settle(from, search.reached)
       else this.#follow(chain)

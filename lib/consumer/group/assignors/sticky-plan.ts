@@ -3,10 +3,9 @@
  *
  *   keep    everybody keeps what it rightly claims
  *   deal    the rest goes to the least loaded subscriber, topics with the fewest subscribers first
- *   level   first by what was dealt alone, then also by what was kept
+ *   level   from the most to the least loaded, by as few kept partitions as possible
  *
- * Why level twice: the second round of a cooperative group deals what the first one held back, and must find the plan
- * of the first again without moving anything else. Source: kafka.md 5.5.
+ * Why dealing need not be perfect: what was dealt can be levelled at no cost. Source: kafka.md 5.5.
  */
 import type { GroupMember } from './assignor.js'
 import { type Audiences, audiencesOf } from './audiences.js'
@@ -24,8 +23,7 @@ export function stickyPlan(members: readonly GroupMember[], space: PartitionSpac
     const cohorts = sets.audiences[audience] as readonly number[]
     for (const id of free[audience] as number[]) draft.give(leastOf(draft, cohorts), audience, id)
   }
-  new Leveller(draft, false).run()
-  new Leveller(draft, true).run()
+  new Leveller(draft).run()
   return draft.toLists()
 }
 
