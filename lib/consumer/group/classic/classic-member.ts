@@ -276,13 +276,13 @@ class ClassicMember implements Membership {
 
   /**
    * Ends when the host has given them back, and at the latest when the group may have given us up (C-28): then they are
-   * lost. The limit counts from when no rebalance was under way yet; a short one leaves half of its time at least.
+   * lost. The limit counts from when we last knew that no rebalance was under way: we are told of one up to a heartbeat
+   * interval later than it begins. Rejected: counting from when we are told, by which the others may have them before.
    */
   async #revoke(round: Round, partitions: readonly TopicPartition[]): Promise<void> {
     const { host, config } = this.#parts
     this.#state = 'reconciling'
-    const fromMs = Math.max(this.#heartbeats.calmMs, this.#now - config.rebalanceTimeoutMs / 2)
-    const deadlineMs = fromMs + config.rebalanceTimeoutMs
+    const deadlineMs = this.#heartbeats.calmMs + config.rebalanceTimeoutMs
     await round.stay.until(host.revoke(partitions, deadlineMs), deadlineMs)
     if (!round.isOver && this.#now >= deadlineMs) this.#lose(this.#tooSlow())
   }
