@@ -33,6 +33,7 @@ export {
   type OnBatch,
   type OnRecord,
   type PartitionAssignment,
+  type PullOptions,
   RecordView,
   type ResetEvent,
   type TopicPartition,

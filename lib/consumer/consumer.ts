@@ -8,6 +8,8 @@
  * This file wires the parts and owns lifetimes; every rule lives in the part it belongs to.
  * Invariant: after `close()` no timer and no socket of ours remains. Source: features.md 2.4, design.md section 5.
  */
+import type { Readable } from 'node:stream'
+import type { ReadableStream } from 'node:stream/web'
 import { Cluster, clusterOptionsOf } from '../cluster/index.js'
 import {
   type ConsumerConfig,
@@ -20,7 +22,7 @@ import { type Clock, deferred, Emitter, type RandomSource, systemClock, systemRa
 import { type Assignable, type AssignOptions, checkOffset, checkTimeout } from './assignment.js'
 import { Commits, type CommitTarget, type OffsetsToCommit } from './commits.js'
 import { ConsumerCounters } from './counters.js'
-import { type CallbackResult, type Delivery, HOLD, type TopicPartition } from './cursor.js'
+import { type CallbackResult, type Delivery, HOLD, type RecordCallback, type TopicPartition } from './cursor.js'
 import type { DeadLetterSink } from './dead-letter.js'
 import type { ConsumerEvents } from './events.js'
 import { makeMember } from './group/make-member.js'
@@ -31,6 +33,9 @@ import { ManualAssignment } from './manual.js'
 import { type ConsumerMetrics, consumerMetrics } from './metrics.js'
 import type { GroupCluster } from './ports.js'
 import { EARLIEST, LATEST } from './positions.js'
+import { PullSink } from './pull/pull-sink.js'
+import { Puller } from './pull/puller.js'
+import type { PullOptions } from './pull/waiting.js'
 import { Reading, type Selection } from './reading.js'
 import type { RecordView } from './record-view.js'
 import { makeSinks, type Sinks } from './sinks.js'
@@ -51,6 +56,9 @@ export interface ConsumerDeps {
   /** Writes dead letters, needed with `onError` or `errorFinal` 'dlq'; a `Producer` fits. It is not closed with the consumer. */
   readonly deadLetters?: DeadLetterSink
 }
+
+/** Topics by name, or by a pattern. */
+type Topics = string | RegExp | readonly (string | RegExp)[]
 
 /**
  * Called per record; `false` stops delivery cleanly after it. `error` is null, except with `deliverErrors`: an error of
@@ -81,6 +89,8 @@ export class Consumer<V = Buffer, K = Buffer> {
   readonly #counters = new ConsumerCounters()
   readonly #reading: Reading
   readonly #sinks: Sinks
+  readonly #pull: PullSink
+  readonly #puller: Puller<V, K>
   readonly #manual: ManualAssignment
   readonly #session: GroupSession
   readonly #commits: Commits
@@ -88,6 +98,7 @@ export class Consumer<V = Buffer, K = Buffer> {
   readonly #end = deferred<void>()
   #closing: Promise<void> | null = null
   #leaving: Promise<void> | null = null
+  #failure: MQError | null = null // what ended delivery
   #state: ConsumerState = 'open'
 
   constructor(config: ConsumerConfig = {}, deps: ConsumerDeps = {}) {
@@ -112,7 +123,19 @@ export class Consumer<V = Buffer, K = Buffer> {
         stopped: (error) => this.#stopped(error),
       },
     )
-    this.#reading.sinks.push(...this.#sinks.all)
+    this.#pull = new PullSink(
+      this.config,
+      {
+        unreadable: (cursor, error) => this.#reading.fetcher.unreadable(cursor, error),
+        rewound: (cursor) => this.#reading.fetcher.wake(cursor),
+        failure: () => this.#failure,
+        isFed: () => this.#session.isSubscribed || !this.#manual.isEmpty,
+      },
+      this.#counters,
+      this.#clock,
+    )
+    this.#puller = new Puller(this.#pull)
+    this.#reading.sinks.push(...this.#sinks.all, this.#pull)
     const lookup = new TopicLookup(this.#cluster, this.#clock, this.config.brokers.length)
     this.#manual = new ManualAssignment(this.#reading, this.#cluster, lookup, this.config.autoOffsetReset)
     const committer = new Committer({
@@ -154,36 +177,35 @@ export class Consumer<V = Buffer, K = Buffer> {
    * the next one, and only then the record counts as processed.
    * Rejects with MISSING_CONFIG (no groupId), TOPIC_NOT_FOUND, INVALID_TOPIC, AUTHORIZATION_FAILED, TIMEOUT,
    * INCONSISTENT_GROUP_PROTOCOL, CONSUMER_CLOSED; nothing is subscribed then.
+   * Without a callback records wait to be pulled: `read`, `readBatch`, `for await`, `stream`, `nodeStream`.
    *
    * ```ts
    * await consumer.subscribe(['orders', 'refunds'], async (record, { topic, partition }) => { await store(record) })
    * ```
    */
-  async subscribe(
-    topics: string | RegExp | readonly (string | RegExp)[],
-    callback: OnRecord<V, K>,
-    options: SubscribeOptions = {},
-  ): Promise<void> {
-    await this.#subscribe(topics, () => this.#sinks.perRecord(callable(callback, 'subscribe')), options)
+  async subscribe(topics: Topics, options?: SubscribeOptions): Promise<void>
+  async subscribe(topics: Topics, callback: OnRecord<V, K>, options?: SubscribeOptions): Promise<void>
+  async subscribe(topics: Topics, ...how: unknown[]): Promise<void> {
+    const { callback, options } = wayOf<SubscribeOptions>(how, 'subscribe')
+    await this.#subscribe(topics, () => this.#deliveryTo(callback), options)
   }
 
   /** As `subscribe`, with up to `maxPollRecords` records of one partition per call; they count as one unit for `onError`. */
-  async subscribeBatch(
-    topics: string | RegExp | readonly (string | RegExp)[],
-    callback: OnBatch<V, K>,
-    options: SubscribeOptions = {},
-  ): Promise<void> {
+  async subscribeBatch(topics: Topics, callback: OnBatch<V, K>, options: SubscribeOptions = {}): Promise<void> {
     await this.#subscribe(topics, () => this.#sinks.perBatch(callable(callback, 'subscribeBatch')), options)
   }
 
   /** As `subscribe`, for all topics whose name the pattern matches; looked for again each `metadataMaxAgeMs`. */
-  async subscribePattern(pattern: RegExp, callback: OnRecord<V, K>, options: SubscribeOptions = {}): Promise<void> {
+  async subscribePattern(pattern: RegExp, options?: SubscribeOptions): Promise<void>
+  async subscribePattern(pattern: RegExp, callback: OnRecord<V, K>, options?: SubscribeOptions): Promise<void>
+  async subscribePattern(pattern: RegExp, ...how: unknown[]): Promise<void> {
     if (!(pattern instanceof RegExp)) throw new MQError('INVALID_CONFIG', 'subscribePattern takes a RegExp', {})
-    await this.subscribe(pattern, callback, options)
+    const { callback, options } = wayOf<SubscribeOptions>(how, 'subscribePattern')
+    await this.#subscribe(pattern, () => this.#deliveryTo(callback), options)
   }
 
   /** Commits, gives those topics back to the group and drops what is buffered of them; the others go on. */
-  async unsubscribe(topics: string | RegExp | readonly (string | RegExp)[]): Promise<void> {
+  async unsubscribe(topics: Topics): Promise<void> {
     this.#ensureOpen()
     await this.#session.unsubscribe(subscriptionOf(topics))
   }
@@ -198,18 +220,69 @@ export class Consumer<V = Buffer, K = Buffer> {
    * Adds topics (all partitions, later ones too) or single partitions with a callback of their own, without a group;
    * resolves when their positions are known. Records of one partition come in order; a promise is awaited before the
    * next one. Rejects with TOPIC_NOT_FOUND, INVALID_TOPIC, INVALID_PARTITION, INVALID_OFFSET, TIMEOUT, CONSUMER_CLOSED.
+   * Without a callback records wait to be pulled, as with `subscribe`.
    *
    * ```ts
    * await consumer.assign([{ topic: 'orders', partition: 0, offset: 42 }], async (record) => { await store(record) })
    * ```
    */
-  async assign(what: Assignable, callback: OnRecord<V, K>, options: AssignOptions = {}): Promise<void> {
-    await this.#assign(what, () => this.#sinks.perRecord(callable(callback, 'assign')), options)
+  async assign(what: Assignable, options?: AssignOptions): Promise<void>
+  async assign(what: Assignable, callback: OnRecord<V, K>, options?: AssignOptions): Promise<void>
+  async assign(what: Assignable, ...how: unknown[]): Promise<void> {
+    const { callback, options } = wayOf<AssignOptions>(how, 'assign')
+    await this.#assign(what, () => this.#deliveryTo(callback), options)
   }
 
   /** As `assign`, with up to `maxPollRecords` records of one partition per call; they count as one unit for `onError`. */
   async assignBatch(what: Assignable, callback: OnBatch<V, K>, options: AssignOptions = {}): Promise<void> {
     await this.#assign(what, () => this.#sinks.perBatch(callable(callback, 'assignBatch')), options)
+  }
+
+  /**
+   * The next record, or null when none came within `timeoutMs` (default: no limit; 0: only what is there). A record
+   * counts as processed when the next `read` or `readBatch` is called; what came last before `close` does not, unless
+   * it is committed (`commitOffset(record)`). All calls of `read` and `readBatch` are one reader: for several workers
+   * let each have a loop of its own. Rejects with CONSUMER_CLOSED, INVALID_CONFIG, the reason of `signal`, or the
+   * failure that ended delivery.
+   *
+   * ```ts
+   * await consumer.subscribe('orders')
+   * const record = await consumer.read({ timeoutMs: 1_000 })
+   * ```
+   */
+  read(options?: PullOptions): Promise<RecordView<V, K> | null> {
+    return this.#puller.read(options)
+  }
+
+  /**
+   * Up to `max` records, those that are there; waits for the first one as `read` does, and gives an empty list when none
+   * came in time. They may come from several partitions, each in order, and count together.
+   */
+  readBatch(max: number, options?: PullOptions): Promise<RecordView<V, K>[]> {
+    return this.#puller.readBatch(max, options)
+  }
+
+  /**
+   * `for await (const record of consumer)`: a record counts as processed when the body asks for the next one. After
+   * `break` or a throw it does not, and whoever asks next gets it again. The loop ends when the consumer is closed or
+   * stopped; a failure that ended delivery is thrown. `close` waits for the body, so do not await it in there. Loops
+   * side by side share the partitions, and a partition is in one of them at a time.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<RecordView<V, K>, undefined> {
+    return this.#puller.iterate()
+  }
+
+  /**
+   * Records as a web stream, without a queue: a record counts when the stream is asked for the next one. `cancel` gives
+   * the last one back.
+   */
+  stream(): ReadableStream<RecordView<V, K>> {
+    return this.#puller.stream()
+  }
+
+  /** Records as a Node stream in object mode, as `stream`; `destroy` gives the last one back. */
+  nodeStream(): Readable {
+    return this.#puller.nodeStream()
   }
 
   /** Stops reading those (default: all) topics or partitions that were assigned, and drops what is buffered of them. */
@@ -333,6 +406,10 @@ export class Consumer<V = Buffer, K = Buffer> {
     return this.close()
   }
 
+  #deliveryTo(callback: RecordCallback | null): Delivery {
+    return callback === null ? this.#pull.delivery() : this.#sinks.perRecord(callback)
+  }
+
   async #subscribe(topics: unknown, delivery: () => Delivery, options: SubscribeOptions): Promise<void> {
     this.#ensureOpen()
     const wanted = subscriptionOf(topics)
@@ -354,6 +431,7 @@ export class Consumer<V = Buffer, K = Buffer> {
   #stopped(error: MQError | null): void {
     if (this.#state !== 'open') return
     this.#state = 'stopped'
+    this.#failure = error
     this.#reading.stop()
     for (const cursor of this.#reading.cursors) cursor.hold(HOLD.paused)
     this.#leaving = this.#leave(error)
@@ -395,6 +473,14 @@ export class Consumer<V = Buffer, K = Buffer> {
 function callable(callback: unknown, verb: string): never {
   if (typeof callback === 'function') return callback as never
   throw new MQError('INVALID_CONFIG', `${verb} takes a callback as its second argument, which gets the records`)
+}
+
+/** What follows the topics: options, or a callback and options. An `undefined` callback is a mistake, not a wish to pull. */
+function wayOf<O extends object>(how: unknown[], verb: string): { callback: RecordCallback | null; options: O } {
+  const [first, second] = how
+  const isPulled = how.length === 0 || (how.length === 1 && typeof first === 'object' && first !== null)
+  if (isPulled) return { callback: null, options: (first ?? {}) as O }
+  return { callback: callable(first, verb), options: (second ?? {}) as O }
 }
 
 function mixed(verb: string, other: string): MQError {

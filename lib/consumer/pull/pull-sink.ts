@@ -26,13 +26,11 @@ export interface PullHooks {
   rewound(cursor: PartitionCursor): void
   /** What ended delivery; null: it was closed, or stopped cleanly. */
   failure(): MQError | null
-  /** True when something is subscribed or assigned for pulling: else nobody should wait. */
+  /** True while something is subscribed or assigned. */
   isFed(): boolean
 }
 
 export class PullSink implements RecordSink {
-  /** How records get here. */
-  readonly delivery: Delivery = { perRecord: null, perBatch: null, sink: this }
   readonly #maxPollRecords: number
   readonly #hooks: PullHooks
   readonly #counters: ConsumerCounters
@@ -44,6 +42,7 @@ export class PullSink implements RecordSink {
   readonly #unawaited = new Set<PullReader>()
   #open = 0 // partitions with something open
   #nowMs = 0 // of the present hand-out
+  #isUsed = false // somebody has subscribed or assigned without a callback
   #isPumping = false
   #isStopped = false
   #onIdle: (() => void) | null = null
@@ -60,6 +59,12 @@ export class PullSink implements RecordSink {
     this.#clock = clock
     this.#slice = new LoopSlice(clock, () => this.pump())
     this.#waiting = new WaitingReaders(clock)
+  }
+
+  /** For a subscription or an assignment without a callback. */
+  delivery(): Delivery {
+    this.#isUsed = true
+    return { perRecord: null, perBatch: null, sink: this }
   }
 
   /** Partitions of which a reader holds records that do not count yet. */
@@ -138,7 +143,7 @@ export class PullSink implements RecordSink {
 
   /** For a reader that has asked and got nothing. `max` 0: one record, not a list. At the end loops and streams get null. */
   wait(reader: PullReader, max: number, options: PullOptions = {}): Promise<Pulled> {
-    if (!this.#isStopped && this.#hooks.isFed()) return this.#waiting.add(reader, max, options)
+    if (!this.#isStopped && this.#isUsed && this.#hooks.isFed()) return this.#waiting.add(reader, max, options)
     const reason = this.#isStopped ? this.#endOf(reader) : notFed()
     return reason === null ? Promise.resolve(null) : Promise.reject(reason)
   }

@@ -26,13 +26,14 @@ export class PullStage {
     }
     this.sink = new PullSink({ maxPollRecords }, hooks, this.counters, clock ?? this.clock)
     this.puller = new Puller(this.sink)
+    this.sink.delivery() // Somebody pulls, even before there are partitions.
   }
 
   /** A partition of topic 't' that stands at 0, with so many records in one batch. */
   cursor(partition: number, records = 0): PartitionCursor {
     const settings = { copies: true, checkCrcs: true, keyDeserializer: undefined, valueDeserializer: undefined }
     const owner = { freed: () => {} }
-    const made = new PartitionCursor('t', partition, this.sink.delivery, settings, owner)
+    const made = new PartitionCursor('t', partition, this.sink.delivery(), settings, owner)
     made.moveTo(0)
     if (records > 0) this.feed(made, 0, records)
     return made
