@@ -3,8 +3,12 @@
  * (test/broker/groups-848.test.ts), asked of the Kafka at hand. A difference means that the recording is no longer true, or
  * of another release.
  */
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createBroker } from '../../lib/broker/index.js'
 import { FindCoordinator } from '../../lib/protocol/index.js'
 import {
   dynamicConsumers,
@@ -16,7 +20,8 @@ import {
 import { RawClient } from '../broker/raw-client.js'
 import recorded from '../fixtures/groups-848.json' with { type: 'json' }
 import { eventually } from '../support/eventually.js'
-import { brokers, describeWithKafka } from '../support/real-kafka.js'
+import { kafkajsClient } from '../support/interop-kafkajs.js'
+import { brokers, describeWithKafka, jarFolder } from '../support/real-kafka.js'
 
 const LIMIT_MS = 20_000
 /** A new coordinator says who it is a little before it has loaded its log. */
@@ -54,4 +59,77 @@ describeWithKafka('F-1: groups of KIP-848', () => {
     },
     60_000,
   )
+})
+
+const JAVA_LIMIT_MS = 40_000
+
+/** Java's console consumer as a member of the newer protocol; gives the values it printed. */
+async function readAsConsumer(
+  bootstrap: string,
+  topic: readonly string[],
+  group: string,
+  count: number,
+): Promise<string[]> {
+  const flags = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', join(jarFolder ?? '', '*')]
+  const tool = ['org.apache.kafka.tools.consumer.ConsoleConsumer', '--bootstrap-server', bootstrap, ...topic]
+  const limits = ['--from-beginning', '--max-messages', String(count), '--timeout-ms', '20000', '--group', group]
+  const properties = [
+    '--consumer-property',
+    'group.protocol=consumer',
+    '--consumer-property',
+    'auto.commit.interval.ms=100',
+  ]
+  const { stdout } = await promisify(execFile)('java', [...flags, ...tool, ...limits, ...properties], {
+    timeout: JAVA_LIMIT_MS,
+  })
+  return stdout.split('\n').filter((line) => line !== '')
+}
+
+describe.skipIf(jarFolder === null)(`F-3: Java members of KIP-848 on the in-process broker`, () => {
+  it.each([
+    ['a name', ['--topic', 'orders'], ['orders']],
+    ['a pattern', ['--include', 'ord.*s'], ['orders']],
+  ])(
+    'F-3: the console consumer joins by %s, shares, reads everything, commits and leaves',
+    async (_by, topic, names) => {
+      const broker = await createBroker({ nodes: 2 })
+      try {
+        for (const name of names) broker.createTopic(name, { partitions: 4, replicationFactor: 2 })
+        const producer = kafkajsClient(broker.bootstrap.split(',')).producer()
+        await producer.connect()
+        const values = Array.from({ length: 200 }, (_, index) => `value ${index}`)
+        const messages = values.map((value, index) => ({ value, partition: index % 4 }))
+        await producer.send({ topic: 'orders', acks: -1, messages })
+        await producer.disconnect()
+        expect((await readAsConsumer(broker.bootstrap, topic, 'java', values.length)).sort()).toEqual(values.sort())
+        const { kind, state, offsets } = broker.group('java')
+        expect({ kind, state }).toEqual({ kind: 'consumer', state: 'Empty' })
+        expect(offsets.map(({ offset }) => offset)).toEqual([50, 50, 50, 50])
+        expect(broker.count({ api: 'JoinGroup' })).toBe(0)
+      } finally {
+        await broker.close()
+      }
+    },
+  )
+
+  it('F-3: two console consumers share the partitions of one group', async () => {
+    const broker = await createBroker({ config: { 'group.consumer.heartbeat.interval.ms': 200 } })
+    try {
+      broker.createTopic('orders', { partitions: 4 })
+      const topic = ['--topic', 'orders']
+      const runs = [1, 2].map(() => readAsConsumer(broker.bootstrap, topic, 'java', 20))
+      await broker.whenGroup('java', ({ state, members }) => {
+        return state === 'Stable' && members.map(({ assignment }) => assignment?.length).join() === '2,2'
+      })
+      const producer = kafkajsClient(broker.bootstrap.split(',')).producer()
+      await producer.connect()
+      const values = Array.from({ length: 40 }, (_, index) => `value ${index}`)
+      const messages = values.map((value, index) => ({ value, partition: index % 4 }))
+      await producer.send({ topic: 'orders', acks: -1, messages })
+      await producer.disconnect()
+      expect((await Promise.all(runs)).flat().sort()).toEqual(values.sort())
+    } finally {
+      await broker.close()
+    }
+  })
 })
