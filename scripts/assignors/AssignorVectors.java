@@ -92,7 +92,7 @@ public class AssignorVectors {
         if (kind.equals("unequal")) subscribed.removeIf(topic -> RANDOM.nextInt(3) == 0);
         if (subscribed.isEmpty()) subscribed.add("t1");
         String id = "m" + (char) ('a' + RANDOM.nextInt(26)) + members.size() + RANDOM.nextInt(1000);
-        return new Member(id, RANDOM.nextInt(5) == 0 ? "i" + RANDOM.nextInt(1000) : null, subscribed);
+        return new Member(id, RANDOM.nextInt(5) == 0 ? "z" + RANDOM.nextInt(1000) : null, subscribed);
     }
 
     private static void mutate(String kind, List<Member> members, Map<String, Integer> topics) {

@@ -27,8 +27,8 @@ describe('CO-10: range', () => {
   it('counts static members first, by instance id, so that a restart under a new member id changes nothing', () => {
     const members = (id: string) => [
       member('m1', ['a']),
-      member(id, ['a'], { instanceId: 'i2' }),
-      member('m3', ['a'], { instanceId: 'i1' }),
+      member(id, ['a'], { instanceId: 'z2' }),
+      member('m3', ['a'], { instanceId: 'z1' }),
     ]
     expect(planOf(range, members('m9'), { a: 3 })).toEqual({ m3: 'a0', m9: 'a1', m1: 'a2' })
     expect(planOf(range, members('m0'), { a: 3 })).toEqual({ m3: 'a0', m0: 'a1', m1: 'a2' })
@@ -129,6 +129,11 @@ describe('C-24: cooperative-sticky', () => {
     expect(planOf(cooperative, first, { a: 2 })).toEqual({ m1: 'a0', m2: '' })
     const second = next(first, cooperative.assign(first, counter({ a: 2 })))
     expect(planOf(cooperative, second, { a: 2 })).toEqual({ m1: 'a0', m2: 'a1' })
+  })
+
+  it('does not take one member that names a partition twice for two', () => {
+    const members = [member('m1', ['a'], { owned: tps('a0 a0'), generation: 1 })]
+    expect(planOf(cooperative, members, { a: 1 })).toEqual({ m1: 'a0' })
   })
 
   it('holds back also what a member still claims from an older generation or an older subscription', () => {
