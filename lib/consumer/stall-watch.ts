@@ -41,7 +41,7 @@ export interface StallReason {
 /** What a cursor does not know itself. */
 export interface StallSituation {
   readonly nowMs: number
-  /** Null: not in a group. */
+  /** Null or 'unsubscribed': not in a group. */
   readonly memberState: MemberState | null
   /** Who is asked for the partition; null: nobody. */
   readonly broker: BrokerStatus | null
@@ -60,8 +60,7 @@ function heldReason(cursor: PartitionCursor, { memberState }: StallSituation): S
   if ((holds & HOLD.paused) !== 0) return reason('paused', 'it is paused: resume it')
   if ((holds & HOLD.leaving) !== 0) return reason('rebalancing', 'it is being given back to the group')
   if ((holds & HOLD.position) === 0) return null
-  if (memberState !== null && memberState !== 'stable')
-    return reason('rebalancing', `the group is being rebalanced (this member: ${memberState})`)
+  if (isInTransit(memberState)) return rebalancing(memberState)
   return reason('position unknown', 'its position is not known yet: the coordinator or its leader did not tell it')
 }
 
@@ -94,14 +93,22 @@ function fetchReason(cursor: PartitionCursor, { nowMs, broker, fetchMaxWaitMs, m
     return reason('broker silent', `broker ${brokerId} has not answered a fetch for ${secondsText(waitsMs)}`)
   if (isStarved || (cursor.holds & HOLD.full) !== 0)
     return reason('no credit', 'prefetchBytes is used up by records that are not processed')
-  if (memberState !== null && memberState !== 'stable')
-    return reason('rebalancing', `the group is being rebalanced (this member: ${memberState})`)
+  if (isInTransit(memberState)) return rebalancing(memberState)
   return reason('unknown', `broker ${brokerId} answers, but without records of it`)
 }
 
 function backOffReason({ reportedCode, failures }: PartitionCursor): StallReason {
   const after = reportedCode === 0 ? `${failures} failures` : `error ${reportedCode} ${kafkaError(reportedCode).name}`
   return reason('back-off', `it waits before the next fetch after ${after}`)
+}
+
+/** A member that is neither settled nor absent. */
+function isInTransit(memberState: MemberState | null): memberState is MemberState {
+  return memberState !== null && memberState !== 'stable' && memberState !== 'unsubscribed'
+}
+
+function rebalancing(memberState: MemberState): StallReason {
+  return reason('rebalancing', `the group is being rebalanced (this member: ${memberState})`)
 }
 
 function reason(cause: StallCause, text: string): StallReason {

@@ -144,6 +144,7 @@ describe('stallReason', () => {
     ['no credit', cursorWith(), { broker: { ...CONNECTED, isStarved: true } }, 'no credit', /prefetchBytes/],
     ['its share is used up', cursorWith((c) => c.hold(HOLD.full)), {}, 'no credit', /prefetchBytes/],
     ['rebalancing', cursorWith(), { memberState: 'reconciling' }, 'rebalancing', /reconciling/],
+    ['without a group', cursorWith(), { memberState: 'unsubscribed' }, 'unknown', /without records of it/],
     [
       'nothing known',
       cursorWith(),
