@@ -61,6 +61,7 @@ export class FetchSession<O> {
       if (known === undefined || !isSame(known, target)) changed.push(target)
     }
     const forgotten = this.#forgotten(wanted)
+    if (isWantedAgain(forgotten, wanted, usesIds)) return this.#fullRequest(wanted, usesIds)
     return { sessionId: this.#id, sessionEpoch: this.#epoch, changed, forgotten, known: wanted, usesIds }
   }
 
@@ -109,6 +110,22 @@ export class FetchSession<O> {
     }
     return forgotten
   }
+}
+
+/**
+ * A partition left us and came back, under another owner, since the last answer. A broker takes what is new first and
+ * then forgets, so one request that says both would leave it out for good.
+ */
+function isWantedAgain(
+  forgotten: readonly ForgottenPartition[],
+  wanted: ReadonlyMap<unknown, FetchTarget>,
+  usesIds: boolean,
+): boolean {
+  if (forgotten.length === 0) return false
+  const nameOf = ({ topic, topicId, partition }: ForgottenPartition) => `${usesIds ? topicId : topic}/${partition}`
+  const gone = new Set(forgotten.map(nameOf))
+  for (const target of wanted.values()) if (gone.has(nameOf(target))) return true
+  return false
 }
 
 function isSame(a: FetchTarget, b: FetchTarget): boolean {

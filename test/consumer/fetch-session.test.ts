@@ -54,6 +54,34 @@ describe('FetchSession', () => {
     session.accept({ ...session.request(wanted(target(0)), true), sessionEpoch: 2_147_483_647 }, 7)
     expect(session.request(wanted(target(0)), true).sessionEpoch).toBe(1)
   })
+  it('C-13: a partition that left and came back under another owner is asked for in full: brokers forget last', () => {
+    const session = new FetchSession<string>()
+    session.accept(
+      session.request(
+        new Map([
+          ['first', target(0)],
+          ['other', target(1)],
+        ]),
+        true,
+      ),
+      7,
+    )
+    const request = session.request(
+      new Map([
+        ['second', target(0, 9)],
+        ['other', target(1)],
+      ]),
+      true,
+    )
+    expect([request.sessionId, request.sessionEpoch]).toEqual([7, 0])
+    expect([partitions(request.changed), request.forgotten]).toEqual([[0, 1], []])
+  })
+  it('C-3: a topic made anew is asked for in full where requests name topics', () => {
+    const session = new FetchSession<number>()
+    session.accept(session.request(wanted(target(0)), false), 7)
+    const request = session.request(wanted(target(0, 0, { topicId: 'id-2' })), false)
+    expect([request.sessionEpoch, partitions(request.changed), request.forgotten]).toEqual([0, [0], []])
+  })
   it('C-2: what was only asked is not known: after a failure the next request is full and gives the old place free', () => {
     const session = opened(target(0), target(1))
     session.request(wanted(target(0, 5)), true)

@@ -111,6 +111,8 @@ export async function runChaos(options: ChaosOptions): Promise<Verdict> {
     for (const member of members.values()) if (!member.hasEnded) member.process.kill('SIGTERM')
     await Promise.all([...members.values()].map((member) => member.ended()))
     return judge([...members.values()], produced)
+  } catch (error) {
+    throw new Error(`${error instanceof Error ? error.message : String(error)}\n${storyOf([...members.values()])}`)
   } finally {
     for (const member of members.values()) if (!member.hasEnded) member.process.kill('SIGKILL')
     await Promise.all([...members.values()].map((member) => member.ended()))
@@ -212,6 +214,21 @@ function ownershipsOf(member: Member): Journal {
     }
   }
   return journal
+}
+
+/** What happened, without the single records: for a failure. */
+function storyOf(members: readonly Member[]): string {
+  return members
+    .flatMap(({ name, journal }) => {
+      const story: string[] = []
+      let processed = 0
+      for (const line of linesOf(journal)) {
+        if (line.startsWith('p ')) processed++
+        else story.push(`${name}: ${processed} processed, ${line}`)
+      }
+      return [...story, `${name}: ${processed} processed at the end`]
+    })
+    .join('\n')
 }
 
 function linesOf(path: string): string[] {

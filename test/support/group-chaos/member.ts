@@ -3,7 +3,7 @@
  * Everything it does is a line of its journal, written synchronously, so that SIGKILL loses nothing that happened:
  *   a <partitions>   given to us        r <partitions>   given back        l <partitions>   lost
  *   p <partition> <offset>  a record is processed (written before its callback returns)
- *   e <text>         an error event     c  closed cleanly
+ *   e, w <text>      an error, a warning   c  closed cleanly
  */
 import { openSync, writeSync } from 'node:fs'
 import { Consumer } from '../../../lib/consumer/index.js'
@@ -36,10 +36,11 @@ const consumer = new Consumer({
   onError: 'stop',
   logger: silentLogger,
 })
-consumer.on('assigned', ({ partitions }) => note(`a ${list(partitions)}`))
-consumer.on('revoked', ({ partitions }) => note(`r ${list(partitions)}`))
-consumer.on('lost', ({ partitions }) => note(`l ${list(partitions)}`))
+consumer.on('assigned', ({ partitions }) => note(`a ${list(partitions)} ${Date.now()}`))
+consumer.on('revoked', ({ partitions }) => note(`r ${list(partitions)} ${Date.now()}`))
+consumer.on('lost', ({ partitions, reason }) => note(`l ${list(partitions)} ${Date.now()} ${reason.message}`))
 consumer.on('error', (error) => note(`e ${error.code} ${error.message}`))
+consumer.on('warning', (warning) => note(`w ${Date.now()} ${warning.message} ${JSON.stringify(warning.context)}`))
 
 process.on('SIGTERM', async () => {
   await consumer.close()
