@@ -49,7 +49,8 @@ export interface PartitionNews {
   readonly highWatermark: number
   readonly logStart: number
   readonly recordBytes: number
-  readonly isDiverging: boolean
+  /** A divergence or a better replica, which are always news. */
+  readonly mustTell: boolean
 }
 
 /** One request within (or without) a session. */
@@ -191,7 +192,7 @@ function note(session: Session, wanted: WantedPartition, news: PartitionNews): b
   const isNews =
     news.recordBytes > 0 ||
     news.errorCode !== 0 ||
-    news.isDiverging ||
+    news.mustTell ||
     news.highWatermark !== known.highWatermark ||
     news.logStart !== known.logStart
   known.highWatermark = news.highWatermark

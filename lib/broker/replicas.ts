@@ -52,8 +52,18 @@ export class Replicas {
     return this.#highWatermark
   }
 
+  /** As far as this replica knows: a follower cannot know of more than it has copied. */
+  highWatermarkOf(brokerId: number): number {
+    return Math.min(this.#highWatermark, this.#logs.get(brokerId)?.logEnd ?? 0)
+  }
+
   get offline(): number[] {
     return this.replicas.filter((brokerId) => !this.#isAlive(brokerId))
+  }
+
+  /** True if it has a copy and does not lead, while somebody does. */
+  follows(brokerId: number): boolean {
+    return this.#leaderId !== NO_LEADER && brokerId !== this.#leaderId && this.#logs.has(brokerId)
   }
 
   logOf(brokerId: number): PartitionLog | undefined {

@@ -1,11 +1,12 @@
 /**
- * Fetch: sessions, epoch checks, reading, long poll (kafka.md 5.2, 5.4).
+ * Fetch: sessions, epoch checks, reading, long poll (kafka.md 5.2, 5.4), reading from followers (KIP-392).
  * Invariant: nothing at or above the high watermark is served; an answer is sent as soon as `minBytes` are there, an
- * error or a divergence is to be told, or `maxWaitMs` is over.
+ * error, a divergence or a better replica is to be told, or `maxWaitMs` is over.
  */
 import { type DecodedRequestOf, type Fetch, type ResponseOf, ZERO_UUID } from '../../protocol/index.js'
 import type { FetchContext, WantedPartition } from '../fetch-sessions.js'
 import type { PartitionLog } from '../partition-log.js'
+import { NO_REPLICA, preferredReplica } from '../preferred-replica.js'
 import type { Replicas } from '../replicas.js'
 import { forcedError, Hints, type RequestContext } from '../request-context.js'
 
@@ -21,8 +22,9 @@ const FENCED_LEADER_EPOCH = 74
 const UNKNOWN_LEADER_EPOCH = 75
 const UNKNOWN_TOPIC_ID = 100
 
-/** First version with sessions, and with topic ids. */
+/** First version with sessions, with racks (from then on followers serve consumers), and with topic ids. */
 const SESSIONS = 7
+const RACKS = 11
 const BY_ID = 13
 /** First version that names the new leader with its address. */
 const HINTS = 16
@@ -39,6 +41,8 @@ interface Reading {
   readonly records: readonly Uint8Array[]
   readonly bytes: number
   readonly diverging: { readonly epoch: number; readonly endOffset: number } | null
+  /** Broker to ask instead, -1: none is better. */
+  readonly preferred: number
 }
 
 export function handleFetch(request: Request, context: RequestContext): Response | Promise<Response> {
@@ -118,7 +122,7 @@ function poll(request: Request, session: FetchContext, context: RequestContext):
 function isEnough(readings: readonly Reading[], minBytes: number): boolean {
   let bytes = 0
   for (const reading of readings) {
-    if (reading.errorCode !== 0 || reading.diverging !== null) return true
+    if (reading.errorCode !== 0 || reading.diverging !== null || reading.preferred !== NO_REPLICA) return true
     bytes += reading.bytes
   }
   return bytes >= minBytes
@@ -129,14 +133,20 @@ function readAll(request: Request, session: FetchContext, context: RequestContex
   let left = request.maxBytes
   let isFirst = true
   return session.partitions.map((wanted) => {
-    const reading = read(wanted, left, isFirst, context)
+    const reading = read(wanted, { request, left, isFirst }, context)
     left -= reading.bytes
     isFirst = isFirst && reading.bytes === 0
     return reading
   })
 }
 
-function read(wanted: WantedPartition, left: number, isFirst: boolean, context: RequestContext): Reading {
+interface Room {
+  readonly request: Request
+  readonly left: number
+  readonly isFirst: boolean
+}
+
+function read(wanted: WantedPartition, { request, left, isFirst }: Room, context: RequestContext): Reading {
   const topic =
     context.version >= BY_ID ? context.cluster.topics.byId(wanted.topicId) : context.cluster.topics.byName(wanted.topic)
   const replicas = topic?.partitions[wanted.partition]
@@ -144,9 +154,19 @@ function read(wanted: WantedPartition, left: number, isFirst: boolean, context: 
   if (forced !== undefined) return failed(wanted, forced.code, replicas)
   if (topic === undefined && context.version >= BY_ID) return failed(wanted, UNKNOWN_TOPIC_ID)
   if (replicas === undefined) return failed(wanted, UNKNOWN_TOPIC_OR_PARTITION)
-  const refused = checkEpoch(wanted, replicas, context.brokerId)
+  const { brokerId, cluster } = context
+  const mayFollow = context.version >= RACKS && replicas.follows(brokerId)
+  const refused = checkEpoch(wanted, replicas, mayFollow ? replicas.leaderId : brokerId)
   if (refused !== 0) return failed(wanted, refused, replicas)
-  return readLog(wanted, replicas, Math.min(left, wanted.partitionMaxBytes), isFirst)
+  const preferred = preferredReplica(replicas, brokerId, request.rackId, wanted.fetchOffset, cluster)
+  if (preferred !== NO_REPLICA) return { ...readNothing(wanted, replicas), preferred }
+  return readLog(wanted, replicas, brokerId, { maxBytes: Math.min(left, wanted.partitionMaxBytes), isFirst })
+}
+
+/** The marks alone: another replica is to be asked for the records. */
+function readNothing(wanted: WantedPartition, replicas: Replicas): Reading {
+  const { highWatermark, log } = replicas
+  return { ...failed(wanted, 0, replicas), highWatermark, logStart: log.logStart }
 }
 
 /** Leadership and the epoch the asker believes in: 6, 74, 75 or 0. */
@@ -162,8 +182,14 @@ export function checkEpoch(
   return replicas.leaderId === brokerId ? 0 : NOT_LEADER_OR_FOLLOWER
 }
 
-function readLog(wanted: WantedPartition, replicas: Replicas, maxBytes: number, isFirst: boolean): Reading {
-  const { log, highWatermark } = replicas
+function readLog(
+  wanted: WantedPartition,
+  replicas: Replicas,
+  brokerId: number,
+  { maxBytes, isFirst }: { readonly maxBytes: number; readonly isFirst: boolean },
+): Reading {
+  const log = replicas.logOf(brokerId) ?? replicas.log
+  const highWatermark = replicas.highWatermarkOf(brokerId)
   const diverging = divergenceOf(wanted, log)
   if (diverging === 'unknown') return failed(wanted, OFFSET_OUT_OF_RANGE, replicas)
   if (diverging === null && (wanted.fetchOffset < log.logStart || wanted.fetchOffset > log.logEnd)) {
@@ -171,7 +197,8 @@ function readLog(wanted: WantedPartition, replicas: Replicas, maxBytes: number, 
   }
   const records = diverging === null ? log.read(wanted.fetchOffset, highWatermark, maxBytes, isFirst) : []
   const bytes = records.reduce((sum, segment) => sum + segment.length, 0)
-  return { wanted, replicas, errorCode: 0, highWatermark, logStart: log.logStart, records, bytes, diverging }
+  const read = { highWatermark, logStart: log.logStart, records, bytes, diverging, preferred: NO_REPLICA }
+  return { wanted, replicas, errorCode: 0, ...read }
 }
 
 /** KIP-595: where the asker's log leaves this one, by the epoch of its last record. */
@@ -187,7 +214,8 @@ function divergenceOf(
 }
 
 function failed(wanted: WantedPartition, errorCode: number, replicas?: Replicas): Reading {
-  return { wanted, replicas, errorCode, highWatermark: -1, logStart: -1, records: [], bytes: 0, diverging: null }
+  const nothing = { highWatermark: -1, logStart: -1, records: [], bytes: 0, diverging: null, preferred: NO_REPLICA }
+  return { wanted, replicas, errorCode, ...nothing }
 }
 
 function answer(
@@ -201,8 +229,8 @@ function answer(
   const responses: { topic: string; topicId: string; partitions: PartitionResponse[] }[] = []
   for (const reading of readings) {
     const { wanted, errorCode, highWatermark, logStart, bytes } = reading
-    const isDiverging = reading.diverging !== null
-    if (!session.tells(wanted, { errorCode, highWatermark, logStart, recordBytes: bytes, isDiverging })) continue
+    const mustTell = reading.diverging !== null || reading.preferred !== NO_REPLICA
+    if (!session.tells(wanted, { errorCode, highWatermark, logStart, recordBytes: bytes, mustTell })) continue
     let topic = responses.at(-1)
     if (topic === undefined || topic.topic !== wanted.topic || topic.topicId !== wanted.topicId) {
       topic = { topic: wanted.topic, topicId: wanted.topicId, partitions: [] }
@@ -233,6 +261,7 @@ function answerPartition(
     lastStableOffset: errorCode === 0 ? reading.highWatermark : -1,
     logStartOffset: errorCode === 0 ? reading.logStart : -1,
     abortedTransactions: aborted,
+    ...(errorCode === 0 && reading.preferred !== NO_REPLICA ? { preferredReadReplica: reading.preferred } : {}),
     records: errorCode === 0 ? reading.records : [],
     ...(reading.diverging === null ? {} : { divergingEpoch: reading.diverging }),
     ...(currentLeader === undefined ? {} : { currentLeader }),
