@@ -17,7 +17,6 @@ import {
   type Emitter,
   type RandomSource,
   runInBackground,
-  type TimerHandle,
 } from '../../util/index.js'
 import { withSignal } from '../assignment.js'
 import type { ConsumerCounters } from '../counters.js'
@@ -27,6 +26,7 @@ import type { GroupCluster } from '../ports.js'
 import { ProgressWatch } from '../progress.js'
 import type { Reading } from '../reading.js'
 import type { TopicLookup, Until } from '../topic-lookup.js'
+import { AutoCommit } from './auto-commit.js'
 import type { OffsetStore } from './offset-store.js'
 import type { OffsetToCommit } from './offsets/offsets.js'
 import { PatternWatch } from './pattern-watch.js'
@@ -34,8 +34,6 @@ import type { GroupHost, MemberIdentity, MemberState, Membership } from './ports
 import { StartPositions } from './start-positions.js'
 import { Subscriptions } from './subscriptions.js'
 
-/** A commit on the interval is given up after it, so that the next one, with newer offsets, comes. Milliseconds. */
-const COMMIT_LIMIT_MS = 30_000
 /** Of the time that a revocation may take, so much is kept for the commit and the listeners. */
 const KEPT_FOR_COMMIT = 0.2
 
@@ -73,10 +71,10 @@ export class GroupSession implements GroupHost {
   readonly #patterns: PatternWatch
   readonly #positions: StartPositions
   readonly #progress: ProgressWatch
+  readonly #commits: AutoCommit
   readonly #waiters = new Set<Waiter>()
   #member: Membership | null = null
   #memberComing: Promise<void> | null = null
-  #commitTimer: TimerHandle | null = null
   #version = 0 // of the subscription
   #askedVersion = 0 // the one the member's present round began with
   #failure: MQError | null = null
@@ -86,6 +84,7 @@ export class GroupSession implements GroupHost {
     this.#parts = parts
     const { cluster, clock, config } = parts
     this.#positions = new StartPositions(parts)
+    this.#commits = new AutoCommit(parts, () => this.identity !== null)
     this.#progress = new ProgressWatch({
       maxPollIntervalMs: config.maxPollIntervalMs,
       clock,
@@ -158,24 +157,13 @@ export class GroupSession implements GroupHost {
   }
 
   /** Commits what is processed of all partitions. Rejects with OFFSET_COMMIT_FAILED. */
-  commitProcessed(deadlineMs = this.#parts.clock.monotonicMs() + COMMIT_LIMIT_MS): Promise<void> {
-    return this.#commit(this.#parts.reading.cursors, deadlineMs)
+  commitProcessed(deadlineMs: number): Promise<void> {
+    return this.#commits.processed(this.#parts.reading.cursors, deadlineMs)
   }
 
   /** Commits exactly these. */
-  async commit(offsets: readonly OffsetToCommit[], deadlineMs: number): Promise<void> {
-    const { committer, counters } = this.#parts
-    try {
-      await committer.commit(offsets, deadlineMs)
-      counters.commits++
-    } catch (error) {
-      counters.commitFailures++
-      throw error
-    }
-    for (const { topic, partition, offset } of offsets) {
-      const cursor = this.#parts.reading.fetcher.assigned.get(topic, partition)
-      if (cursor !== undefined) cursor.committed = offset
-    }
+  commit(offsets: readonly OffsetToCommit[], deadlineMs: number): Promise<void> {
+    return this.#commits.exactly(offsets, deadlineMs)
   }
 
   /** The last commit, then the group is left. In bounded time (`untilMs`, monotonic). Callbacks have ended before. */
@@ -215,7 +203,7 @@ export class GroupSession implements GroupHost {
     reading.add(made)
     this.#progress.start()
     const unplaced = this.#positions.expect(made)
-    this.#armCommit()
+    this.#commits.arm()
     const untilMs = this.#parts.clock.monotonicMs() + this.#parts.config.rebalanceTimeoutMs
     const told = events.emitAndWait('assigned', { partitions: made.map(({ tp }) => tp) })
     if (made.length > 0 || partitions.length === 0) await this.#by(told, untilMs, "an 'assigned' listener")
@@ -225,7 +213,7 @@ export class GroupSession implements GroupHost {
   async revoke(partitions: readonly TopicPartition[], deadlineMs: number): Promise<void> {
     const cursors = this.#cursorsOf(partitions)
     if (cursors.length === 0) return
-    const { reading, events, config, clock } = this.#parts
+    const { reading, events, clock } = this.#parts
     for (const cursor of cursors) {
       cursor.hold(HOLD.leaving)
       cursor.isInterrupted = true
@@ -233,7 +221,7 @@ export class GroupSession implements GroupHost {
     }
     const leftMs = Math.max(0, deadlineMs - clock.monotonicMs())
     await reading.whenIdle(cursors, deadlineMs - leftMs * KEPT_FOR_COMMIT)
-    if (config.autoCommit) await this.#tryCommit(cursors.filter(isHere), deadlineMs)
+    await this.#commits.before(cursors.filter(isHere), deadlineMs)
     const left = cursors.filter(isHere) // others were lost meanwhile
     if (left.length > 0) {
       const told = events.emitAndWait('revoked', { partitions: left.map(({ tp }) => tp) })
@@ -267,8 +255,7 @@ export class GroupSession implements GroupHost {
 
   failed(error: MQError): void {
     this.#failure = error
-    this.#commitTimer?.cancel()
-    this.#commitTimer = null
+    this.#commits.stop()
     this.lose(this.#owned(), error)
     this.#endWaiting(error)
     this.#parts.events.emit('error', error)
@@ -343,8 +330,7 @@ export class GroupSession implements GroupHost {
 
   async #leave(untilMs: number): Promise<void> {
     this.#progress.stop()
-    this.#commitTimer?.cancel()
-    this.#commitTimer = null
+    this.#commits.stop()
     const member = this.#member
     this.#member = null
     await member?.close(untilMs)
@@ -364,41 +350,6 @@ export class GroupSession implements GroupHost {
   #drop(cursors: readonly PartitionCursor[]): void {
     this.#parts.reading.fetcher.remove(cursors)
     this.#parts.committer.forget(cursors.map(({ tp }) => tp))
-  }
-
-  #armCommit(): void {
-    const { config, clock } = this.#parts
-    if (!config.autoCommit || this.#commitTimer !== null || this.#isClosed) return
-    this.#commitTimer = clock.setTimer(() => {
-      this.#commitTimer = null
-      if (this.identity === null) return this.#armCommit()
-      const done = this.#tryCommit(this.#parts.reading.cursors, clock.monotonicMs() + COMMIT_LIMIT_MS)
-      runInBackground('commit', () => done, this.#reportCommit)
-      this.#armCommit()
-    }, config.autoCommitIntervalMs)
-  }
-
-  readonly #reportCommit = (_name: string, error: unknown): void => {
-    this.#parts.events.emit('error', toMQError(error, 'OFFSET_COMMIT_FAILED', 'offsets could not be committed'))
-  }
-
-  /** A commit of our own that fails is told; consumption goes on (K-22). */
-  async #tryCommit(cursors: readonly PartitionCursor[], deadlineMs: number): Promise<void> {
-    if (this.identity === null) return
-    try {
-      await this.#commit(cursors, deadlineMs)
-    } catch (error) {
-      this.#reportCommit('', error)
-    }
-  }
-
-  async #commit(cursors: readonly PartitionCursor[], deadlineMs: number): Promise<void> {
-    const open = cursors.filter(({ position, committed }) => position >= 0 && position !== committed)
-    if (open.length === 0) return
-    const offsets = open.map(({ topic, partition, position, positionEpoch }) => {
-      return { topic, partition, offset: position, leaderEpoch: positionEpoch }
-    })
-    await this.commit(offsets, deadlineMs)
   }
 
   /** The promise, or nothing at the deadline, which is told. */
