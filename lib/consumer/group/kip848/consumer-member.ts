@@ -78,6 +78,7 @@ class ConsumerMember implements Membership {
   #run = 0 // changes with start and leave
   #life = 0 // changes with every loss
   #inFlight: Beat | null = null
+  #heardFromMs = Number.POSITIVE_INFINITY // when the first heartbeat behind the last answered one left
   #isDue = false // a heartbeat leaves with the next answer
   #isRegistered = false // a join left, and nothing said since that the group does not know us
   #mustRelease = false // the coordinator has us under another epoch: leave, then join
@@ -113,6 +114,7 @@ class ConsumerMember implements Membership {
       nameOf: (topicId, partition) => this.#names.nameOf(topicId, partition),
       seekNames: () => this.#names.seek(),
       rests: () => this.#look(),
+      late: () => this.#silent(config.rebalanceTimeoutMs, 'that partitions were given back'),
     })
     this.#waiters = new EpochWaiters(clock, this.#groupId)
   }
@@ -285,6 +287,7 @@ class ConsumerMember implements Membership {
     if (this.#isStale(beat)) throw this.#notAMember()
     beat.life = this.#life
     beat.sentMs = this.#now
+    this.#heardFromMs = Math.min(this.#heardFromMs, beat.sentMs)
     beat.wasRegistered = this.#isRegistered
     if (this.#mustRelease) {
       const body = this.#leaveBody()
@@ -293,6 +296,7 @@ class ConsumerMember implements Membership {
     }
     beat.epoch = this.#epoch
     this.#isRegistered = true
+    if (this.#reconciler.owesList) this.#report.oweList()
     const fields = this.#report.next(this.#facts)
     if (fields.topicPartitions !== null) this.#reconciler.listLeaves()
     const { groupId, memberId, instanceId } = this.#leaveBody()
@@ -320,7 +324,8 @@ class ConsumerMember implements Membership {
     this.#report.answered()
     this.#armSession(beat.sentMs)
     this.#beatIn(beat.sentMs + this.#intervalMs - this.#now)
-    const isNews = this.#reconciler.answered(answer.assignment?.topicPartitions ?? null, beat.sentMs)
+    const isNews = this.#reconciler.answered(answer.assignment?.topicPartitions ?? null, this.#heardFromMs)
+    this.#heardFromMs = Number.POSITIVE_INFINITY
     if (isNews) this.#isSettled = false
     this.#waiters.resolveAll()
     this.#reconciler.pump() // The host is told things, and may have closed us when it returns.
@@ -380,8 +385,7 @@ class ConsumerMember implements Membership {
   /** All steps are done: the acknowledgement leaves at once; when it was answered, the round has ended. */
   #look(): void {
     if (this.#phase !== 'member' || !this.#reconciler.isResting) return
-    const facts = this.#facts
-    if (!this.#report.isSaid(facts)) return this.#beatSoon()
+    if (this.#reconciler.owesList || !this.#report.isSaid(this.#facts)) return this.#beatSoon()
     if (this.#isSettled || this.state !== 'stable') return
     this.#isSettled = true
     this.#parts.host.settled()
@@ -396,18 +400,22 @@ class ConsumerMember implements Membership {
     this.#reconciler.lose(reason)
   }
 
-  /**
-   * The coordinator began to count when the last answered heartbeat arrived, not earlier than it left. The epoch stays:
-   * if we are still a member the next answer brings the assignment again, else it fences us.
-   */
+  /** The coordinator began to count when the last answered heartbeat arrived, not earlier than it left. */
   #armSession(fromMs: number): void {
     this.#sessionTimer?.cancel()
-    const over = () => {
-      const sessionMs = this.#sessionMs
-      const text = `no heartbeat was answered for ${sessionMs} ms: the partitions may be somebody else's by now`
-      this.#lost(new MQError('TIMEOUT', text, { groupId: this.#groupId, timeoutMs: sessionMs }))
-    }
-    this.#sessionTimer = this.#parts.clock.setTimer(over, Math.max(0, fromMs + this.#sessionMs - this.#now))
+    const sessionMs = this.#sessionMs
+    const over = () => this.#silent(sessionMs, 'that we are here')
+    this.#sessionTimer = this.#parts.clock.setTimer(over, Math.max(0, fromMs + sessionMs - this.#now))
+  }
+
+  /**
+   * It may have given our partitions away. The epoch stays: if we are still a member the next answer brings the
+   * assignment again, else it fences us.
+   */
+  #silent(timeoutMs: number, what: string): void {
+    const text = `the coordinator did not confirm within ${timeoutMs} ms ${what}: the partitions may be somebody else's`
+    this.#lost(new MQError('TIMEOUT', text, { groupId: this.#groupId, timeoutMs }))
+    if (this.#inFlight === null) this.#beatSoon()
   }
 
   #fail(error: MQError): void {
@@ -424,7 +432,7 @@ class ConsumerMember implements Membership {
     const { cluster, host } = this.#parts
     this.#topics = host.topics()
     for (const topic of this.#topics) cluster.useTopic(topic)
-    this.#reconciler.subscribed(this.#topics, host.owned())
+    this.#reconciler.subscribed(this.#topics)
   }
 
   get #facts(): MemberFacts {

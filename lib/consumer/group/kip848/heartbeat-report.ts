@@ -23,10 +23,10 @@ export interface MemberSettings {
   readonly rebalanceTimeoutMs: number
 }
 
-/** The same as texts, for comparison. Null: the coordinator cannot be relied upon to know it. */
+/** The same as texts, for comparison. */
 interface Known {
   readonly topics: string
-  readonly owned: string
+  readonly owned: string | null // null: to be told anyway
 }
 
 export class HeartbeatReport {
@@ -57,6 +57,11 @@ export class HeartbeatReport {
     this.#sent = null
   }
 
+  /** The coordinator waits for a list of partitions, even if it is the one it knows. */
+  oweList(): void {
+    if (this.#told !== null) this.#told = { ...this.#told, owned: null }
+  }
+
   /** A failure, an unsure heartbeat, another coordinator, another epoch: all fields again. */
   forget(): void {
     this.#told = null
@@ -65,7 +70,7 @@ export class HeartbeatReport {
 
   /** The coordinator has answered a heartbeat with just that. */
   isTold(facts: MemberFacts): boolean {
-    return isSame(this.#told, facts) && this.#sent === null
+    return isSame(this.#told, facts) && this.isSaid(facts)
   }
 
   /** As `isTold`, or it is on its way. */

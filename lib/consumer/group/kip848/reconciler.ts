@@ -9,10 +9,11 @@
  * never gives away what is being read.
  * Invariant: owned is a subset of what answered heartbeats assigned. While a heartbeat that lists partitions is
  * unanswered nothing is assigned: the coordinator may take what the list leaves out as given back, and give it to
- * somebody else at once. Source: kafka.md 5.5, C-27, C-28.
+ * somebody else at once. What it wants back and has not heard of within the rebalance time costs us everything, so then
+ * everything is dropped. Source: kafka.md 5.5, C-27, C-28.
  */
 import { type MQError, toMQError } from '../../../errors/index.js'
-import { type Clock, runInBackground } from '../../../util/index.js'
+import { type Clock, runInBackground, type TimerHandle } from '../../../util/index.js'
 import type { TopicPartition } from '../../cursor.js'
 import type { GroupHost } from '../ports.js'
 import type { WirePartitions } from './heartbeat-report.js'
@@ -27,6 +28,8 @@ export interface ReconcilerParts {
   readonly seekNames: () => void
   /** No step is running, and none can begin now. */
   readonly rests: () => void
+  /** The coordinator has not heard in time that we gave back what it wants: it fences us. */
+  readonly late: () => void
 }
 
 interface Assigned {
@@ -45,10 +48,14 @@ export class Reconciler {
   readonly #owned = new Map<string, Owned>()
   #target: ReadonlyMap<string, Assigned> | null = null // null: not a member
   #topics: ReadonlySet<string> = new Set()
-  #revokeUntilMs = 0 // the coordinator's patience with the present target
+  /** What the coordinator wants back, and has not been told of. */
+  #unreleased: ReadonlySet<string> = new Set()
+  #patience: TimerHandle | null = null // runs while something is unreleased
+  #revokeUntilMs = 0 // when it ends
   #isListOpen = false // a heartbeat that lists partitions is unanswered
-  #inStep: ReadonlySet<string> = new Set()
+  #isReleaseOpen = false // and it names nothing of what is wanted back
   #isRunning = false
+  #isHostChanged = false // during a step: what the host holds is looked at behind it
   #life = 0 // changes with every loss
 
   constructor(parts: ReconcilerParts) {
@@ -75,31 +82,40 @@ export class Reconciler {
     return this.#missing().some((one) => this.#nameOf(one) === undefined)
   }
 
-  /** The subscription. What the host has dropped on its own is not owned any more. */
-  subscribed(topics: readonly string[], held: readonly TopicPartition[]): void {
+  /** The subscription has changed, and the host may have dropped by itself what does not belong to it any more. */
+  subscribed(topics: readonly string[]): void {
     this.#topics = new Set(topics)
-    const isHeld = new Set(held.map(({ topic, partition }) => `${topic}/${partition}`))
-    for (const [key, { tp }] of this.#owned) {
-      if (!this.#inStep.has(key) && !isHeld.has(`${tp.topic}/${tp.partition}`)) this.#owned.delete(key)
-    }
+    if (this.#isRunning) this.#isHostChanged = true
+    else this.#dropUnheld()
   }
 
   /** A heartbeat with a list of partitions leaves. */
   listLeaves(): void {
     this.#isListOpen = true
+    this.#isReleaseOpen = this.#isReleased
+  }
+
+  /** The coordinator waits for a list without what it wants back, even if we never had it. */
+  get owesList(): boolean {
+    return this.#unreleased.size > 0 && !this.#isReleaseOpen && this.#isReleased
   }
 
   /**
-   * The last heartbeat was answered; null: what was assigned before still is. `sentMs` is when it left: the coordinator
-   * began to wait for us no earlier. True when the target changed.
+   * The last heartbeat was answered; null: what was assigned before still is. `fromMs` is when the first one left that
+   * may have brought this about, its answer perhaps lost: the coordinator began to wait for us no earlier. True when the
+   * assignment is another one.
    */
-  answered(assignment: WirePartitions | null, sentMs: number): boolean {
+  answered(assignment: WirePartitions | null, fromMs: number): boolean {
+    if (this.#isReleaseOpen) this.#unreleased = new Set()
     this.#isListOpen = false
-    const target = assignment === null ? (this.#target ?? new Map()) : targetOf(assignment)
-    const isNews = this.#target === null || !isSame(this.#target, target)
+    this.#isReleaseOpen = false
+    const before = this.#target
+    const target = assignment === null ? (before ?? new Map()) : targetOf(assignment)
+    const gone = [...(before ?? new Map()).keys()].filter((key) => !target.has(key))
     this.#target = target
-    if (isNews) this.#revokeUntilMs = sentMs + this.#parts.rebalanceTimeoutMs
-    return isNews
+    this.#unreleased = new Set([...this.#unreleased, ...gone].filter((key) => !target.has(key)))
+    this.#wait(gone.length > 0, fromMs)
+    return before === null || gone.length > 0 || target.size !== before.size
   }
 
   /** Goes on, if there is something to do and nothing is being done. Tells `rests` in the end. */
@@ -122,11 +138,30 @@ export class Reconciler {
     this.#owned.clear()
     this.#target = null
     this.#isListOpen = false
+    this.#isReleaseOpen = false
+    this.#unreleased = new Set()
+    this.#patience?.cancel()
+    this.#patience = null
+  }
+
+  /** Its clock for us runs from the first partition that it wants back until it was told of the last. */
+  #wait(isMore: boolean, fromMs: number): void {
+    const { clock, rebalanceTimeoutMs, late } = this.#parts
+    if (this.#unreleased.size === 0) {
+      this.#patience?.cancel()
+      this.#patience = null
+    } else if (isMore && this.#patience === null) {
+      this.#revokeUntilMs = fromMs + rebalanceTimeoutMs
+      this.#patience = clock.setTimer(late, Math.max(0, this.#revokeUntilMs - clock.monotonicMs()))
+    }
   }
 
   async #run(): Promise<void> {
     try {
-      for (let step = this.#next(); step !== null; step = this.#next()) await step()
+      for (let step = this.#next(); step !== null; step = this.#next()) {
+        await step()
+        if (this.#isHostChanged) this.#dropUnheld()
+      }
     } finally {
       this.#isRunning = false
     }
@@ -146,14 +181,11 @@ export class Reconciler {
 
   async #revoke(gone: readonly Owned[]): Promise<void> {
     const life = this.#life
-    this.#inStep = new Set(gone.map(keyOf))
     try {
       await this.#parts.host.revoke(tpsOf(gone), this.#revokeUntilMs)
     } catch (error) {
       this.#report('revoke', error)
       if (life === this.#life) this.#parts.host.lose(tpsOf(gone), failedHost(error))
-    } finally {
-      this.#inStep = new Set()
     }
     if (life !== this.#life) return
     for (const one of gone) this.#owned.delete(keyOf(one))
@@ -161,12 +193,17 @@ export class Reconciler {
 
   async #assign(named: readonly Owned[]): Promise<void> {
     for (const one of named) this.#owned.set(keyOf(one), one)
-    this.#inStep = new Set(named.map(keyOf))
-    try {
-      await this.#parts.host.assign(tpsOf(named))
-    } finally {
-      this.#inStep = new Set()
-    }
+    await this.#parts.host.assign(tpsOf(named))
+  }
+
+  #dropUnheld(): void {
+    this.#isHostChanged = false
+    const held = new Set(this.#parts.host.owned().map(({ topic, partition }) => `${topic}/${partition}`))
+    for (const [key, { tp }] of this.#owned) if (!held.has(`${tp.topic}/${tp.partition}`)) this.#owned.delete(key)
+  }
+
+  get #isReleased(): boolean {
+    return ![...this.#unreleased].some((key) => this.#owned.has(key))
   }
 
   #gone(): Owned[] {
@@ -223,10 +260,6 @@ function wireOf(partitions: readonly Assigned[]): WirePartitions {
 function byPlace(a: Assigned, b: Assigned): number {
   if (a.topicId !== b.topicId) return a.topicId < b.topicId ? -1 : 1
   return a.partition - b.partition
-}
-
-function isSame(a: ReadonlyMap<string, unknown>, b: ReadonlyMap<string, unknown>): boolean {
-  return a.size === b.size && [...a.keys()].every((key) => b.has(key))
 }
 
 function failedHost(error: unknown): MQError {
