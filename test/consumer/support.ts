@@ -30,7 +30,7 @@ export class Bench {
     const connection = { retryBackoffMs: 5, retryBackoffMaxMs: 20, ...config.connection }
     const made = new Consumer<V, K>(
       { autoOffsetReset: 'earliest', ...base, ...config, connection },
-      { random: seededRandom(2) },
+      { random: seededRandom(2 + this.#consumers.length) }, // member ids are drawn from it
     )
     this.#consumers.push(made)
     return made

@@ -30,8 +30,14 @@ export interface PullHooks {
   isFed(): boolean
 }
 
+export interface PullSinkOptions {
+  readonly maxPollRecords: number
+  readonly dedup: { readonly enabled: boolean }
+}
+
 export class PullSink implements RecordSink {
   readonly #maxPollRecords: number
+  readonly #hasDedup: boolean
   readonly #hooks: PullHooks
   readonly #counters: ConsumerCounters
   readonly #clock: Clock
@@ -61,8 +67,11 @@ export class PullSink implements RecordSink {
     this.#waiting = new WaitingReaders(clock)
   }
 
-  /** For a subscription or an assignment without a callback. */
+  /** For a subscription or an assignment without a callback. Throws INVALID_CONFIG. */
   delivery(): Delivery {
+    // A record is remembered when its callback succeeded, and nobody tells that of a pulled one.
+    if (this.#hasDedup)
+      throw new MQError('INVALID_CONFIG', 'dedup.enabled works with callbacks: give one, or turn it off')
     this.#isUsed = true
     return { perRecord: null, perBatch: null, sink: this }
   }

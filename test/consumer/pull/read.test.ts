@@ -1,8 +1,10 @@
 /** read and readBatch: what counts when, who is served first, how a wait ends. */
 import { describe, expect, it } from 'vitest'
+import { createCompressionCodec } from '../../../lib/codec/index.js'
 import { HOLD } from '../../../lib/consumer/cursor.js'
 import { MQError } from '../../../lib/errors/index.js'
 import { FakeClock } from '../../../lib/util/index.js'
+import { withCrc } from '../../support/batch-bytes.js'
 import { controlBatch, numbered } from '../batches.js'
 import { PullStage, place, stateOf, turns } from './stage.js'
 
@@ -253,6 +255,21 @@ describe('read', () => {
     stage.clock.advance(1)
     expect(await look).toBe(null)
   })
+  it('C-7, C-8: a codec that works in the background: the wait goes on, and what fails is told in its turn', async () => {
+    const stage = new PullStage(100_000)
+    const cursor = stage.cursor(0, 5)
+    const waiting = stage.puller.readBatch(30_000)
+    const packed = await packedBatch(5, 20_000)
+    stage.push(cursor, packed)
+    expect(await waiting).toHaveLength(5)
+    expect(await stage.puller.readBatch(30_000)).toHaveLength(20_000)
+    packed.writeInt32BE(1, packed.length - 4)
+    packed.writeBigInt64BE(20_005n, 0)
+    stage.push(cursor, withCrc(packed))
+    const next = stage.puller.read()
+    await expect.poll(() => stage.unreadable.length).toBe(1)
+    expect([cursor.position, await stateOf(next)]).toEqual([20_005, 'open'])
+  })
   it('C-26: busySinceMs is set while something is open', async () => {
     const stage = new PullStage()
     const cursor = stage.cursor(0, 2)
@@ -305,3 +322,13 @@ describe('readBatch', () => {
     expect((await next).map(place)).toEqual(['0:1', '0:2'])
   })
 })
+
+/** One zstd batch, large enough to be opened in the background. */
+async function packedBatch(from: number, count: number): Promise<Buffer> {
+  const plain = numbered(from, count)
+  const packed = await createCompressionCodec('zstd').compress(plain.subarray(61))
+  const batch = Buffer.concat([plain.subarray(0, 61), packed])
+  batch.writeInt32BE(batch.length - 12, 8)
+  batch.writeInt16BE(4, 21)
+  return withCrc(batch)
+}

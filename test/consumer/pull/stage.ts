@@ -24,7 +24,7 @@ export class PullStage {
       failure: () => this.failure,
       isFed: () => this.isFed,
     }
-    this.sink = new PullSink({ maxPollRecords }, hooks, this.counters, clock ?? this.clock)
+    this.sink = new PullSink({ maxPollRecords, dedup: { enabled: false } }, hooks, this.counters, clock ?? this.clock)
     this.puller = new Puller(this.sink)
     this.sink.delivery() // Somebody pulls, even before there are partitions.
   }
