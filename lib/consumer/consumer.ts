@@ -40,7 +40,6 @@ import { Reading, type Selection } from './reading.js'
 import type { RecordView } from './record-view.js'
 import { makeSinks, type Sinks } from './sinks.js'
 import { subscriptionOf } from './subscription-of.js'
-import { refuseUnserved } from './support.js'
 import { TopicLookup } from './topic-lookup.js'
 
 /** Of `close`: the last commit and leaving the group may take so long, even if callbacks have used up its time. */
@@ -103,7 +102,6 @@ export class Consumer<V = Buffer, K = Buffer> {
 
   constructor(config: ConsumerConfig = {}, deps: ConsumerDeps = {}) {
     this.config = resolveConsumerConfig(config)
-    refuseUnserved(this.config)
     const { logger } = this.config
     this.#clock = deps.clock ?? systemClock
     this.#events = new Emitter((error) => logger.error('a listener of the consumer threw', { error: String(error) }))

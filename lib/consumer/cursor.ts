@@ -11,10 +11,10 @@
 import type { MQError } from '../errors/index.js'
 import { ZERO_UUID } from '../protocol/index.js'
 import type { TimerHandle } from '../util/index.js'
-import type { DeadLetter } from './dead-letter.js'
 import { PartitionReader, type ReaderSettings } from './partition-reader.js'
 import type { RecordView } from './record-view.js'
 import type { RecordSink } from './sink.js'
+import type { DeadLetter } from './verdict.js'
 
 /** A topic and a partition: the second argument of every callback, one frozen object per assigned partition. */
 export interface TopicPartition {
@@ -107,6 +107,8 @@ export class PartitionCursor {
   letter: DeadLetter | null = null // `pending` is to be written elsewhere, not to be tried again
   errors: MQError[] | null = null // for the callback (deliverErrors), oldest first; null when there is none
   busySinceMs = -1 // monotonic, of the oldest that has not ended
+  takenEnd = -1 // by key: behind the last record taken out of the reader, processed or not
+  onMoved: (() => void) | null = null // `moveTo` was called: what was taken belongs to the past
   #onIdle: (() => void) | null = null
 
   constructor(topic: string, partition: number, delivery: Delivery, settings: ReaderSettings, owner: CursorOwner) {
@@ -180,11 +182,14 @@ export class PartitionCursor {
     this.release(HOLD.position | HOLD.failed | HOLD.backoff | HOLD.full)
     this.timer?.cancel()
     this.timer = null
+    this.takenEnd = -1
+    this.onMoved?.()
   }
 
-  /** Where processing goes on: behind what a callback is working on. */
+  /** Where reading goes on: behind what a callback is working on, and what waits for its turn by key. */
   get nextOffset(): number {
-    return this.isBusy && this.pendingGeneration === this.generation ? this.pendingEnd : this.position
+    if (this.isBusy && this.pendingGeneration === this.generation) return this.pendingEnd
+    return Math.max(this.position, this.takenEnd)
   }
 
   /** Fetches again from where processing stands, without anything that is buffered; a running callback still counts. */

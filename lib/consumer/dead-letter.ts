@@ -16,6 +16,7 @@ import { backoffMs, type RandomSource } from '../util/index.js'
 import type { ConsumerCounters } from './counters.js'
 import type { AnyRecord, PartitionCursor } from './cursor.js'
 import { rawRecord } from './record-view.js'
+import type { DeadLetter } from './verdict.js'
 
 /** Longest `x-error-message`. Characters. */
 export const LONGEST_MESSAGE = 1_024
@@ -35,12 +36,6 @@ export interface DeadLetterOptions {
  */
 export interface DeadLetterSink {
   sendSync(topic: string, value: Uint8Array | null, options: DeadLetterOptions): Promise<unknown>
-}
-
-/** One failed unit on its way. */
-export interface DeadLetter {
-  /** Writes what is not acknowledged yet. Resolves with -1 when all is, else with the wait before the next attempt. Never rejects. */
-  write(): Promise<number>
 }
 
 /** Throws MISSING_CONFIG when failures shall be written somewhere and nobody is there to write them. */

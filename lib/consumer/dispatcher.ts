@@ -13,18 +13,13 @@ import type { MQError } from '../errors/index.js'
 import { assert, type Clock, Deque } from '../util/index.js'
 import type { ConsumerCounters } from './counters.js'
 import type { AnyRecord, CallbackResult, PartitionCursor } from './cursor.js'
-import type { DeadLetter } from './dead-letter.js'
 import { callWithError, isThenable, keepError, takeError } from './error-delivery.js'
 import type { RecordSink } from './sink.js'
 import { LoopSlice } from './slice.js'
+import type { DeadLetter, Verdict } from './verdict.js'
 
 /** Within a turn the time is looked at after so many records. A power of two. */
 const LOOK_EVERY = 16
-
-export type Verdict =
-  | { readonly action: 'retry'; readonly delayMs: number }
-  | { readonly action: 'dlq'; readonly letter: DeadLetter }
-  | { readonly action: 'skip' | 'stop' }
 
 export interface DispatcherHooks {
   /** A callback threw or rejected; decides what happens with its record. `attempts` counts from 1. */

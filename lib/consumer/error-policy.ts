@@ -10,8 +10,8 @@ import { assert, backoffMs, type Emitter, type RandomSource } from '../util/inde
 import type { ConsumerCounters } from './counters.js'
 import type { AnyRecord, PartitionCursor } from './cursor.js'
 import { type DeadLetters, RETRY_BASE_MS, RETRY_MAX_MS } from './dead-letter.js'
-import type { Verdict } from './dispatcher.js'
 import type { ConsumerEvents } from './events.js'
+import type { Verdict } from './verdict.js'
 
 export class ErrorPolicy {
   readonly #config: ResolvedConsumerConfig

@@ -142,7 +142,7 @@ export class Fetcher {
 
   /** What is buffered cannot be read: fetched once more, then the partition stands still until a seek (C-8). */
   unreadable(cursor: PartitionCursor, error: unknown): void {
-    const at = cursor.position
+    const at = cursor.nextOffset
     cursor.rewind()
     this.#corrupt(cursor, at, error)
     this.wake(cursor)
@@ -372,7 +372,7 @@ export class Fetcher {
     this.#parts.events.emit('truncation', { ...cursor.tp, position, divergence })
     if (divergence >= cursor.nextOffset) cursor.rewind()
     else if (this.#parts.config.autoOffsetReset === 'none') this.#resetPosition(cursor)
-    else cursor.moveTo(divergence)
+    else cursor.moveTo(Math.min(divergence, cursor.position)) // What is open between them may still fail.
     this.wake(cursor)
   }
 

@@ -5,15 +5,16 @@
  * Invariant: a setting that cannot be served is refused here, not found out in production.
  */
 import type { ResolvedConsumerConfig } from '../config/index.js'
-import type { MQError } from '../errors/index.js'
+import { MQError } from '../errors/index.js'
 import type { Clock, Emitter, RandomSource } from '../util/index.js'
 import type { ConsumerCounters } from './counters.js'
 import type { BatchCallback, Delivery, PartitionCursor, RecordCallback } from './cursor.js'
 import { checkDeadLetters, type DeadLetterSink, DeadLetters } from './dead-letter.js'
 import { batchesOnce, DedupWindow, recordsOnce } from './dedup.js'
-import { Dispatcher } from './dispatcher.js'
+import { Dispatcher, type DispatcherHooks } from './dispatcher.js'
 import { ErrorPolicy } from './error-policy.js'
 import type { ConsumerEvents } from './events.js'
+import { KeyedDispatcher } from './keyed-dispatcher.js'
 import type { RecordSink } from './sink.js'
 
 export interface SinkParts {
@@ -57,17 +58,14 @@ function deadLettersOf(parts: SinkParts): DeadLetters | null {
 export function makeSinks(parts: SinkParts, hooks: SinkHooks): Sinks {
   const { config, events, counters, clock, random } = parts
   const policy = new ErrorPolicy(config, events, counters, random, deadLettersOf(parts))
-  const callbacks = new Dispatcher(
-    config,
-    {
-      judge: policy.judge.bind(policy),
-      errorRefused: policy.errorRefused.bind(policy),
-      unreadable: hooks.unreadable,
-      stopped: () => hooks.stopped(policy.stopError),
-    },
-    counters,
-    clock,
-  )
+  const isByKey = config.concurrencyBy === 'key'
+  const callbackHooks: DispatcherHooks = {
+    judge: policy.judge.bind(policy),
+    errorRefused: policy.errorRefused.bind(policy),
+    unreadable: hooks.unreadable,
+    stopped: () => hooks.stopped(policy.stopError),
+  }
+  const callbacks = new (isByKey ? KeyedDispatcher : Dispatcher)(config, callbackHooks, counters, clock)
   const seen = config.dedup.enabled ? new DedupWindow(config.dedup, counters, clock) : null
   return {
     all: [callbacks],
@@ -76,8 +74,15 @@ export function makeSinks(parts: SinkParts, hooks: SinkHooks): Sinks {
       return { perRecord: seen === null ? callback : recordsOnce(seen, callback), perBatch: null, sink: callbacks }
     },
     perBatch(callback) {
+      if (isByKey) throw batchesByKey()
       return { perRecord: null, perBatch: seen === null ? callback : batchesOnce(seen, callback), sink: callbacks }
     },
     close: () => seen?.close(),
   }
+}
+
+function batchesByKey(): MQError {
+  const text =
+    "a batch callback gets all records of a partition, concurrencyBy 'key' parts them: use 'partition', or a callback per record"
+  return new MQError('INVALID_CONFIG', text, { path: 'concurrencyBy', value: 'key' })
 }

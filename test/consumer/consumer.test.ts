@@ -440,14 +440,6 @@ describe('onError', () => {
     expect(seen.records).toEqual(['t/0@0=1', 't/0@2=3'])
     expect(errors.map(({ code, context }) => [code, context.offset])).toEqual([['DESERIALIZATION_FAILED', 1]])
   })
-  it('CO-15: what is not served yet is refused at construction', async () => {
-    await on.start()
-    for (const config of [
-      { concurrencyBy: 'key' },
-    ]) {
-      expect(() => on.consumer(config as object)).toThrow(/not there yet/)
-    }
-  })
 })
 
 describe('close', () => {

@@ -12,7 +12,7 @@ const failure = (text: string) => new MQError('CONSUME_FAILED', text)
 const deliver = (cursor: PartitionCursor, text: string) => cursor.delivery.sink.deliverError?.(cursor, failure(text))
 const logged = (record: AnyRecord | null, error: MQError | null) => error?.message ?? String(record?.offset)
 
-describe.each([['partition']] as const)('deliverErrors, concurrencyBy %s', (concurrencyBy) => {
+describe.each([['partition'], ['key']] as const)('deliverErrors, concurrencyBy %s', (concurrencyBy) => {
   const config = { deliverErrors: true, concurrencyBy, concurrency: 3 }
 
   it('CO-2: comes as (null, tp, error), records as (record, tp, null), and not from inside the teller', async () => {
