@@ -10,7 +10,7 @@ import { parseBrokers, resolveConsumerConfig } from '../../../lib/config/index.j
 import type { TopicPartition } from '../../../lib/consumer/cursor.js'
 import { classicMember } from '../../../lib/consumer/group/classic/classic-member.js'
 import type { GroupHost, Membership } from '../../../lib/consumer/group/ports.js'
-import type { MQError } from '../../../lib/errors/index.js'
+import { MQError } from '../../../lib/errors/index.js'
 import { type Clock, seededRandom, systemClock } from '../../../lib/util/index.js'
 import { DrivenClock } from '../../support/driven-clock.js'
 
@@ -134,6 +134,7 @@ export interface PlayOptions {
 export class GroupBench {
   broker!: Broker
   clock!: Clock
+  #bootstrap = ''
   readonly ledger = new Ledger()
   readonly #played = new Set<Played>()
   #count = 0
@@ -143,7 +144,14 @@ export class GroupBench {
     this.clock = isReal ? systemClock : new DrivenClock().start()
     const config = { 'group.initial.rebalance.delay.ms': 0, 'group.min.session.timeout.ms': 100, ...options.config }
     this.broker = await createBroker({ clock: this.clock, random: seededRandom(1), ...options, config })
+    this.#bootstrap = this.broker.bootstrap
     return this.broker
+  }
+
+  /** A real Kafka, in real time. Members name group and topics themselves. */
+  useKafka(bootstrap: string): void {
+    this.clock = systemClock
+    this.#bootstrap = bootstrap
   }
 
   /** A member that joins group `g` for topic `t` now. */
@@ -156,11 +164,11 @@ export class GroupBench {
   make(name: string, { topics = ['t'], config = {} }: PlayOptions = {}): Played {
     const waits = { retryBackoffMs: 20, retryBackoffMaxMs: 200 }
     const connection = { ...waits, ...config.connection }
-    const base = { brokers: this.broker.bootstrap, groupId: 'g', clientId: name, assignors: ['range'] as const }
+    const base = { brokers: this.#bootstrap, groupId: 'g', clientId: name, assignors: ['range'] as const }
     const resolved = resolveConsumerConfig({ ...base, ...config, connection })
     const random = seededRandom(100 + this.#count++)
     const cluster = new Cluster(
-      { brokers: parseBrokers(this.broker.bootstrap) ?? [], clientId: name, ...waits, metadataMaxAgeMs: 2_000 },
+      { brokers: parseBrokers(this.#bootstrap) ?? [], clientId: name, ...waits, metadataMaxAgeMs: 2_000 },
       { clock: this.clock, random },
     )
     const host = new FakeHost(name, topics, this.ledger)
@@ -168,7 +176,7 @@ export class GroupBench {
     const kill = async () => {
       this.#played.delete(played)
       await cluster.close()
-      member.abandon(new (await import('../../../lib/errors/index.js')).MQError('CONSUMER_CLOSED', 'killed'))
+      member.abandon(new MQError('CONSUMER_CLOSED', 'killed'))
       await member.close(0)
     }
     const played: Played = { name, member, host, cluster, kill }
@@ -191,16 +199,16 @@ export class GroupBench {
     const untilMs = this.clock.monotonicMs() + limitMs
     while (!fact()) {
       if (this.clock.monotonicMs() > untilMs) throw new Error(`not within ${limitMs} ms: ${what}\n${this.story()}`)
-      await new Promise<void>((resolve) => setImmediate(resolve))
+      await this.#turn()
     }
   }
 
   async pass(ms: number): Promise<void> {
     const untilMs = this.clock.monotonicMs() + ms
-    while (this.clock.monotonicMs() < untilMs) await new Promise<void>((resolve) => setImmediate(resolve))
+    while (this.clock.monotonicMs() < untilMs) await this.#turn()
   }
 
-  /** All partitions of `t` are owned, by these and nobody else, and every one of them rests. */
+  /** All partitions are owned, by these and nobody else, and every one of them rests. */
   async shared(players: readonly Played[], partitions: number, limitMs?: number): Promise<void> {
     await this.until(
       `${partitions} partitions are shared by ${players.map(({ name }) => name).join(', ')}`,
@@ -212,11 +220,19 @@ export class GroupBench {
     )
   }
 
+  /** A turn of the loop; in real time a few milliseconds. */
+  #turn(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.clock === systemClock) setTimeout(resolve, 5)
+      else setImmediate(resolve)
+    })
+  }
+
   story(): string {
     const lines = [...this.#played].map(
       ({ name, member, host }) => `${name} (${member.state}): ${host.story.join(' | ')} [${host.warnings.join('; ')}]`,
     )
-    return [...lines, JSON.stringify(this.broker.group('g').state)].join('\n')
+    return [...lines, `group g: ${this.broker?.group('g').state}`].join('\n')
   }
 
   async end(): Promise<void> {
