@@ -226,4 +226,53 @@ describe('Dispatcher', () => {
     stage.dispatcher.pump()
     expect([order, cursor.position, stage.unreadable.length]).toEqual([[0, 1], 2, 1])
   })
+  it('C-26: busySinceMs tells since when a callback has been running, -1 at rest', async () => {
+    const stage = new Stage()
+    let end = () => {}
+    const cursor = stage.cursor(
+      0,
+      2,
+      () =>
+        new Promise<void>((resolve) => {
+          end = resolve
+        }),
+    )
+    stage.clock.advance(40)
+    stage.dispatcher.pump()
+    expect(cursor.busySinceMs).toBe(40)
+    stage.clock.advance(10)
+    end()
+    await Promise.resolve()
+    expect(cursor.busySinceMs, 'the next one').toBe(50)
+    end()
+    await Promise.resolve()
+    expect([cursor.busySinceMs, cursor.isBusy, cursor.position]).toEqual([-1, false, 2])
+  })
+  it('CO-14, C-14: a write that is open lets other partitions have the place, and counts for whenIdle', async () => {
+    let isWritten = (_delayMs: number) => {}
+    const letter = {
+      write: () =>
+        new Promise<number>((resolve) => {
+          isWritten = resolve
+        }),
+    }
+    const stage = new Stage({ verdict: () => ({ action: 'dlq', letter }) })
+    const order: string[] = []
+    const take: Take = (record) => {
+      order.push(`${record.partition}:${record.offset}`)
+      if (record.partition === 0 && record.offset === 0) throw new Error('no')
+    }
+    const cursor = stage.cursor(0, 2, take)
+    stage.cursor(1, 1, take)
+    stage.dispatcher.pump()
+    let isIdle = false
+    stage.dispatcher.whenIdle(() => {
+      isIdle = true
+    })
+    expect([order, isIdle, stage.dispatcher.running, cursor.nextOffset]).toEqual([['0:0', '1:0'], false, 0, 1])
+    cursor.rewind()
+    isWritten(-1)
+    await Promise.resolve()
+    expect([cursor.position, cursor.fetchOffset, cursor.isBusy]).toEqual([1, 1, false])
+  })
 })
