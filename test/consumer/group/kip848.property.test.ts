@@ -22,6 +22,7 @@ class Simulation {
   readonly rigs: Rig[] = []
   readonly #gone = new Set<Rig>()
   readonly #dropped = new Set<string>()
+  readonly #arrivals = new Map<Rig, number>()
   #isCalm = false
 
   constructor(seed: number) {
@@ -98,16 +99,20 @@ class Simulation {
     )
   }
 
+  /** One connection is worked through in order, so nothing overtakes what left before. */
   #deliver(rig: Rig, body: Beat, held: HeldBeat): void {
     this.#checkList(rig, body)
+    const nowMs = this.clock.monotonicMs()
     const delayMs = this.chance(20) ? randomInt(this.random, 1_500) + 1 : 1
     if (this.chance(8)) return void this.clock.setTimer(held.cut, delayMs) // Never arrived.
+    const arrivesMs = Math.max(nowMs + delayMs, this.#arrivals.get(rig) ?? 0)
+    this.#arrivals.set(rig, arrivesMs)
     this.clock.setTimer(() => {
       const refusal = this.chance(6) ? [14, 15, 16][randomInt(this.random, 3)] : undefined
       const reply = refusal === undefined ? this.coordinator.beat(body) : answer(refusal)
       const backMs = this.chance(20) ? randomInt(this.random, 1_500) + 1 : 1
       this.clock.setTimer(this.chance(8) ? held.cut : () => held.answer(reply), backMs)
-    }, delayMs)
+    }, arrivesMs - nowMs)
   }
 
   /** What a heartbeat says it owns is what its host reads, neither more nor less, but for what that dropped by itself. */
