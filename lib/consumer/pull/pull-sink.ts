@@ -53,13 +53,9 @@ export class PullSink implements RecordSink {
   #isStopped = false
   #onIdle: (() => void) | null = null
 
-  constructor(
-    options: { readonly maxPollRecords: number },
-    hooks: PullHooks,
-    counters: ConsumerCounters,
-    clock: Clock,
-  ) {
+  constructor(options: PullSinkOptions, hooks: PullHooks, counters: ConsumerCounters, clock: Clock) {
     this.#maxPollRecords = options.maxPollRecords
+    this.#hasDedup = options.dedup.enabled
     this.#hooks = hooks
     this.#counters = counters
     this.#clock = clock
@@ -137,17 +133,15 @@ export class PullSink implements RecordSink {
   /** What the reader got before counts; gives the next record, or null when there is none now. */
   ask(reader: PullReader): AnyRecord | null {
     this.settle(reader)
-    const record = this.#take(reader)
-    if (this.#waiting.size > 0) this.pump() // What has just been settled may be what others wait for.
-    return record
+    if (this.#waiting.size > 0) this.pump() // What has just been settled may be what earlier calls wait for.
+    return this.#take(reader)
   }
 
   /** The same for up to `max` records, those there are. */
   askMany(reader: PullReader, max: number): AnyRecord[] {
     this.settle(reader)
-    const records = this.#takeMany(reader, max)
     if (this.#waiting.size > 0) this.pump()
-    return records
+    return this.#takeMany(reader, max)
   }
 
   /** For a reader that has asked and got nothing. `max` 0: one record, not a list. At the end loops and streams get null. */

@@ -260,7 +260,7 @@ describe('pulling', () => {
           await course.finish()
         },
       ),
-      { numRuns: 200 },
+      { numRuns: 300 },
     )
   }, 60_000)
 })

@@ -123,6 +123,18 @@ describe('read', () => {
     expect(await next).toBe('0:3')
     expect(cursor.position).toBe(3)
   })
+  it('CO-4: a call that waits since before a seek comes before the one that settles what was open', async () => {
+    const stage = new PullStage()
+    const cursor = stage.cursor(0)
+    const [first, second] = [stage.puller.read(), stage.puller.read()]
+    stage.feed(cursor, 0, 1)
+    expect(place(await first)).toBe('0:0')
+    cursor.moveTo(1)
+    stage.feed(cursor, 1, 2)
+    expect(await stateOf(second), 'its partition is open under the old place').toBe('open')
+    const third = stage.puller.read()
+    expect([place(await second), place(await third)]).toEqual(['0:1', '0:2'])
+  })
   it('CO-7: a paused partition hands out nothing that is buffered, and nothing is lost', async () => {
     const stage = new PullStage()
     const cursor = stage.cursor(0, 3)
