@@ -1,5 +1,5 @@
 /** Commits over real sockets to the in-process broker: moves, lost answers, generations, groups with members. */
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type Broker, createBroker, fault } from '../../../lib/broker/index.js'
 import { Cluster } from '../../../lib/cluster/index.js'
 import { type ConsumerConfig, parseBrokers, resolveConsumerConfig } from '../../../lib/config/index.js'
@@ -134,11 +134,14 @@ describe('Committer and the in-process broker', () => {
     await commit(at(0, 1))
     const member = one.member as ScriptedMember
     member.generation((member.identity?.generation ?? 0) + 5)
-    await expect(commit(at(0, 2))).rejects.toMatchObject({ cause: { code: 'ILLEGAL_GENERATION' } })
+    const outdated = commit(at(0, 2)) // 22: the next generation may be on its way
+    await vi.waitFor(() => expect(member.refusals).toContain(22))
+    member.generation((member.identity?.generation ?? 0) - 5)
+    await outdated
     member.identity = { memberId: 'somebody', generation: 1, instanceId: null }
     await expect(commit(at(0, 2))).rejects.toMatchObject({ cause: { code: 'UNKNOWN_MEMBER_ID' } })
-    expect(member.refusals).toEqual([22, 25])
-    expect(await committed(0)).toMatchObject([{ offset: 1 }])
+    expect(new Set(member.refusals)).toEqual(new Set([22, 25]))
+    expect(await committed(0)).toMatchObject([{ offset: 2 }])
   })
 
   it('CO-9: without membership a group with members is not written to', async () => {

@@ -195,7 +195,6 @@ describe('Committer', () => {
   })
 
   it.each([
-    [22, 'ILLEGAL_GENERATION', 22],
     [25, 'UNKNOWN_MEMBER_ID', 25],
     [69, 'OFFSET_COMMIT_FAILED', 25],
     [82, 'UNKNOWN_MEMBER_ID', 82],
@@ -211,6 +210,33 @@ describe('Committer', () => {
     expect(fate.error?.context).toMatchObject({ partitions: [{ partition: 0 }, { partition: 1 }] })
     expect(member.refusals).toEqual([told])
     expect(cluster.held).toHaveLength(1)
+  })
+
+  it('C-32: 22 before the member knows of the next generation: told, and repeated under that one if still owned', async () => {
+    const { cluster, commit, member } = stage()
+    const fate = commit([at(0, 5)])
+    await cluster.turn()
+    cluster.last.refuse(22)
+    await cluster.turn()
+    expect(member.refusals).toEqual([22])
+    member.generation(9)
+    await cluster.advance(100)
+    expect([cluster.last.who, ...cluster.last.values]).toEqual(['m@9', 't/0=5'])
+    cluster.last.answer()
+    await cluster.turn()
+    expect(fate.text).toBe('stored')
+  })
+
+  it('C-28: 22 to the end of its time fails, and the member was told', async () => {
+    const { cluster, commit, member } = stage()
+    const fate = commit([at(0, 5)])
+    await cluster.turn()
+    for (let ms = 0; ms < LATER_MS; ms += 100) {
+      if (cluster.outstanding > 0) cluster.last.refuse(22)
+      await cluster.advance(100)
+    }
+    expect([fate.text, fate.cause.code]).toEqual(['OFFSET_COMMIT_FAILED', 'TIMEOUT'])
+    expect(member.refusals.length).toBeGreaterThan(0)
   })
 
   it('C-32: 27 is repeated within the generation', async () => {

@@ -112,8 +112,8 @@ export class CommittedReader {
     const member = this.#parts.member()
     search.lastError = error
     if (action === 'lookUp') this.#parts.cluster.forgetCoordinator(this.#groupId, brokerId)
-    if (action === 'refused') member?.commitRefused(toldToMember(code))
-    if (action === 'final' || action === 'refused') throw final(error)
+    if (action === 'refused' || action === 'outdated') member?.commitRefused(toldToMember(code))
+    if (action === 'final' || action === 'refused' || action === 'outdated') throw final(error)
     if (action !== 'refresh') return
     if (member === null) throw final(error)
     await member.refreshIdentity(search.deadlineMs)

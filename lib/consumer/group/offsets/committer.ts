@@ -18,7 +18,7 @@ import { CommitTicket, PendingOffset } from './commit-ticket.js'
 import { CommittedReader } from './committed-reader.js'
 import { closedMeanwhile, commitFailed, metadataTooLarge, refusedOffset, tooLate } from './failure.js'
 import { identityOf, isSame, notAMember, outlived } from './identity.js'
-import { judgeOffsets, toldToMember } from './judge.js'
+import { judgeOffsets, type OffsetsAction, toldToMember } from './judge.js'
 import { commitBody, commitCodes } from './messages.js'
 import { type CommittedOffset, keyOf, type OffsetsParts, type OffsetToCommit } from './offsets.js'
 import { Pauses } from './pauses.js'
@@ -40,6 +40,10 @@ interface Rest {
 }
 
 const UNANSWERED = -1
+/** What the member wants to know of. */
+const TOLD: readonly OffsetsAction[] = ['refused', 'rebalance', 'outdated']
+/** What ends a value; 'refresh' does where there is no member that could. */
+const FINAL: readonly OffsetsAction[] = ['final', 'refused', 'refresh']
 
 export class Committer {
   readonly #parts: OffsetsParts
@@ -234,11 +238,11 @@ export class Committer {
     const action = judgeOffsets(code, hasEpochs)
     entry.lastError = error
     this.#lastError = error
-    if (action === 'refused' || action === 'rebalance') rest.told.add(toldToMember(code))
+    if (TOLD.includes(action)) rest.told.add(toldToMember(code))
     if (action === 'lookUp') rest.isElsewhere = true
     if (action === 'rebalance') entry.isBound = true
     if (action === 'refresh' && member !== null) rest.toRefresh.push(entry)
-    else if (action === 'final' || action === 'refused' || action === 'refresh') entry.settle(error)
+    else if (FINAL.includes(action) || (member === null && action === 'outdated')) entry.settle(error)
     else rest.again.push(entry)
   }
 

@@ -11,6 +11,8 @@ export type OffsetsAction =
   | 'lookUp'
   /** A rebalance is under way: again within the same generation only (C-32). */
   | 'rebalance'
+  /** A round has ended that the member does not know of yet: again, under the next generation if it stays ours. */
+  | 'outdated'
   /** The member epoch is out of date: a heartbeat brings the present one, then again. */
   | 'refresh'
   /** This member is not what it thinks to be: final, and the member is told. */
@@ -23,7 +25,8 @@ const ROWS: readonly (readonly [OffsetsAction, readonly number[]])[] = [
   ['lookUp', [7, 15, 16]],
   ['rebalance', [27]],
   ['refresh', [113]],
-  ['refused', [22, 25, 69, 82, 110]],
+  ['outdated', [22]],
+  ['refused', [25, 69, 82, 110]],
 ]
 
 const actions: ReadonlyMap<number, OffsetsAction> = new Map(
