@@ -5,7 +5,7 @@
  * Invariant: after `close()` neither port, connection nor timer is left.
  */
 import { MQError } from '../errors/index.js'
-import { type Clock, FakeClock, type RandomSource, systemClock, systemRandom, type TimerHandle } from '../util/index.js'
+import { type Clock, FakeClock, type RandomSource, systemClock, systemRandom } from '../util/index.js'
 import { ClusterState } from './cluster-state.js'
 import { compactLog } from './compaction.js'
 import type { Fault, FaultHandle, FaultMatcher } from './faults.js'
@@ -18,6 +18,7 @@ import { BrokerNode } from './node.js'
 import { PROFILES, type ProfileName } from './profiles.js'
 import { appendRaw } from './raw-append.js'
 import { type LoggedRecord, readRecords } from './read-records.js'
+import { Recurring } from './recurring.js'
 import type { Replicas } from './replicas.js'
 import { BrokerConfig, type ConfigMap, type ConfigValue } from './topic-config.js'
 import type { Topic, TopicOptions } from './topics.js'
@@ -74,8 +75,9 @@ export class Broker {
   readonly #state: ClusterState
   readonly #nodes = new Map<number, BrokerNode>()
   readonly #clock: Clock
+  /** What is checked at intervals, by the setting that tells the interval. */
+  readonly #checks: ReadonlyMap<string, Recurring>
   #connections = 0
-  #expiryTimer: TimerHandle | null = null
   #isClosed = false
 
   /** Use `createBroker`. */
@@ -90,6 +92,13 @@ export class Broker {
       clock: this.#clock,
       random: options.random ?? systemRandom,
     })
+    const { config } = this.#state
+    const check = (setting: string, task: () => void) =>
+      [setting, new Recurring(this.#clock, () => config.number(setting), task)] as const
+    this.#checks = new Map([
+      check('producer.id.expiration.check.interval.ms', () => this.#state.expire()),
+      check('offsets.retention.check.interval.ms', () => this.#state.expireOffsets()),
+    ])
     const port = options.port ?? 0
     for (const [index, brokerId] of brokerIds.entries()) {
       const node = new BrokerNode({
@@ -112,7 +121,7 @@ export class Broker {
       await this.close()
       throw error
     }
-    this.#armExpiry()
+    for (const check of this.#checks.values()) check.arm()
   }
 
   /** Addresses of all brokers, `host:port,host:port`. */
@@ -137,7 +146,7 @@ export class Broker {
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#expiryTimer?.cancel()
+    for (const check of this.#checks.values()) check.stop()
     this.#state.faults.clear()
     this.#state.groups.close()
     await Promise.all([...this.#nodes.values()].map((node) => node.stop()))
@@ -184,7 +193,7 @@ export class Broker {
   /** Changes a broker setting from now on. */
   setConfig(key: string, value: ConfigValue): void {
     this.#state.config.set(key, value)
-    if (key === 'producer.id.expiration.check.interval.ms') this.#armExpiry()
+    this.#checks.get(key)?.arm()
   }
 
   // --- looking ---
@@ -445,16 +454,6 @@ export class Broker {
     this.#state.groups.coordinatorsMoved()
     for (const replicas of this.#partitions()) replicas.brokerDown(brokerId)
     await stopped
-  }
-
-  #armExpiry(): void {
-    this.#expiryTimer?.cancel()
-    if (this.#isClosed) return
-    const intervalMs = this.#state.config.number('producer.id.expiration.check.interval.ms')
-    this.#expiryTimer = this.#clock.setTimer(() => {
-      this.#state.expire()
-      this.#armExpiry()
-    }, intervalMs)
   }
 
   #partitions(): Replicas[] {

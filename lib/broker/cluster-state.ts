@@ -5,6 +5,7 @@
  */
 import type { Clock, RandomSource } from '../util/index.js'
 import { FaultTable } from './faults.js'
+import { expireOffsets } from './groups/expiry.js'
 import { Groups } from './groups/groups.js'
 import { Journal } from './journal.js'
 import { OffsetStore } from './offset-store.js'
@@ -12,6 +13,8 @@ import { ProducerIds } from './producer-ids.js'
 import type { Profile } from './profiles.js'
 import type { BrokerConfig } from './topic-config.js'
 import { randomUuid, Topics } from './topics.js'
+
+const MINUTE_MS = 60_000
 
 export interface BrokerInfo {
   readonly brokerId: number
@@ -102,6 +105,12 @@ export class ClusterState {
     const at = circle.findIndex(({ brokerId }) => brokerId === forced)
     const home = at >= 0 ? at : hashOf(key) % circle.length
     return [...circle.slice(home), ...circle.slice(0, home)].find(({ isAlive }) => isAlive)
+  }
+
+  /** Tests the age of committed offsets, and clears empty groups away. */
+  expireOffsets(): void {
+    const retentionMs = this.config.number('offsets.retention.minutes') * MINUTE_MS
+    expireOffsets(this.groups, this.offsets, this.clock.now(), retentionMs)
   }
 
   /** Tests the age of all producer states (B-11) and of logs with a time limit of their own. */

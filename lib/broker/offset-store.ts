@@ -6,6 +6,9 @@ export interface CommittedOffset {
   readonly offset: number
   readonly leaderEpoch: number
   readonly metadata: string | null
+  readonly committedAtMs: number
+  /** Set by clients of old; null: as the broker's settings say. */
+  readonly expiresAtMs: number | null
 }
 
 export class OffsetStore {

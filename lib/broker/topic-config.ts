@@ -40,6 +40,8 @@ const BROKER_DEFAULTS: Readonly<Record<string, string>> = {
   'group.max.size': '2147483647',
   'group.min.session.timeout.ms': '6000',
   'offset.metadata.max.bytes': '4096',
+  'offsets.retention.check.interval.ms': '600000',
+  'offsets.retention.minutes': '10080',
 }
 
 /** Topic setting -> the broker setting it follows. */

@@ -67,7 +67,7 @@ describe('fetch', () => {
     await turn()
     b.clock.advance(500)
     expect((await client.receive(Fetch, 12)).responses[0]?.partitions[0]?.records?.length).toBe(size(['x']))
-    expect(b.clock.pendingTimers).toBe(1) // the check of producer ages
+    expect(b.clock.pendingTimers).toBe(2) // the checks of producer and of offset ages
   })
 
   it('serves nothing above the high watermark', async () => {

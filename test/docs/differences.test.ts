@@ -5,6 +5,7 @@
 import { describe, expect, it } from 'vitest'
 import { ApiVersions, InitProducerId, Metadata, OffsetCommit, Produce } from '../../lib/protocol/index.js'
 import { makeBatch } from '../broker/batches.js'
+import { ConsumerGroupClient } from '../broker/consumer-group-client.js'
 import { GroupClient } from '../broker/group-client.js'
 import { bench, partitionOf } from '../broker/support.js'
 import { read } from './markdown.js'
@@ -20,10 +21,8 @@ function bulletsBelow(file: string, heading: string): string[] {
 }
 
 const told = bulletsBelow('README.md', '### Differences from Apache Kafka')
-const DAY_MS = 86_400_000
 /** Apis of Kafka that the differences say are not offered. */
 const ABSENT = {
-  'groups of the newer protocol (KIP-848)': [68, 69],
   Transactions: [24, 25, 26, 28],
   'TLS, SASL, ACLs, quotas, log dirs, reassignment': [17, 36, 29, 30, 31, 48, 49, 34, 35, 45, 46],
   telemetry: [71, 72],
@@ -61,17 +60,36 @@ describe('F-4: differences from Apache Kafka', () => {
     expect(partitionOf(answer)?.errorCode).toBe(53)
   })
 
-  it('F-4: a group and its offsets move at once and never expire; no rebalance is delayed', async () => {
+  it('F-4: a group and its offsets move at once; no rebalance is delayed', async () => {
     const client = await b.start({ nodes: 2 })
     b.broker.createTopic('t')
     b.broker.moveCoordinator('g', 1)
     const partitions = [{ partitionIndex: 0, committedOffset: 1, committedMetadata: '' }]
     await client.request(OffsetCommit, 8, { groupId: 'g', topics: [{ name: 't', partitions }] })
-    b.broker.advance(30 * DAY_MS)
     b.broker.moveCoordinator('g', 2)
     expect(b.broker.group('g')).toMatchObject({ state: 'Empty', coordinator: 2, offsets: [{ offset: 1 }] })
     const member = new GroupClient(await b.connect(2))
     expect(await member.enter()).toMatchObject({ errorCode: 0, generationId: 1 })
+  })
+
+  it('F-4: a group with members refuses those of the other protocol', async () => {
+    const raw = await b.start()
+    const topicIds = new Map([['t', b.broker.createTopic('t')]])
+    const classic = new GroupClient(raw, 'classic')
+    await classic.enter()
+    const asConsumer = (groupId: string) => new ConsumerGroupClient(raw, { groupId, memberId: 'm', topicIds })
+    expect((await asConsumer('classic').join()).errorCode).toBe(69)
+    await asConsumer('consumer').join()
+    expect((await new GroupClient(raw, 'consumer').join()).errorCode).toBe(23)
+  })
+
+  it('F-4: a pattern is matched again at the next heartbeat; flags in the middle of it are refused', async () => {
+    const raw = await b.start()
+    const member = new ConsumerGroupClient(raw, { groupId: 'g', memberId: 'm', topicIds: new Map() })
+    expect((await member.join(null, { subscribedTopicRegex: 't(?i)x' })).errorCode).toBe(128)
+    await member.join(null, { subscribedTopicRegex: 't.*' })
+    const topicId = b.broker.createTopic('t')
+    expect((await member.beat()).assignment).toEqual({ topicPartitions: [{ topicId, partitions: [0] }] })
   })
 
   it('F-4: topics are not created by asking unless that is allowed, and then have leaders at once', async () => {

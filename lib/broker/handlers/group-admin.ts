@@ -15,7 +15,7 @@ import {
   NONE,
   UNKNOWN_TOPIC_OR_PARTITION,
 } from '../groups/codes.js'
-import { subscribedTopics } from '../groups/consumer-bytes.js'
+import { isRead } from '../groups/expiry.js'
 import type { AnyGroup } from '../groups/groups.js'
 import { codeAfter, codeBefore, type RequestContext } from '../request-context.js'
 
@@ -133,13 +133,4 @@ export function handleOffsetDelete(
 function judgeForget(group: AnyGroup | undefined): number {
   if (group === undefined) return GROUP_ID_NOT_FOUND
   return group.state === 'Empty' || group.protocolType === CONSUMER ? NONE : NON_EMPTY_GROUP
-}
-
-/** What a member reads is kept; a member whose subscription cannot be read may read anything. */
-function isRead(group: AnyGroup, topic: string): boolean {
-  if (group.kind === 'consumer') return group.members.some(({ facts }) => group.subscriptions.names(facts).has(topic))
-  return group.members.some(({ facts }) => {
-    const topics = facts.protocols.map(({ metadata }) => subscribedTopics(metadata))
-    return topics.some((subscribed) => subscribed?.includes(topic) ?? true)
-  })
 }

@@ -50,6 +50,9 @@ export function handleOffsetCommit(
   context: RequestContext,
 ): ResponseOf<typeof OffsetCommit> {
   const refused = judge(request, context)
+  const committedAtMs = context.cluster.clock.now()
+  const { retentionTimeMs } = request
+  const expiresAtMs = retentionTimeMs < 0 ? null : committedAtMs + retentionTimeMs
   const topics = request.topics.map(({ name, topicId, partitions }) => ({
     name,
     topicId,
@@ -60,6 +63,8 @@ export function handleOffsetCommit(
           offset: asked.committedOffset,
           leaderEpoch: asked.committedLeaderEpoch,
           metadata: asked.committedMetadata ?? '',
+          committedAtMs,
+          expiresAtMs,
         })
       }
       const told = codeAfter(context, errorCode, name, asked.partitionIndex)

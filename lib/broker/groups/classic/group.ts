@@ -11,6 +11,7 @@
  */
 import { assert, type Clock, type TimerHandle } from '../../../util/index.js'
 import { FENCED_INSTANCE_ID, ILLEGAL_GENERATION, NONE, REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID } from '../codes.js'
+import { joined } from './answers.js'
 import { type JoinAnswer, Member, type MemberFacts, type SyncAnswer, syncRefused } from './member.js'
 import { elect } from './protocols.js'
 
@@ -55,6 +56,8 @@ export class ClassicGroup {
   protocolType: string | null = null
   protocolName: string | null = null
   leaderId: string | null = null
+  /** When the last member left; null while there are members, and when there never were any. */
+  emptySinceMs: number | null = null
 
   constructor(parts: GroupParts) {
     this.groupId = parts.groupId
@@ -259,6 +262,7 @@ export class ClassicGroup {
 
   #becomeEmpty(): void {
     this.#state = 'Empty'
+    this.emptySinceMs = this.#parts.clock.now()
     this.protocolName = null
     this.leaderId = null
     this.save()
@@ -266,13 +270,14 @@ export class ClassicGroup {
 
   #beginGeneration(): void {
     this.protocolName = elect(this.members)
+    this.emptySinceMs = null
     this.#state = 'CompletingRebalance'
     for (const { memberId } of this.members) this.#unsynced.add(memberId)
     this.#syncTimer = this.#parts.clock.setTimer(() => this.#expireSyncs(), this.#rebalanceTimeoutMs())
     for (const member of this.members) {
       member.isNew = false
       this.touch(member)
-      member.answerJoin(this.joined(member))
+      member.answerJoin(joined(this, member))
     }
   }
 
@@ -281,26 +286,6 @@ export class ClassicGroup {
     const missing = this.members.filter(({ memberId }) => this.#unsynced.has(memberId))
     for (const member of missing) this.remove(member)
     if (missing.length > 0) this.membersLeft()
-  }
-
-  /** The answer to a join of this member into the present generation. */
-  joined(member: Member): JoinAnswer {
-    const isLeader = member.memberId === this.leaderId
-    const members = this.members.map((one) => ({
-      memberId: one.memberId,
-      groupInstanceId: one.facts.instanceId,
-      metadata: one.metadataFor(this.protocolName),
-    }))
-    return {
-      errorCode: NONE,
-      memberId: member.memberId,
-      generationId: this.generation,
-      protocolType: this.protocolType,
-      protocolName: this.protocolName,
-      leader: this.leaderId ?? '',
-      skipAssignment: false,
-      members: isLeader ? members : [],
-    }
   }
 
   // --- assignment ---

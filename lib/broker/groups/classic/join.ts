@@ -11,6 +11,7 @@ import {
   MEMBER_ID_REQUIRED,
   UNKNOWN_MEMBER_ID,
 } from '../codes.js'
+import { joined } from './answers.js'
 import type { ClassicGroup } from './group.js'
 import { type JoinAnswer, joinRefused, type Member, type MemberFacts } from './member.js'
 import { elect, isCommon } from './protocols.js'
@@ -90,7 +91,7 @@ function takeOver(group: ClassicGroup, old: Member, memberId: string, request: J
  * it takes itself for a follower.
  */
 function returned(group: ClassicGroup, member: Member, formerLeader: string | null, canSkip: boolean): JoinAnswer {
-  const answer = group.joined(member)
+  const answer = joined(group, member)
   if (member.memberId !== group.leaderId) return answer
   return canSkip ? { ...answer, skipAssignment: true } : { ...answer, leader: formerLeader ?? '', members: [] }
 }
@@ -101,7 +102,7 @@ function joinKnown(group: ClassicGroup, request: JoinRequest, reply: Reply): voi
   const refused = group.judge(memberId, facts.instanceId)
   const member = group.member(memberId)
   if (refused !== 0 || member === undefined) return reply(joinRefused(memberId, refused || UNKNOWN_MEMBER_ID))
-  if (changesNothing(group, member, facts)) return reply(group.joined(member))
+  if (changesNothing(group, member, facts)) return reply(joined(group, member))
   member.facts = facts
   member.onJoined = reply
   group.rebalance()
