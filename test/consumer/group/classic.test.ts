@@ -77,6 +77,19 @@ describe('joining and leaving', () => {
     expect(broker.group('g').generation).toBe(1)
   })
 
+  it('C-23: in real time: three members share, one is killed, the others take over after its session', async () => {
+    const b = bench()
+    const broker = await b.start({}, true)
+    broker.createTopic('t', { partitions: 6 })
+    const config = { ...cooperative, sessionTimeoutMs: 600, heartbeatIntervalMs: 100 }
+    const [one, two, three] = [b.play('one', { config }), b.play('two', { config }), b.play('three', { config })]
+    await b.until('two each', () => [one, two, three].every(({ host }) => host.held.length === 2), 10_000)
+    await three.kill()
+    await b.until('three each', () => [one, two].every(({ host }) => host.held.length === 3), 10_000)
+    await b.shared([one, two], 6, 10_000)
+    expect(b.ledger.conflicts).toEqual([])
+  })
+
   it('K-15: a callback as long as it likes to be: heartbeats go on, and the member stays', async () => {
     const b = bench()
     const broker = await b.start()
