@@ -147,6 +147,8 @@ export class ScriptedGroupCluster implements GroupCluster {
   /** Set: looking up the coordinator fails. */
   lookUpError: MQError | null = null
   sendError: MQError | null = null
+  /** Set: the connection is not there yet. */
+  opening: Deferred<void> | null = null
   onBeat: ((body: Beat, held: HeldBeat) => void) | null = null
   readonly #clock: FakeClock
   readonly #topics = new Map<string, TopicInfo>()
@@ -178,8 +180,14 @@ export class ScriptedGroupCluster implements GroupCluster {
     return this.groupVersion
   }
 
-  requestGroup(_groupId: string, _api: unknown, body: unknown, options: { deadlineMs?: number } = {}): Promise<never> {
-    if (this.sendError !== null) return Promise.reject(this.sendError)
+  async requestGroup(
+    _groupId: string,
+    _api: unknown,
+    body: unknown,
+    options: { deadlineMs?: number } = {},
+  ): Promise<never> {
+    await this.opening?.promise
+    if (this.sendError !== null) throw this.sendError
     const made = (typeof body === 'function' ? body(1) : body) as Beat
     const done = deferred<BeatAnswer>()
     const timer = this.#clock.setTimer(

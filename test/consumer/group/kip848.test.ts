@@ -1,8 +1,10 @@
 /** A member of a KIP-848 group against a coordinator that the test plays, heartbeat by heartbeat. */
 import { beforeEach, describe, expect, it } from 'vitest'
+import { resolveConsumerConfig } from '../../../lib/config/index.js'
+import { chooseProtocol } from '../../../lib/consumer/group/kip848/choose-protocol.js'
 import type { MQError } from '../../../lib/errors/index.js'
 import { MQError as Failure } from '../../../lib/errors/index.js'
-import { deferred, FakeClock } from '../../../lib/util/index.js'
+import { deferred, FakeClock, silentLogger } from '../../../lib/util/index.js'
 import { answer, assigned } from './kip848-coordinator.js'
 import { type Rig, rigOf, turn } from './kip848-support.js'
 
@@ -270,9 +272,9 @@ describe('C-27: reconciling', () => {
     r.cluster.learn('u', 1) // Only one partition is known yet.
     await turn(clock)
     expect(r.host.log).toEqual(['assign t/0', 'assign u/0'])
+    await say(r, answer(0, { memberEpoch: 1, heartbeatIntervalMs: 5_000 }))
     r.cluster.learn('u', 2)
     await turn(clock)
-    await say(r, answer(0, { memberEpoch: 1, heartbeatIntervalMs: 5_000 }))
     expect(r.host.log).toEqual(['assign t/0', 'assign u/0', 'assign u/1'])
     await say(r, answer(0, { memberEpoch: 1, heartbeatIntervalMs: 5_000 }))
     expect(r.host.settlements).toBe(1)
@@ -632,6 +634,18 @@ describe('leaving', () => {
     expect(clock.pendingTimers).toBe(0)
   })
 
+  it('CO-17: close while a connection for the join is being opened: the join is not sent over it', async () => {
+    const r = rig()
+    r.cluster.opening = deferred()
+    r.member.start()
+    await turn(clock)
+    await r.member.close(clock.monotonicMs() + 3_000)
+    r.cluster.opening.resolve()
+    await turn(clock)
+    expect(r.cluster.beats).toHaveLength(0)
+    expect(clock.pendingTimers).toBe(0)
+  })
+
   it('CO-17: close while the join is on its way leaves, and ignores the assignment that comes', async () => {
     const r = rig()
     r.member.start()
@@ -688,5 +702,31 @@ describe('leaving', () => {
     expect(r.cluster.beats.map(({ body }) => body.memberEpoch)).toEqual([-1, 0])
     await say(r, assigned(7, { [T]: [2] }))
     expect(r.host.held).toEqual(new Set(['t/2']))
+  })
+})
+
+describe('chooseProtocol', () => {
+  const config = (groupProtocol: 'auto' | 'classic' | 'consumer') =>
+    resolveConsumerConfig({ groupId: 'g', groupProtocol, logger: silentLogger })
+
+  it.each([
+    ['heartbeat 1 and group.version 1', 1, 1, 'consumer'],
+    ['heartbeat 0 alone (Kafka 3.7 to 3.9)', 0, 1, 'classic'],
+    ['no group.version', 1, 0, 'classic'],
+  ] as const)('CO-10: auto with %s', async (_what, maxVersion, level, expected) => {
+    const { cluster } = rig()
+    cluster.apiKeys = [{ apiKey: 68, minVersion: 0, maxVersion }]
+    cluster.groupVersion = level
+    expect(await chooseProtocol(cluster, config('auto'))).toBe(expected)
+    cluster.apiKeys = []
+    expect(await chooseProtocol(cluster, config('auto'))).toBe('classic')
+  })
+
+  it('CO-10: what is asked for by name is not asked about, and a coordinator that is not found is an error', async () => {
+    const { cluster } = rig()
+    cluster.lookUpError = new Failure('GROUP_COORDINATOR_NOT_FOUND', 'not yet')
+    expect(await chooseProtocol(cluster, config('classic'))).toBe('classic')
+    expect(await chooseProtocol(cluster, config('consumer'))).toBe('consumer')
+    await expect(chooseProtocol(cluster, config('auto'))).rejects.toThrow('not yet')
   })
 })

@@ -105,7 +105,7 @@ class ConsumerMember implements Membership {
     this.#names = new TopicNames({
       ...parts,
       onNews: () => this.#reconciler.pump(),
-      isNeeded: () => this.#reconciler.needsNames,
+      isNeeded: () => this.#reconciler.isWaiting,
     })
     this.#reconciler = new Reconciler({
       host,

@@ -56,7 +56,6 @@ export class Reconciler {
   #isReleaseOpen = false // and it names nothing of what is wanted back
   #isRunning = false
   #isHostChanged = false // during a step: what the host holds is looked at behind it
-  #life = 0 // changes with every loss
 
   constructor(parts: ReconcilerParts) {
     this.#parts = parts
@@ -77,9 +76,9 @@ export class Reconciler {
     return this.#target !== null && !this.#isRunning && this.#gone().length === 0 && this.#missing().length === 0
   }
 
-  /** Names are missing: an assignment waits for metadata. */
-  get needsNames(): boolean {
-    return this.#missing().some((one) => this.#nameOf(one) === undefined)
+  /** Something is assigned and not owned yet: metadata that comes may be what it waits for. */
+  get isWaiting(): boolean {
+    return this.#missing().length > 0
   }
 
   /** The subscription has changed, and the host may have dropped by itself what does not belong to it any more. */
@@ -134,7 +133,6 @@ export class Reconciler {
 
   /** As `lose`, when the host has given them back itself. */
   forget(): void {
-    this.#life++
     this.#owned.clear()
     this.#target = null
     this.#isListOpen = false
@@ -180,14 +178,12 @@ export class Reconciler {
   }
 
   async #revoke(gone: readonly Owned[]): Promise<void> {
-    const life = this.#life
     try {
       await this.#parts.host.revoke(tpsOf(gone), this.#revokeUntilMs)
     } catch (error) {
       this.#report('revoke', error)
-      if (life === this.#life) this.#parts.host.lose(tpsOf(gone), failedHost(error))
+      this.#parts.host.lose(tpsOf(gone), failedHost(error))
     }
-    if (life !== this.#life) return
     for (const one of gone) this.#owned.delete(keyOf(one))
   }
 
