@@ -54,6 +54,8 @@ function logOf(shapes: readonly Shape[]): LogBatch[] {
   })
 }
 
+type Placed = { readonly partition: number; readonly offset: number }
+
 /** What one partition should do, in offsets alone. */
 interface Model {
   next: number // the next offset to hand out is at or behind it
@@ -72,6 +74,7 @@ class Course {
   problem: string | null = null
   #iteratorCount = 2
   readonly #names = ['loop0', 'loop1']
+  readonly #calls = new Map<string, Promise<void>>()
 
   constructor(shapes: readonly (readonly Shape[])[]) {
     this.logs = shapes.map(logOf)
@@ -82,7 +85,7 @@ class Course {
   async take(step: Step): Promise<void> {
     this.story.push(JSON.stringify(step))
     this.#do(step)
-    await turns(12)
+    await turns(100)
     this.#check()
   }
 
@@ -115,22 +118,31 @@ class Course {
     this.#asks('calls')
     for (let time = 0; time < times; time++) {
       const read = this.stage.puller.read({ timeoutMs: 20 })
-      read.then((record) => record !== null && this.#got('calls', [record]), this.#failed)
+      this.#follow('calls', read, (record) => (record === null ? [] : [record]))
     }
   }
 
   batch(max: number): void {
     this.#asks('calls')
-    this.stage.puller.readBatch(max, { timeoutMs: 20 }).then((records) => {
+    this.#follow('calls', this.stage.puller.readBatch(max, { timeoutMs: 20 }), (records) => {
       if (records.length > max) this.#say(`${records.length} records for ${max}`)
-      this.#got('calls', records)
-    }, this.#failed)
+      return records
+    })
   }
 
   #next(index: number): void {
     const name = this.#names[index] as string
     this.#asks(name)
-    this.iterators[index]?.next().then(({ value }) => value !== undefined && this.#got(name, [value]), this.#failed)
+    const next = (this.iterators[index] as AsyncIterator<Placed, undefined>).next()
+    this.#follow(name, next, ({ value }) => (value === undefined ? [] : [value]))
+  }
+
+  /** Calls of one reader are looked at in the order they were made, whichever promise settles first. */
+  #follow<T>(reader: string, call: Promise<T>, recordsOf: (result: T) => readonly Placed[]): void {
+    call.catch(() => {})
+    const before = this.#calls.get(reader) ?? Promise.resolve()
+    const followed = before.then(() => call).then((result) => this.#got(reader, recordsOf(result)), this.#failed)
+    this.#calls.set(reader, followed)
   }
 
   #return(index: number): void {
@@ -176,7 +188,7 @@ class Course {
     }
   }
 
-  #got(reader: string, records: readonly { readonly partition: number; readonly offset: number }[]): void {
+  #got(reader: string, records: readonly Placed[]): void {
     for (const record of records) {
       const model = this.models[record.partition] as Model
       const expected = this.#firstFrom(record.partition, model.next)
