@@ -57,7 +57,7 @@ export interface ConsumerDeps {
 }
 
 /** Topics by name, or by a pattern. */
-type Topics = string | RegExp | readonly (string | RegExp)[]
+export type Topics = string | RegExp | readonly (string | RegExp)[]
 
 /**
  * Called per record; `false` stops delivery cleanly after it. `error` is null, except with `deliverErrors`: an error of

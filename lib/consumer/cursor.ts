@@ -13,7 +13,6 @@ import { ZERO_UUID } from '../protocol/index.js'
 import type { TimerHandle } from '../util/index.js'
 import { PartitionReader, type ReaderSettings } from './partition-reader.js'
 import type { RecordView } from './record-view.js'
-import type { RecordSink } from './sink.js'
 import type { DeadLetter } from './verdict.js'
 
 /** A topic and a partition: the second argument of every callback, one frozen object per assigned partition. */
@@ -29,6 +28,29 @@ export type AnyRecord = RecordView<never, never>
 /** `error` is null, except with `deliverErrors`: then `record` is null (`records` empty) where `error` is not. */
 export type RecordCallback = (record: AnyRecord, tp: TopicPartition, error: MQError | null) => CallbackResult
 export type BatchCallback = (records: AnyRecord[], tp: TopicPartition, error: MQError | null) => CallbackResult
+
+/**
+ * Where records of a partition go: one sink per way of reading (callbacks by partition, by key, pulled).
+ * Why an interface: fetcher and group know that records leave and when a partition is at rest, not how.
+ * Invariant: a cursor belongs to one sink for life; a sink moves `cursor.position` only over records whose processing
+ * has ended, contiguously, under the generation they were handed out in.
+ */
+export interface RecordSink {
+  /** The cursor may have work: data, or a record to try again. Calls nothing; `pump` does. */
+  enqueue(cursor: PartitionCursor): void
+  /** Hands out what is ready. */
+  pump(): void
+  /** `pump` in a later turn of the loop: for callers that must not run callbacks themselves. */
+  pumpSoon(): void
+  /** With `deliverErrors`: an error of the partition goes to its callback too, soon and never beside another call. */
+  deliverError?(cursor: PartitionCursor, error: MQError): void
+  /** No further record leaves; those that are out may end. */
+  stop(): void
+  /** Calls once when nothing handed out is open any more. */
+  whenIdle(task: () => void): void
+  /** Callbacks, or pulled records, whose end is open. */
+  readonly running: number
+}
 
 /** Who gets the records, and by which way: at most one of the callbacks, none where records are pulled. */
 export interface Delivery {

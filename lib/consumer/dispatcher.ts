@@ -12,9 +12,8 @@
 import type { MQError } from '../errors/index.js'
 import { assert, type Clock, Deque } from '../util/index.js'
 import type { ConsumerCounters } from './counters.js'
-import type { AnyRecord, CallbackResult, PartitionCursor } from './cursor.js'
+import type { AnyRecord, CallbackResult, PartitionCursor, RecordSink } from './cursor.js'
 import { callWithError, isThenable, keepError, takeError } from './error-delivery.js'
-import type { RecordSink } from './sink.js'
 import { LoopSlice } from './slice.js'
 import type { DeadLetter, Verdict } from './verdict.js'
 

@@ -20,6 +20,7 @@ import { AssignedPartitions } from './assigned.js'
 import { BrokerFetcher, type BrokerStatus, type FetchAnswer, type PartitionAnswer } from './broker-fetcher.js'
 import type { ConsumerCounters } from './counters.js'
 import { PrefetchCredit } from './credit.js'
+import type { RecordSink } from './cursor.js'
 import { HOLD, type PartitionCursor } from './cursor.js'
 import type { ConsumerEvents } from './events.js'
 import { judgeFetch } from './fetch-judge.js'
@@ -27,7 +28,6 @@ import { LagWatch } from './lag.js'
 import type { ConsumerCluster, TopicInfo } from './ports.js'
 import { EARLIEST, LATEST, type PositionFinder } from './positions.js'
 import { scanBatches } from './scan.js'
-import type { RecordSink } from './sink.js'
 
 /** A partition's share never falls below this, however many partitions there are. Bytes. */
 const LEAST_SHARE_BYTES = 65_536

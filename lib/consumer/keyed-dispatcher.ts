@@ -12,11 +12,10 @@
 import type { MQError } from '../errors/index.js'
 import { type Clock, Deque } from '../util/index.js'
 import type { ConsumerCounters } from './counters.js'
-import type { AnyRecord, CallbackResult, PartitionCursor } from './cursor.js'
+import type { AnyRecord, CallbackResult, PartitionCursor, RecordSink } from './cursor.js'
 import type { DispatcherHooks, DispatcherOptions } from './dispatcher.js'
 import { callWithError, isThenable, keepError, takeError } from './error-delivery.js'
 import { type Chain, type Job, KeyedPartition, keyOf, type Open } from './keyed-partition.js'
-import type { RecordSink } from './sink.js'
 import { LoopSlice } from './slice.js'
 
 /** Within a turn the time is looked at after so many records. A power of two. */

@@ -8,14 +8,13 @@ import type { ResolvedConsumerConfig } from '../config/index.js'
 import { MQError } from '../errors/index.js'
 import type { Clock, Emitter, RandomSource } from '../util/index.js'
 import type { ConsumerCounters } from './counters.js'
-import type { BatchCallback, Delivery, PartitionCursor, RecordCallback } from './cursor.js'
+import type { BatchCallback, Delivery, PartitionCursor, RecordCallback, RecordSink } from './cursor.js'
 import { checkDeadLetters, type DeadLetterSink, DeadLetters } from './dead-letter.js'
 import { batchesOnce, DedupWindow, recordsOnce } from './dedup.js'
 import { Dispatcher, type DispatcherHooks } from './dispatcher.js'
 import { ErrorPolicy } from './error-policy.js'
 import type { ConsumerEvents } from './events.js'
 import { KeyedDispatcher } from './keyed-dispatcher.js'
-import type { RecordSink } from './sink.js'
 
 export interface SinkParts {
   readonly config: ResolvedConsumerConfig

@@ -1,10 +1,10 @@
 /** Handlers that hang, readers that do not come back: the group is left exactly once, and joined again on progress. */
 import { describe, expect, it } from 'vitest'
 import { ConsumerCounters } from '../../lib/consumer/counters.js'
+import type { RecordSink } from '../../lib/consumer/cursor.js'
 import { type CallbackResult, HOLD, PartitionCursor } from '../../lib/consumer/cursor.js'
 import { Dispatcher } from '../../lib/consumer/dispatcher.js'
 import { ProgressWatch } from '../../lib/consumer/progress.js'
-import type { RecordSink } from '../../lib/consumer/sink.js'
 import type { MQError } from '../../lib/errors/index.js'
 import { type Deferred, deferred, FakeClock } from '../../lib/util/index.js'
 import { numbered } from './batches.js'

@@ -16,6 +16,8 @@ import { eventually } from '../eventually.js'
 const MEMBER = fileURLToPath(new URL('./member.ts', import.meta.url))
 const JOIN_LIMIT_MS = 60_000
 const DRAIN_LIMIT_MS = 60_000
+/** A partition that is back so soon after it was given back has not been anywhere else. */
+const SAME_ROUND_MS = 1_500
 
 export interface ChaosOptions {
   readonly brokers: string
@@ -66,6 +68,8 @@ export interface Verdict {
   /** A partition came back to the member that had just given it back: it stopped without moving. */
   readonly stoppedWithoutMoving: string[]
   readonly errors: string[]
+  /** What the members wrote, without single records. */
+  readonly story: string
 }
 
 class Member {
@@ -176,7 +180,7 @@ interface Journal {
 function ownershipsOf(member: Member): Journal {
   const open = new Map<number, Ownership>()
   const journal: Journal = { ownerships: [], errors: [], returned: [] }
-  let justRevoked = new Set<number>()
+  const revokedAtMs = new Map<number, number>()
   const end = (partitions: number[], ending: Ending) => {
     for (const partition of partitions) {
       const ownership = open.get(partition)
@@ -192,15 +196,15 @@ function ownershipsOf(member: Member): Journal {
       .map(Number)
     if (kind === 'a') {
       for (const partition of partitions) {
-        if (justRevoked.has(partition)) journal.returned.push(`${member.name}/${partition}`)
+        const awayMs = Number(words[1]) - (revokedAtMs.get(partition) ?? Number.NEGATIVE_INFINITY)
+        if (awayMs < SAME_ROUND_MS) journal.returned.push(`${member.name}/${partition}`)
         const made: Ownership = { member: member.name, partition, offsets: [], times: [], ending: 'killed' }
         open.set(partition, made)
         journal.ownerships.push(made)
       }
-      justRevoked = new Set()
     } else if (kind === 'r') {
       end(partitions, 'revoked')
-      justRevoked = new Set(partitions)
+      for (const partition of partitions) revokedAtMs.set(partition, Number(words[1]))
     } else if (kind === 'l') end(partitions, 'lost')
     else if (kind === 'c') end([...open.keys()], 'closed')
     else if (kind === 'e') journal.errors.push(`${member.name}: ${words.join(' ')}`)
@@ -281,6 +285,7 @@ function judge(members: readonly Member[], produced: readonly number[]): Verdict
     assignments: ownerships.length,
     stoppedWithoutMoving: journals.flatMap(({ returned }) => returned),
     errors: journals.flatMap(({ errors }) => errors),
+    story: storyOf(members),
   }
 }
 
