@@ -9,6 +9,7 @@ import { Cluster } from '../../../lib/cluster/index.js'
 import { parseBrokers, resolveConsumerConfig } from '../../../lib/config/index.js'
 import type { TopicPartition } from '../../../lib/consumer/cursor.js'
 import { classicMember } from '../../../lib/consumer/group/classic/classic-member.js'
+import { consumerMember } from '../../../lib/consumer/group/kip848/consumer-member.js'
 import type { GroupHost, Membership } from '../../../lib/consumer/group/ports.js'
 import { MQError } from '../../../lib/errors/index.js'
 import { type Clock, seededRandom, systemClock } from '../../../lib/util/index.js'
@@ -172,7 +173,8 @@ export class GroupBench {
       { clock: this.clock, random },
     )
     const host = new FakeHost(name, topics, this.ledger)
-    const member = classicMember({ config: resolved, cluster, host, clock: this.clock, random })
+    const make = resolved.groupProtocol === 'consumer' ? consumerMember : classicMember
+    const member = make({ config: resolved, cluster, host, clock: this.clock, random })
     const kill = async () => {
       this.#played.delete(played)
       await cluster.close()
