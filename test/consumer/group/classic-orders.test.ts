@@ -43,6 +43,7 @@ class Stage {
   readonly topics = new Map<string, TopicInfo>()
   readonly listeners = new Set<(topic: TopicInfo) => void>()
   refreshes = 0
+  waits = 0
 
   constructor(config: ConsumerConfig = {}) {
     const base = { groupId: 'g', assignors: ['cooperative-sticky'] as const, clientId: 'one' }
@@ -128,7 +129,10 @@ class Stage {
       refresh: async () => {
         this.refreshes++
       },
-      waitForTopic: unused,
+      waitForTopic: () => {
+        this.waits++
+        return unused()
+      },
       applyLeaderHint: () => false,
       onTopic: (listener) => {
         this.listeners.add(listener)
@@ -311,7 +315,21 @@ describe('what comes too late', () => {
   })
 })
 
-describe('the session while joins fail', () => {
+describe('the session', () => {
+  it('counts from when the last answered heartbeat was sent, not from its answer', async () => {
+    const s = new Stage({ sessionTimeoutMs: 5_000, heartbeatIntervalMs: 1_000 })
+    s.member.start()
+    await s.enter(1, 0)
+    await s.pass(1_000)
+    const beat = await s.next('Heartbeat')
+    await s.pass(2_000)
+    await beat.answer({ errorCode: 0 })
+    await s.pass(2_950)
+    expect(s.host.held).toEqual(['t/0'])
+    await s.pass(100)
+    expect(s.host.story.at(-1)).toBe('lose t/0 TIMEOUT')
+  })
+
   it('what a cooperative member holds is lost when no join succeeds within the session', async () => {
     const s = new Stage({ sessionTimeoutMs: 5_000, heartbeatIntervalMs: 1_000 })
     s.member.start()
@@ -405,6 +423,15 @@ describe('leading', () => {
     await s.pass(200)
     expect((await s.next('JoinGroup')).body['reason']).toBe('topic t is gone')
     expect(s.listeners.size).toBe(0)
+  })
+
+  it('a topic that nobody knows is waited for once, and not in every round', async () => {
+    const s = new Stage()
+    await (await lead(s, [member('m', ['t', 'later'])])).answer({ errorCode: 0, assignment: parts(0) })
+    s.host.wanted = ['t', 'later', 'u']
+    s.member.topicsChanged()
+    await lead(s, [member('m', ['t', 'later'])])
+    expect([s.waits, s.host.warnings.length]).toEqual([1, 1])
   })
 
   it('a follower watches nothing', async () => {

@@ -11,18 +11,19 @@
  * doubt they are given back first, so that at no instant two members own one (C-24).
  * Source: kafka.md 5.5; KIP-429, KIP-345, KIP-792.
  */
-import { MQError, toMQError } from '../../../errors/index.js'
-import { backoffMs, runInBackground } from '../../../util/index.js'
+import { type MQError, toMQError } from '../../../errors/index.js'
+import { backoffMs } from '../../../util/index.js'
 import type { TopicPartition } from '../../cursor.js'
 import { decodeAssignment } from '../consumer-protocol.js'
 import type { MemberParts } from '../member-parts.js'
 import type { MemberIdentity, MemberState, Membership } from '../ports.js'
 import { Heartbeats } from './heartbeats.js'
 import { Leading } from './leading.js'
+import { Leaving } from './leaving.js'
 import { isCooperative, offer } from './offer.js'
 import { ClassicRequests, type JoinAnswer, type MemberPart, type SyncAnswer } from './requests.js'
 import { type Round, Stay } from './stay.js'
-import { isHopeless, judgeMember, memberError } from './verdicts.js'
+import { gaveBackTooSlowly, isHopeless, judgeMember, memberError, silentFor, unknownAssignor } from './verdicts.js'
 
 /**
  * How a round ended: with an assignment; with a reason to begin the next at once; soon (an id to join with, a
@@ -53,6 +54,7 @@ class ClassicMember implements Membership {
   readonly #requests: ClassicRequests
   readonly #heartbeats: Heartbeats
   readonly #leading: Leading
+  readonly #leaving: Leaving
   #state: MemberState = 'unsubscribed'
   #memberId = ''
   #generation = NO_GENERATION
@@ -70,6 +72,7 @@ class ClassicMember implements Membership {
     this.#instanceId = config.groupInstanceId ?? null
     this.#isCooperative = isCooperative(config.assignors)
     this.#requests = new ClassicRequests(parts)
+    this.#leaving = new Leaving(parts, this.#requests)
     this.#leading = new Leading(parts, (reason) => this.#stay?.want(reason))
     this.#heartbeats = new Heartbeats({
       config,
@@ -79,7 +82,7 @@ class ClassicMember implements Membership {
       onRebalance: () => this.#stay?.want('the group is rebalancing'),
       onRefused: (errorNumber) => void this.#refused(errorNumber, 'Heartbeat'),
       onHopeless: (error) => this.#fail(error),
-      onExpired: (silentMs) => this.#lose(this.#silent(silentMs)),
+      onExpired: (silentMs) => this.#lose(silentFor(silentMs, config)),
       onTrouble: (failures, error) => {
         host.warn(`${failures} heartbeats of group ${this.#groupId} in a row have failed`, { error: String(error) })
       },
@@ -123,7 +126,7 @@ class ClassicMember implements Membership {
     if (!this.#endStay()) return
     this.#state = 'unsubscribed'
     this.#memberId = ''
-    this.#leaveLater(memberId, reason.message)
+    this.#leaving.inBackground(memberId, reason.message)
     this.#loseOwned(reason)
   }
 
@@ -149,7 +152,8 @@ class ClassicMember implements Membership {
     this.#parts.host.settled()
     for (;;) {
       await stay.untilWanted()
-      if (stay.isOver || stay.wanted !== null || !isSame(this.#parts.host.topics(), this.#topics)) return
+      if (stay.isOver || stay.wanted !== null) return
+      if (!isSame(this.#parts.host.topics(), this.#topics)) return stay.want('the subscription changed')
       stay.hasNewTopics = false
       this.#parts.host.settled() // The same topics, subscribed in another way: this round serves them too.
     }
@@ -233,7 +237,7 @@ class ClassicMember implements Membership {
   async #lead(joined: JoinAnswer): Promise<MemberPart[]> {
     if (joined.leader !== this.#memberId) return []
     const name = this.#parts.config.assignors.find((one) => one === joined.protocolName)
-    if (name === undefined) throw this.#unknownProtocol(joined.protocolName)
+    if (name === undefined) throw unknownAssignor(joined.protocolName, this.#parts.config)
     if (!joined.skipAssignment) return this.#leading.assign(name, joined.members)
     await this.#leading.resume(name, joined.members)
     return []
@@ -284,7 +288,7 @@ class ClassicMember implements Membership {
     this.#state = 'reconciling'
     const deadlineMs = this.#heartbeats.calmMs + config.rebalanceTimeoutMs
     await round.stay.until(host.revoke(partitions, deadlineMs), deadlineMs)
-    if (!round.isOver && this.#now >= deadlineMs) this.#lose(this.#tooSlow())
+    if (!round.isOver && this.#now >= deadlineMs) this.#lose(gaveBackTooSlowly(config))
   }
 
   /**
@@ -381,45 +385,22 @@ class ClassicMember implements Membership {
     const wasMember = this.#endStay()
     if (this.#state !== 'fatal') this.#state = 'leaving'
     if (wasMember && this.#memberId === '' && this.#instanceId === null) {
-      await this.#by(this.#lived, Math.min(deadlineMs, this.#now + FIRST_JOIN_WAIT_MS))
-    } else if (wasMember) await this.#leave(this.#memberId, 'the consumer was closed', deadlineMs)
+      await this.#leaving.atMost(this.#lived, Math.min(deadlineMs, this.#now + FIRST_JOIN_WAIT_MS))
+    } else if (wasMember) await this.#leaving.leave(this.#memberId, 'the consumer was closed', deadlineMs)
     this.#memberId = ''
     if (this.#state !== 'fatal') this.#state = 'unsubscribed'
-  }
-
-  /** Bounded: after a session time the group knows by itself. Static members come back, and never say goodbye. */
-  async #leave(memberId: string, reason: string, deadlineMs: number): Promise<void> {
-    if (memberId === '' || this.#instanceId !== null) return
-    const untilMs = Math.min(deadlineMs, this.#now + this.#parts.config.sessionTimeoutMs)
-    const leaving = this.#requests.leave(memberId, reason, untilMs).catch((error: unknown) => {
-      this.#parts.host.warn(`group ${this.#groupId} could not be told that a member leaves`, { error: String(error) })
-    })
-    await this.#by(leaving, untilMs)
-  }
-
-  #leaveLater(memberId: string, reason: string): void {
-    const untilMs = this.#now + this.#parts.config.sessionTimeoutMs
-    runInBackground(
-      'leave group',
-      () => this.#leave(memberId, reason, untilMs),
-      (name, error) => this.#parts.host.warn(`${name} failed`, { error: String(error) }),
-    )
   }
 
   /** A join that nobody wants any more was answered: a member that stays behind would hold up everybody else. */
   async #forsake(answer: JoinAnswer | Outcome): Promise<Outcome> {
     const isId = typeof answer !== 'string' && (answer.errorCode === 0 || answer.errorCode === MEMBER_ID_REQUIRED)
     if (isId && answer.memberId !== this.#memberId) {
-      await this.#leave(answer.memberId, 'the join was given up', this.#now + this.#parts.config.sessionTimeoutMs)
+      await this.#leaving.leave(answer.memberId, 'the join was given up')
     }
     return 'soon'
   }
 
-  #by(work: Promise<void>, deadlineMs: number): Promise<void> {
-    return new Stay(this.#parts.clock).until(work, deadlineMs)
-  }
-
-  // --- words ---
+  // --- time and noise ---
 
   get #now(): number {
     return this.#parts.clock.monotonicMs()
@@ -431,24 +412,6 @@ class ClassicMember implements Membership {
     if (stay.rounds % STORM !== 0) return
     const text = `group ${this.#groupId} rebalances again and again: ${stay.rounds} rounds without rest`
     this.#parts.host.warn(text, { rounds: stay.rounds, reason: stay.wanted })
-  }
-
-  #silent(silentMs: number): MQError {
-    const { sessionTimeoutMs } = this.#parts.config
-    const text = `no contact with the coordinator of group ${this.#groupId} for ${Math.round(silentMs)} ms: the session of ${sessionTimeoutMs} ms is over`
-    return new MQError('TIMEOUT', text, { groupId: this.#groupId, timeoutMs: sessionTimeoutMs })
-  }
-
-  #tooSlow(): MQError {
-    const { rebalanceTimeoutMs } = this.#parts.config
-    const text = `giving partitions back to group ${this.#groupId} took longer than rebalanceTimeoutMs ${rebalanceTimeoutMs}: make callbacks and listeners quicker, or the limit larger`
-    return new MQError('REBALANCE_IN_PROGRESS', text, { groupId: this.#groupId, timeoutMs: rebalanceTimeoutMs })
-  }
-
-  #unknownProtocol(name: string | null): MQError {
-    const offered = this.#parts.config.assignors.join(', ')
-    const text = `group ${this.#groupId} chose the assignor ${name ?? 'none'}, which is not one of ours (${offered})`
-    return new MQError('INCONSISTENT_GROUP_PROTOCOL', text, { groupId: this.#groupId })
   }
 }
 

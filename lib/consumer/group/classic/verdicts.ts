@@ -3,6 +3,7 @@
  * Why data and not code: the table of kafka.md 5.5 reads best as one, and every step of a round shares one opinion.
  * Invariant: every number has a verdict; one that the broker's table calls final, or that we do not know, is fatal.
  */
+import type { ResolvedConsumerConfig } from '../../../config/index.js'
 import { MQError } from '../../../errors/index.js'
 import { brokerError, kafkaError } from '../../../protocol/index.js'
 
@@ -65,4 +66,20 @@ export function memberError(errorNumber: number, groupId: string, step: string):
 export function isHopeless(error: MQError): boolean {
   if (error.fatal || error.context.reason === 'UNSUPPORTED_VERSION') return true
   return !error.retryable && error.family !== 'connection'
+}
+
+/** Nobody said so, but the group has given us up by now. */
+export function silentFor(silentMs: number, { groupId, sessionTimeoutMs }: ResolvedConsumerConfig): MQError {
+  const text = `no contact with the coordinator of group ${groupId} for ${Math.round(silentMs)} ms: the session of ${sessionTimeoutMs} ms is over`
+  return new MQError('TIMEOUT', text, { groupId, timeoutMs: sessionTimeoutMs })
+}
+
+export function gaveBackTooSlowly({ groupId, rebalanceTimeoutMs }: ResolvedConsumerConfig): MQError {
+  const text = `giving partitions back to group ${groupId} took longer than rebalanceTimeoutMs ${rebalanceTimeoutMs}: make callbacks and listeners quicker, or the limit larger`
+  return new MQError('REBALANCE_IN_PROGRESS', text, { groupId, timeoutMs: rebalanceTimeoutMs })
+}
+
+export function unknownAssignor(name: string | null, { groupId, assignors }: ResolvedConsumerConfig): MQError {
+  const text = `group ${groupId} chose the assignor ${name ?? 'none'}, which is not one of ours (${assignors.join(', ')})`
+  return new MQError('INCONSISTENT_GROUP_PROTOCOL', text, { groupId })
 }
