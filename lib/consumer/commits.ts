@@ -75,7 +75,7 @@ export class Commits {
   }
 
   #refuseForeign(offsets: readonly OffsetToCommit[]): void {
-    if (this.#session.member === null) return
+    if (!this.#session.isSubscribed) return
     const foreign = offsets.filter((tp) => !this.#session.isOwned(tp)).map((tp) => `${tp.topic}/${tp.partition}`)
     if (foreign.length === 0) return
     const text = `${foreign.join(', ')} is not this consumer's (any more): who has it now commits it`

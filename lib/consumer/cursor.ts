@@ -94,6 +94,7 @@ export class PartitionCursor {
   generation = 0
   leaderEpoch = -1
   committed = -1 // what the coordinator has stored, as far as we know
+  mayGoBack = false // a seek or a truncation came since: the next commit may be lower (CO-9)
   end = -1 // high watermark, or last stable offset under read_committed
 
   // Owned by the fetcher.
@@ -187,6 +188,19 @@ export class PartitionCursor {
     this.holds &= ~reason
   }
 
+  /** The coordinator has stored this offset. */
+  wasCommitted(offset: number): void {
+    this.committed = offset
+    this.mayGoBack = false
+  }
+
+  /** There is something new to commit. What the caller has committed ahead of the position stays (CO-9). */
+  get isUncommitted(): boolean {
+    return (
+      this.position >= 0 && (this.position > this.committed || (this.mayGoBack && this.position !== this.committed))
+    )
+  }
+
   /** Goes on at `offset`: what is buffered, asked for or being retried belongs to the past. `leaderEpoch`: of the record before it. */
   moveTo(offset: number, leaderEpoch = -1): void {
     this.generation++
@@ -195,6 +209,7 @@ export class PartitionCursor {
     this.reader.clear(offset)
     this.fetchOffset = offset
     this.position = offset
+    this.mayGoBack = true
     this.positionEpoch = leaderEpoch
     this.lastFetchedEpoch = leaderEpoch
     this.corruptAt = -1

@@ -1,7 +1,7 @@
 /**
  * Commits what is processed, by itself: on the interval, and when a partition goes or the consumer closes.
  * Why a failure only tells: consumption goes on (K-22), and the next commit carries newer offsets anyway.
- * Invariant: only positions that differ from what is stored are sent; nothing is sent while this is no member, and the
+ * Invariant: only positions ahead of what is stored are sent, or those of a seek; nothing is sent while this is no member, and the
  * timer runs only between `arm` and `stop`. Source: features.md CO-9, kafka.md 5.5.
  */
 import type { ResolvedConsumerConfig } from '../../config/index.js'
@@ -64,7 +64,7 @@ export class AutoCommit {
 
   /** What is processed of those, where it is not stored yet. Rejects with OFFSET_COMMIT_FAILED. */
   async processed(cursors: readonly PartitionCursor[], deadlineMs: number): Promise<void> {
-    const open = cursors.filter(({ position, committed }) => position >= 0 && position !== committed)
+    const open = cursors.filter(({ isUncommitted }) => isUncommitted)
     if (open.length === 0) return
     const offsets = open.map(({ topic, partition, position, positionEpoch }) => {
       return { topic, partition, offset: position, leaderEpoch: positionEpoch }
@@ -83,8 +83,7 @@ export class AutoCommit {
       throw error
     }
     for (const { topic, partition, offset } of offsets) {
-      const cursor = reading.fetcher.assigned.get(topic, partition)
-      if (cursor !== undefined) cursor.committed = offset
+      reading.fetcher.assigned.get(topic, partition)?.wasCommitted(offset)
     }
   }
 

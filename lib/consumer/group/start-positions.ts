@@ -108,7 +108,7 @@ export class StartPositions {
 
   #place({ cursor }: Unplaced, { offset, leaderEpoch }: CommittedOffset): void {
     cursor.moveTo(offset, leaderEpoch)
-    cursor.committed = offset
+    cursor.wasCommitted(offset)
     this.#parts.reading.fetcher.wake(cursor)
   }
 

@@ -302,6 +302,19 @@ describe('GroupSession', () => {
     expect(stage.counters.commits).toBe(1)
   })
 
+  it('CO-9: what the caller has committed ahead of the position is not taken back; after a seek it may be', async () => {
+    const stage = new Stage()
+    stage.store.stored.set(0, { offset: 0, leaderEpoch: 0, metadata: '' })
+    await stage.joined([0])
+    await stage.feed(0, 0, 3)
+    await stage.session.commit([{ topic: 't', partition: 0, offset: 9 }], stage.until)
+    await stage.cluster.advance(5_000)
+    expect(stage.store.commits.length).toBe(1)
+    stage.reading.seek(tp(0), 1)
+    await stage.cluster.advance(5_000)
+    expect(stage.store.commits.map(([one]) => one?.offset)).toEqual([9, 1])
+  })
+
   it('K-22: an auto-commit that fails is an error event, and the next one tries again', async () => {
     const stage = new Stage()
     await stage.joined([0])
