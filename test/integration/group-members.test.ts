@@ -63,8 +63,8 @@ describeWithKafka('classic members', () => {
 
   /** Members of a group and topic of their own. */
   async function stage(config: NonNullable<PlayOptions['config']>) {
-    const topic = await createTopic('m1-members', { partitions: PARTITIONS })
-    const groupId = `m1-${randomUUID().slice(0, 8)}`
+    const topic = await createTopic('members', { partitions: PARTITIONS })
+    const groupId = `members-${randomUUID().slice(0, 8)}`
     bench.useKafka(bootstrap)
     const play = (name: string, more: PlayOptions['config'] = {}) =>
       bench.play(name, { topics: [topic], config: { ...QUICK, ...config, ...more, groupId } })
