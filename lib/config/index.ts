@@ -17,6 +17,7 @@ export type {
   AutoOffsetReset,
   DedupSettings,
   Deserializer,
+  GroupProtocol,
   IsolationLevel,
   OnErrorPolicy,
   ReadMode,

@@ -7,21 +7,17 @@
  * Why the heartbeats have a timer of their own: a slow revocation must not cost the membership, so no heartbeat ever
  * waits for the host. One is outstanding at a time; what becomes due meanwhile leaves with the answer.
  * Invariant: `identity` is set only while the coordinator has answered within the session time; after a loss nothing is
- * owned until a heartbeat that left later was answered with an assignment. Source: kafka.md 5.5, C-27 to C-29.
+ * owned until a heartbeat that left later was answered with an assignment. Longer than most files, because sending and
+ * judging share nearly all their state. Source: kafka.md 5.5, C-27 to C-29.
  */
-import { findMQError, MQError, toMQError } from '../../../errors/index.js'
-import {
-  brokerError,
-  ConsumerGroupHeartbeat,
-  type DecodedResponseOf,
-  type RequestOf,
-  randomUuid,
-} from '../../../protocol/index.js'
+import { findMQError, type MQError, toMQError } from '../../../errors/index.js'
+import { ConsumerGroupHeartbeat, type DecodedResponseOf, type RequestOf, randomUuid } from '../../../protocol/index.js'
 import { backoffMs, randomInt, runInBackground, type TimerHandle } from '../../../util/index.js'
 import type { MemberParts } from '../member-parts.js'
 import type { MemberIdentity, MemberState, Membership } from '../ports.js'
 import { ensureFeature } from './choose-protocol.js'
 import { EpochWaiters } from './epoch-waiters.js'
+import { notAMember, refusedHeartbeat, unconfirmed } from './failures.js'
 import { HeartbeatReport, type MemberFacts } from './heartbeat-report.js'
 import { leaveGroup } from './leave.js'
 import { Reconciler } from './reconciler.js'
@@ -40,7 +36,6 @@ const QUIET_JOINS = 5
 
 /** Answers to a commit that say something about this member. */
 const TELLING = [22, 25, 82, 110, 113]
-const UNSUPPORTED_VERSION = 35
 
 /** What is between two heartbeats; `reconciling`, `acknowledging` and `stable` are all `member`. */
 type Phase = 'unsubscribed' | 'joining' | 'member' | 'fenced' | 'leaving' | 'fatal'
@@ -49,7 +44,6 @@ type Body = RequestOf<typeof ConsumerGroupHeartbeat>
 
 /** One heartbeat on its way, and the situation it left in. */
 interface Beat {
-  readonly run: number
   life: number
   /** LEAVE or LEAVE_STATIC: gives up a membership that we may have without knowing it. */
   epoch: number
@@ -75,7 +69,6 @@ class ConsumerMember implements Membership {
   #topics: readonly string[] = []
   #epoch = JOIN
   #intervalMs: number // as the coordinator said last
-  #run = 0 // changes with start and leave
   #life = 0 // changes with every loss
   #inFlight: Beat | null = null
   #heardFromMs = Number.POSITIVE_INFINITY // when the first heartbeat behind the last answered one left
@@ -174,7 +167,6 @@ class ConsumerMember implements Membership {
   // --- lifetime ---
 
   #begin(): void {
-    this.#run++
     this.#phase = 'joining'
     this.#isSettled = false
     this.#failures = 0
@@ -185,7 +177,6 @@ class ConsumerMember implements Membership {
 
   /** No timer, no answer and no step of what was counts any more. */
   #end(phase: Phase, reason: MQError): void {
-    this.#run++
     this.#life++
     this.#phase = phase
     this.#beatTimer?.cancel()
@@ -256,7 +247,7 @@ class ConsumerMember implements Membership {
     this.#beatTimer?.cancel()
     this.#isDue = false
     if (this.#phase === 'fenced' && this.#epoch === JOIN) this.#phase = 'joining'
-    const beat: Beat = { run: this.#run, life: this.#life, epoch: this.#epoch, sentMs: this.#now, wasRegistered: false }
+    const beat: Beat = { life: this.#life, epoch: this.#epoch, sentMs: this.#now, wasRegistered: false }
     this.#inFlight = beat
     runInBackground('heartbeat', () => this.#exchange(beat), this.#defect)
   }
@@ -413,8 +404,7 @@ class ConsumerMember implements Membership {
    * assignment again, else it fences us.
    */
   #silent(timeoutMs: number, what: string): void {
-    const text = `the coordinator did not confirm within ${timeoutMs} ms ${what}: the partitions may be somebody else's`
-    this.#lost(new MQError('TIMEOUT', text, { groupId: this.#groupId, timeoutMs }))
+    this.#lost(unconfirmed(this.#groupId, timeoutMs, what))
     if (this.#inFlight === null) this.#beatSoon()
   }
 
@@ -457,14 +447,10 @@ class ConsumerMember implements Membership {
   }
 
   #refusal({ errorCode, errorMessage }: Answer): MQError {
-    const group = this.#groupId
-    const context = { groupId: group, memberId: this.#memberId, resource: group, operation: 'READ' }
-    const operation = errorCode === UNSUPPORTED_VERSION ? 'CONNECTION_FAILED' : 'CONSUME_FAILED'
-    return brokerError(errorCode, operation, errorMessage, context)
+    return refusedHeartbeat(errorCode, errorMessage, this.#groupId, this.#memberId)
   }
 
   #notAMember(): MQError {
-    const text = `this consumer has left group ${this.#groupId}, or was never in it`
-    return new MQError('UNKNOWN_MEMBER_ID', text, { groupId: this.#groupId, state: this.#phase })
+    return notAMember(this.#groupId, this.#phase)
   }
 }
