@@ -54,6 +54,8 @@ export interface GroupHost {
 
 /** A member of a group. Made by `classicMember` or `consumerMember`. */
 export interface Membership {
+  /** Spoken with the coordinator; 'auto' has been decided. */
+  readonly protocol: 'classic' | 'consumer'
   readonly state: MemberState
   /** Null while not a member: nothing may be committed then. */
   readonly identity: MemberIdentity | null

@@ -82,6 +82,7 @@ export class HeldRequest {
 }
 
 export class ScriptedMember implements Membership {
+  protocol: 'classic' | 'consumer' = 'classic'
   state: MemberState = 'stable'
   identity: MemberIdentity | null = { memberId: 'm', generation: 3, instanceId: null }
   readonly refusals: number[] = []
@@ -142,7 +143,9 @@ export class ScriptedCoordinator implements OffsetsCluster {
     return request.done.promise
   }
 
+  /** With a member of the protocol that the configuration asks for. */
   committer(config: ConsumerConfig = {}): Committer {
+    if (this.member !== null) this.member.protocol = config.groupProtocol === 'consumer' ? 'consumer' : 'classic'
     return new Committer({
       config: resolveConsumerConfig({ brokers: 'localhost:9092', logger: silentLogger, groupId: 'g', ...config }),
       cluster: this,

@@ -19,6 +19,7 @@ import { ScriptedCluster } from '../scripted-cluster.js'
 const tp = (partition: number): TopicPartition => ({ topic: 't', partition })
 
 class FakeMember implements Membership {
+  readonly protocol = 'classic'
   readonly calls: string[] = []
   readonly host: GroupHost
   state: MemberState = 'stable'

@@ -47,6 +47,7 @@ export function classicMember(parts: MemberParts): Membership {
 }
 
 class ClassicMember implements Membership {
+  readonly protocol = 'classic'
   readonly #parts: MemberParts
   readonly #groupId: string
   readonly #instanceId: string | null

@@ -57,6 +57,7 @@ export function consumerMember(parts: MemberParts): Membership {
 }
 
 class ConsumerMember implements Membership {
+  readonly protocol = 'consumer'
   readonly #parts: MemberParts
   readonly #groupId: string
   readonly #instanceId: string | null

@@ -120,13 +120,13 @@ export class CommittedReader {
   }
 
   #actionOf(code: number) {
-    return judgeOffsets(code, this.#parts.config.groupProtocol === 'consumer')
+    return judgeOffsets(code, this.#parts.member()?.protocol === 'consumer')
   }
 
   /** A member under KIP-848 asks in its own name, and is told when its epoch is out of date; others need no name. */
   #identity(): MemberIdentity | null {
     const member = this.#parts.member()
-    return this.#parts.config.groupProtocol === 'classic' || member === null ? null : identityOf(member)
+    return member?.protocol === 'consumer' ? identityOf(member) : null
   }
 
   #refusal(code: number, tp: TopicPartition | null): MQError {

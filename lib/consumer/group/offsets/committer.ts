@@ -234,8 +234,7 @@ export class Committer {
   /** One partition that is not stored: final, or what has to happen before it is sent again. */
   #refused(entry: PendingOffset, code: number, member: Membership | null, rest: Rest): void {
     const error = refusedOffset(code, entry.value, this.#groupId, member === null)
-    const hasEpochs = member !== null && this.#parts.config.groupProtocol === 'consumer'
-    const action = judgeOffsets(code, hasEpochs)
+    const action = judgeOffsets(code, member?.protocol === 'consumer')
     entry.lastError = error
     this.#lastError = error
     if (TOLD.includes(action)) rest.told.add(toldToMember(code))
