@@ -29,6 +29,7 @@ export {
   type CommitTarget,
   type CommittedOffset,
   Consumer,
+  type ConsumerDeps,
   type ConsumerEvents,
   type ConsumerMetrics,
   type ConsumerState,

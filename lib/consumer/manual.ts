@@ -62,7 +62,7 @@ export class ManualAssignment {
     const cursors = what === undefined ? this.#reading.cursors : this.#reading.cursorsOf(what)
     for (const item of what ?? [...this.#wholeTopics.keys()])
       if (typeof item === 'string') this.#wholeTopics.delete(item)
-    this.#reading.fetcher.remove(cursors)
+    this.#reading.remove(cursors)
   }
 
   /** A topic that is read as a whole may have grown. */

@@ -44,6 +44,7 @@ export class Reading {
   readonly #clock: Clock
   readonly #settings: ReaderSettings
   readonly #stalls: StallWatch
+  readonly #resting = new Set<() => void>() // who waits for cursors to rest looks again
 
   constructor(parts: ReadingParts) {
     const { config, cluster, clock, random } = parts
@@ -150,21 +151,27 @@ export class Reading {
     for (const sink of this.sinks) sink.stop()
   }
 
-  /** Resolves when nothing handed out is open, or at `untilMs` (monotonic). */
+  /** They are not read any more; what of them is open moves nothing. */
+  remove(cursors: readonly PartitionCursor[]): void {
+    this.fetcher.remove(cursors)
+    for (const look of this.#resting) look()
+  }
+
+  /** Resolves when nothing of them is open, they were removed meanwhile, or at `untilMs` (monotonic). */
   whenIdle(cursors: readonly PartitionCursor[], untilMs: number): Promise<void> {
     return new Promise((resolve) => {
-      let open = cursors.length
-      const timer = this.#clock.setTimer(resolve, Math.max(0, untilMs - this.#clock.monotonicMs()))
-      const rested = () => {
-        if (--open > 0) return
+      const end = () => {
         timer.cancel()
+        this.#resting.delete(look)
         resolve()
       }
-      if (open === 0) {
-        timer.cancel()
-        return resolve()
+      const look = () => {
+        if (cursors.every((cursor) => !cursor.isBusy || cursor.isRevoked)) end()
       }
-      for (const cursor of cursors) cursor.whenIdle(rested)
+      const timer = this.#clock.setTimer(end, Math.max(0, untilMs - this.#clock.monotonicMs()))
+      this.#resting.add(look)
+      for (const cursor of cursors) cursor.whenIdle(look)
+      look()
     })
   }
 

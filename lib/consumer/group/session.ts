@@ -348,7 +348,7 @@ export class GroupSession implements GroupHost {
   }
 
   #drop(cursors: readonly PartitionCursor[]): void {
-    this.#parts.reading.fetcher.remove(cursors)
+    this.#parts.reading.remove(cursors)
     this.#parts.committer.forget(cursors.map(({ tp }) => tp))
   }
 

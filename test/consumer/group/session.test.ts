@@ -269,6 +269,20 @@ describe('GroupSession', () => {
     expect(stage.store.commits.at(-1)).toEqual([{ topic: 't', partition: 0, offset: 2, leaderEpoch: 0 }])
   })
 
+  it('C-28: a revocation ends when its partitions are lost, whatever their callbacks do', async () => {
+    const stage = new Stage()
+    stage.store.stored.set(0, { offset: 0, leaderEpoch: 0, metadata: '' })
+    await stage.joined([0])
+    stage.take = () => new Promise(() => {})
+    await stage.feed(0, 0, 5)
+    stage.log.length = 0
+    const revoked = stage.member.host.revoke([tp(0)], stage.until)
+    await stage.cluster.turn()
+    stage.member.host.lose([tp(0)], new MQError('UNKNOWN_MEMBER_ID', 'gone'))
+    await revoked
+    expect(stage.log).toEqual(['lost 0'])
+  })
+
   it('C-28: a revoked listener that does not end is left behind at the deadline, and it is told', async () => {
     const stage = new Stage()
     await stage.joined([0])
