@@ -143,7 +143,7 @@ describe('P-63: each partition of an answer for itself', () => {
     expect([0, 1, 2, 3].map((partition) => attemptsOf(broker, partition).length)).toEqual([1, 1, 2, 1])
   })
 
-  it('P-63: a partition that fails for good hides neither success nor failure of the others', async () => {
+  it('P-63, K-7: a partition that fails for good hides neither success nor failure of the others', async () => {
     const { broker, producer } = await stage({}, { partitions: 3 })
     for (let partition = 0; partition < 3; partition++) await producer.sendSync('orders', 'opens', { partition })
     broker.on({ api: 'Produce', topic: 'orders', partition: 0, nth: 1 }, fault.error(43))

@@ -42,7 +42,7 @@ async function sendUnder(code: number, when: 'before' | 'after', times = 1) {
 }
 
 describe('P-32: every error number in a produce answer', () => {
-  it('the lists of this file name every number from -1 to 133 once', () => {
+  it('K-12: the lists of this file name every number from -1 to 133 once', () => {
     const all = [0, 46, ...RETRIED, ...TOO_LARGE, ...IDENTITY, ...DEAD, ...FAILED, ...STRANGERS]
     expect(all.filter((code) => code >= -1 && code <= 133).sort((a, b) => a - b)).toEqual(ALL)
     expect(STRANGERS.filter((code) => code <= 133 && code >= -1)).toHaveLength(78)
@@ -74,23 +74,29 @@ describe('P-32: every error number in a produce answer', () => {
     expect(await logOf(broker, 'orders')).toHaveLength(1)
   })
 
-  it.each(named(IDENTITY))('P-26, P-32: %i %s on a record that is not in the log: a new identity', async (code) => {
-    const { broker, producer, metadata } = await sendUnder(code, 'before')
-    expect(metadata).toMatchObject({ offset: 0 })
-    await expect(producer.sendSync('orders', 'second')).resolves.toMatchObject({ offset: 1 })
-    expect((await logOf(broker, 'orders')).map((record) => record.value)).toEqual(['first', 'second'])
-  })
+  it.each(named(IDENTITY))(
+    'K-12, P-26, P-32: %i %s on a record that is not in the log: a new identity',
+    async (code) => {
+      const { broker, producer, metadata } = await sendUnder(code, 'before')
+      expect(metadata).toMatchObject({ offset: 0 })
+      await expect(producer.sendSync('orders', 'second')).resolves.toMatchObject({ offset: 1 })
+      expect((await logOf(broker, 'orders')).map((record) => record.value)).toEqual(['first', 'second'])
+    },
+  )
 
-  it.each(named(FAILED))('P-32: %i %s fails the batch, proved not written; the next record passes', async (code) => {
-    const { broker, producer, error } = await sendUnder(code, 'before')
-    expect(error?.code).toBe(kafkaError(code).mqCode ?? 'PRODUCE_FAILED')
-    expect(error?.retryable).toBe(false)
-    expect(error?.context).toMatchObject({ kafkaCode: code, persistence: 'not-persisted', topic: 'orders' })
-    expect(error?.message).toContain(kafkaError(code).name)
-    await expect(producer.sendSync('orders', 'second')).resolves.toMatchObject({ offset: 0 })
-    expect((await logOf(broker, 'orders')).map((record) => record.value)).toEqual(['second'])
-    expect(producer.getMetrics()).toMatchObject({ retries: 0, failedMessages: 1, successMessages: 1 })
-  })
+  it.each(named(FAILED))(
+    'K-12, P-32: %i %s fails the batch, proved not written; the next record passes',
+    async (code) => {
+      const { broker, producer, error } = await sendUnder(code, 'before')
+      expect(error?.code).toBe(kafkaError(code).mqCode ?? 'PRODUCE_FAILED')
+      expect(error?.retryable).toBe(false)
+      expect(error?.context).toMatchObject({ kafkaCode: code, persistence: 'not-persisted', topic: 'orders' })
+      expect(error?.message).toContain(kafkaError(code).name)
+      await expect(producer.sendSync('orders', 'second')).resolves.toMatchObject({ offset: 0 })
+      expect((await logOf(broker, 'orders')).map((record) => record.value)).toEqual(['second'])
+      expect(producer.getMetrics()).toMatchObject({ retries: 0, failedMessages: 1, successMessages: 1 })
+    },
+  )
 
   it.each(named(STRANGERS))(
     'P-32: %i %s does not belong here: not retried, told truly, crashes nothing',
@@ -128,7 +134,7 @@ describe('P-32: every error number in a produce answer', () => {
     },
   )
 
-  it.each(named(DEAD))('P-32: %i %s ends the producer: everybody is told why, later sends too', async (code) => {
+  it.each(named(DEAD))('K-12, P-32: %i %s ends the producer: everybody is told why, later sends too', async (code) => {
     const { broker, producer } = await stage({}, { partitions: 3 })
     await producer.sendSync('orders', 'warm', { partition: 1 })
     const errors: MQError[] = []

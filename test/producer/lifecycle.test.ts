@@ -139,7 +139,7 @@ describe('PR-20, PR-21: calls from inside', () => {
     expect(await first).toEqual({ unsentRecords: 0, inWalRecords: 0 })
   })
 
-  it('K-13, PR-21: after the end every way to send says PRODUCER_CLOSED', async () => {
+  it('PR-21: after the end every way to send says PRODUCER_CLOSED', async () => {
     const { producer } = await stage()
     await producer.close()
     const asynchronous = new Promise((resolve) => producer.sendAsync('orders', 'x', (error) => resolve(error?.code)))
