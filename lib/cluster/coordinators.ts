@@ -194,7 +194,7 @@ function rejectAll(waiters: Set<Waiter>, reason: MQError): void {
 
 /** The table of error numbers knows which of them mend by themselves; 30 names the group. */
 function refused(groupId: string, errorCode: number, errorMessage: string | null): MQError {
-  const context = { groupId, resource: groupId, operation: 'READ' }
+  const context = { groupId, resource: `group ${groupId}`, operation: 'READ' }
   const error = brokerError(errorCode, 'GROUP_COORDINATOR_NOT_FOUND', errorMessage, context)
   const { kind } = kafkaError(errorCode)
   const retryable = kind !== 'fatal' && !error.fatal

@@ -101,7 +101,7 @@ describe('Cluster.coordinator', () => {
     coordinates(s, 1, 30)
     const error = await passUntil(s.clock, failureOf(s.cluster.coordinator('g', { deadlineMs: 60_000 })))
     expect([error.code, error.fatal]).toEqual(['AUTHORIZATION_FAILED', true])
-    expect(error.context).toMatchObject({ resource: 'g', operation: 'READ', kafkaCode: 30 })
+    expect(error.context).toMatchObject({ resource: 'group g', operation: 'READ', kafkaCode: 30 })
     expect(error.message).toContain('group g')
     expect(lookUps(s)).toBe(1)
   })

@@ -55,7 +55,7 @@ const ADVICE: Readonly<Record<number, string>> = {
 
 /** The error as a user sees it: which group, which step, what to do. */
 export function memberError(errorNumber: number, groupId: string, step: string): MQError {
-  const context = { groupId, resource: groupId, operation: 'READ', step }
+  const context = { groupId, resource: `group ${groupId}`, operation: 'READ', step }
   const error = brokerError(errorNumber, 'CONSUME_FAILED', null, context)
   const advice = ADVICE[errorNumber]
   const text = `${step} of group ${groupId}: ${error.message}${advice === undefined ? '' : `; ${advice}`}`

@@ -17,7 +17,7 @@ import type { MemberParts } from '../member-parts.js'
 import type { MemberIdentity, MemberState, Membership } from '../ports.js'
 import { ensureFeature } from './choose-protocol.js'
 import { EpochWaiters } from './epoch-waiters.js'
-import { notAMember, refusedHeartbeat, unconfirmed } from './failures.js'
+import { isOtherProtocol, notAMember, otherProtocol, refusedHeartbeat, unconfirmed } from './failures.js'
 import { HeartbeatReport, type MemberFacts } from './heartbeat-report.js'
 import { leaveGroup } from './leave.js'
 import { Reconciler } from './reconciler.js'
@@ -302,6 +302,7 @@ class ConsumerMember implements Membership {
     if (verdict === 'lookUp' || verdict === 'retry') this.#tryAgain(this.#refusal(answer))
     else if (beat.epoch < JOIN) this.#released(answer)
     else if (verdict === 'ok') this.#accepted(beat, answer)
+    else if (beat.epoch === JOIN && isOtherProtocol(answer.errorCode)) this.#fail(otherProtocol(this.#refusal(answer)))
     else if (verdict === 'fenced' || verdict === 'unknown' || isMaybeUs) this.#fenced(beat, answer)
     else this.#fail(this.#refusal(answer))
   }

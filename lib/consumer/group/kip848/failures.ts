@@ -3,11 +3,25 @@ import { MQError } from '../../../errors/index.js'
 import { brokerError } from '../../../protocol/index.js'
 
 const UNSUPPORTED_VERSION = 35
+const GROUP_ID_NOT_FOUND = 69
 
 /** A heartbeat that was answered with an error. */
 export function refusedHeartbeat(code: number, message: string | null, groupId: string, memberId: string): MQError {
   const operation = code === UNSUPPORTED_VERSION ? 'CONNECTION_FAILED' : 'CONSUME_FAILED'
-  return brokerError(code, operation, message, { groupId, memberId, resource: groupId, operation: 'READ' })
+  return brokerError(code, operation, message, { groupId, memberId, resource: `group ${groupId}`, operation: 'READ' })
+}
+
+/** To a join, which makes a group where there is none: there is one, with members of another protocol. */
+export function isOtherProtocol(code: number): boolean {
+  return code === GROUP_ID_NOT_FOUND
+}
+
+export function otherProtocol(cause: MQError): MQError {
+  const { groupId } = cause.context
+  const text =
+    `group ${groupId} has members under another protocol, and its broker does not let both mix: use ` +
+    "groupProtocol 'classic', or another groupId, or allow it by group.consumer.migration.policy"
+  return new MQError('INCONSISTENT_GROUP_PROTOCOL', text, cause.context, { cause })
 }
 
 /** `what` should have been confirmed: "that we are here". */
