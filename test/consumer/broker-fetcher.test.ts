@@ -1,6 +1,7 @@
 /** Fetching step by step: the test holds each request and decides what happens before it is answered. */
 import { describe, expect, it } from 'vitest'
-import { numbered } from './batches.js'
+import { deferred, randomInt, seededRandom } from '../../lib/util/index.js'
+import { numbered, storedBatch } from './batches.js'
 import { HeldFetch, ScriptedCluster } from './scripted-cluster.js'
 
 const asText = (record: { partition: number; value: unknown }) => `${record.partition}:${String(record.value)}`
@@ -130,6 +131,95 @@ describe('BrokerFetcher', () => {
     expect(cluster.held.some(({ brokerId }) => brokerId === 2)).toBe(true)
     release()
   })
+  it.each([1, 2, 3])(
+    'C-15: four brokers, answers and callbacks in the order of seed %i: what is asked for and not processed stays below',
+    async (seed) => {
+      const random = seededRandom(seed)
+      const limit = 300_000
+      const cluster = new ScriptedCluster([1, 2, 3, 4, 1, 2, 3, 4])
+      const running: (() => void)[] = []
+      let unprocessed = 0
+      const limits = { prefetchBytes: limit, maxPartitionFetchBytes: 50_000, concurrency: 8 }
+      await cluster.consumer((record) => {
+        const { promise, resolve } = deferred<void>()
+        running.push(() => {
+          unprocessed -= record.value?.length ?? 0
+          resolve()
+        })
+        return promise
+      }, limits)
+      const answered = new Set<HeldFetch>()
+      const open = () => cluster.held.filter((one) => !answered.has(one))
+      const positions = new Map<number, number>()
+      let most = 0
+      let got = 0
+      const judge = () => {
+        const asked = open().reduce((sum, { body }) => sum + (body.maxBytes ?? 0), 0)
+        most = Math.max(most, asked + unprocessed)
+      }
+      for (let step = 0; step < 400; step++) {
+        const requests = open()
+        const request = requests[randomInt(random, Math.max(1, requests.length))]
+        if (request !== undefined && randomInt(random, 2) === 0) {
+          answered.add(request)
+          const partition = request.brokerId - 1 + 4 * randomInt(random, 2)
+          const from = positions.get(partition) ?? 0
+          const value = 'x'.repeat(Math.min(request.body.maxBytes ?? 0, 45_000) - 200)
+          const records = storedBatch({ baseOffset: from, values: [value] })
+          const isWanted = request.asked.includes(`${partition}@${from}`)
+          request.answer(isWanted ? { [partition]: { records, highWatermark: 1_000 } } : {}, { sessionId: 0 })
+          if (isWanted) {
+            positions.set(partition, from + 1)
+            unprocessed += value.length
+            got += value.length
+          }
+        } else running.splice(randomInt(random, Math.max(1, running.length)), 1)[0]?.()
+        await cluster.turn()
+        judge()
+      }
+      expect(most).toBeLessThanOrEqual(limit)
+      expect(most, 'and it is made use of').toBeGreaterThan(limit * 0.8)
+      expect(got).toBeGreaterThan(10 * limit)
+    },
+  )
+  it('C-5: a batch that was cut at the end of an answer is asked for again where it begins, and comes once', async () => {
+    const cluster = new ScriptedCluster([1])
+    const seen: string[] = []
+    await cluster.consumer((record) => void seen.push(asText(record)))
+    const cut = numbered(2, 3)
+    for (const bytes of [1, 11, 60, 61, cut.length - 1]) {
+      const whole = bytes === 1 ? numbered(0, 2) : Buffer.alloc(0)
+      cluster.last.answer({ 0: { records: Buffer.concat([whole, cut.subarray(0, bytes)]) } })
+      await cluster.advance(1_000)
+      expect(seen).toEqual(['0:0', '0:1'])
+      expect(
+        cluster.last.asked.filter((place) => place !== '0@2'),
+        'it need not be named again',
+      ).toEqual([])
+    }
+    cluster.last.answer({ 0: { records: cut } })
+    await cluster.turn()
+    expect([seen, cluster.last.asked]).toEqual([['0:0', '0:1', '0:2', '0:3', '0:4'], ['0@5']])
+  })
+  it('C-6, C-15: what comes above every limit is delivered, and counts as what it is until it was processed', async () => {
+    const cluster = new ScriptedCluster([1])
+    const { promise, resolve } = deferred<void>()
+    const sizes: number[] = []
+    const limits = { prefetchBytes: 20_000, fetchMaxBytes: 5_000, maxPartitionFetchBytes: 5_000 }
+    const consumer = await cluster.consumer((record) => {
+      sizes.push(record.value?.length ?? -1)
+      return promise
+    }, limits)
+    const records = storedBatch({ baseOffset: 0, values: ['x'.repeat(100_000)] })
+    cluster.last.answer({ 0: { records } })
+    await cluster.turn()
+    expect([sizes, cluster.held.length]).toEqual([[100_000], 1])
+    expect(consumer.getMetrics().prefetchBytes).toBe(records.length)
+    resolve()
+    await cluster.turn()
+    expect(cluster.held.length).toBe(2)
+    expect(consumer.getMetrics().prefetchBytes).toBe(cluster.last.body.maxBytes)
+  })
   it('C-20, W-26: a leader hint moves the partition at once, without back-off; what is buffered is kept', async () => {
     const cluster = new ScriptedCluster([1])
     const seen: string[] = []
@@ -250,6 +340,20 @@ describe('BrokerFetcher', () => {
     await cluster.advance(5_000)
     await cluster.advance(20_000)
     expect([cluster.listOffsets, cluster.clock.pendingTimers]).toEqual([1, STALL_WATCH])
+  })
+  it.each([
+    ['read_committed', 50, 'the last stable offset'],
+    ['read_uncommitted', 90, 'the high watermark'],
+  ] as const)('C-38, C-11: with %s the lag is %i, counted to %s', async (isolationLevel, lag, _end) => {
+    const cluster = new ScriptedCluster([1])
+    const consumer = await cluster.consumer(() => {}, { isolationLevel })
+    const end = { highWatermark: 100, lastStableOffset: 60 }
+    cluster.last.answer({ 0: { records: numbered(0, 10), ...end } })
+    await cluster.turn()
+    expect(consumer.getMetrics()).toMatchObject({ lag, lagByPartition: { 't-0': lag } })
+    cluster.last.answer({ 0: { ...end, highWatermark: 110, lastStableOffset: 70 } }) // No records: only the end moved.
+    await cluster.turn()
+    expect(consumer.getMetrics().lag).toBe(lag + 10)
   })
   it('K-23: an idle consumer has a request outstanding and no timer but the look for stalls, every 10 s', async () => {
     const cluster = new ScriptedCluster([1, 2])

@@ -140,7 +140,7 @@ describe('ProgressWatch', () => {
     }
   })
 
-  it('K-15: many calls that are long, but not too long, are progress', async () => {
+  it('C-26: many calls that are long, but not too long, are progress', async () => {
     const stage = new Stage()
     stage.add(0, 20)
     stage.watch.start()

@@ -5,7 +5,7 @@ import { Cluster } from '../../lib/cluster/index.js'
 import { parseBrokers } from '../../lib/config/index.js'
 import { Consumer } from '../../lib/consumer/index.js'
 import { Produce, type RequestOf, ZERO_UUID } from '../../lib/protocol/index.js'
-import { seededRandom, silentLogger } from '../../lib/util/index.js'
+import { type Clock, seededRandom, silentLogger } from '../../lib/util/index.js'
 import { type BatchSpec, makeBatch } from '../broker/batches.js'
 
 type Config = NonNullable<ConstructorParameters<typeof Consumer>[0]>
@@ -16,9 +16,12 @@ const MOVED = [3, 5, 6, 100]
 export class Bench {
   broker!: Broker
   #writer!: Cluster
+  #clock: Clock | undefined
   readonly #consumers: { close(): Promise<void> }[] = []
 
+  /** A clock that is given is that of the consumers too. */
   async start(options: BrokerOptions = {}): Promise<Broker> {
+    this.#clock = options.clock
     this.broker = await createBroker({ random: seededRandom(1), ...options })
     this.#writer = new Cluster({ brokers: parseBrokers(this.broker.bootstrap) ?? [] })
     return this.broker
@@ -30,7 +33,10 @@ export class Bench {
     const connection = { retryBackoffMs: 5, retryBackoffMaxMs: 20, ...config.connection }
     const made = new Consumer<V, K>(
       { autoOffsetReset: 'earliest', ...base, ...config, connection },
-      { random: seededRandom(2 + this.#consumers.length) }, // member ids are drawn from it
+      {
+        random: seededRandom(2 + this.#consumers.length), // member ids are drawn from it
+        ...(this.#clock === undefined ? {} : { clock: this.#clock }),
+      },
     )
     this.#consumers.push(made)
     return made

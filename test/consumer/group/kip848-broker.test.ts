@@ -90,7 +90,7 @@ describe('members of KIP-848 groups', () => {
     expect(it.ledger.conflicts).toEqual([])
   })
 
-  it('K-14: heartbeats go on while a revocation takes its time within the limit', async () => {
+  it('C-16: heartbeats go on while a revocation takes its time within the limit', async () => {
     const it = await started()
     const a = play('a', { rebalanceTimeoutMs: 60_000 })
     await it.shared([a], PARTITIONS)
