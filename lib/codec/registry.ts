@@ -46,12 +46,11 @@ export function createCompressionCodec(type: CodecName): CompressionCodec {
   throw new MQError('INVALID_CONFIG', `compression ${String(type)} is unknown: choose one of ${known}`, { type })
 }
 
-/** The codec of a batch's id (0..4 are Kafka's). Throws DECOMPRESSION_FAILED/CODEC_UNAVAILABLE when nobody registered it. */
+/** The codec of an id (0..4 are Kafka's). Throws INVALID_CONFIG when nobody registered it. */
 export function codecById(id: number): CompressionCodec {
   const codec = byId[id]
   if (codec !== undefined) return codec
-  const text = `no codec has the id ${id} that a batch names: add it with registerCodec`
-  throw new MQError('DECOMPRESSION_FAILED', text, { reason: 'CODEC_UNAVAILABLE', id })
+  throw new MQError('INVALID_CONFIG', `no codec has the id ${id}: register one, or the id is not from a batch`, { id })
 }
 
 /**
