@@ -11,6 +11,9 @@ export type CompressionType = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
 /** A built-in type, or the name of a codec added with `registerCodec`. */
 export type CodecName = CompressionType | (string & {})
 
+/** Memory for a result: at least so many bytes, with anything in them. */
+export type ResultMemory = (bytes: number) => Uint8Array
+
 /** Compresses whole batches. Both directions leave their input unchanged and may return a view of it. */
 export interface CompressionCodec {
   readonly type: CodecName
@@ -22,9 +25,15 @@ export interface CompressionCodec {
   compress(bytes: Uint8Array, level?: number): Uint8Array | Promise<Uint8Array>
   /**
    * The original of `bytes`, at most `ceilingBytes` long, else DECOMPRESSION_FAILED with reason TOO_LARGE.
-   * `isLegacy` tolerates what writers of magic 0 got wrong (the header checksum of an lz4 frame).
+   * `isLegacy` tolerates what writers of magic 0 got wrong (the header checksum of an lz4 frame). The result may be a
+   * view of what `memory` gave, if the codec can make use of it and asks before it returns; at most once.
    */
-  decompress(bytes: Uint8Array, ceilingBytes: number, isLegacy?: boolean): Uint8Array | Promise<Uint8Array>
+  decompress(
+    bytes: Uint8Array,
+    ceilingBytes: number,
+    isLegacy?: boolean,
+    memory?: ResultMemory,
+  ): Uint8Array | Promise<Uint8Array>
 }
 
 /** Largest decompressed batch unless the caller says otherwise. Bytes. */

@@ -4,7 +4,7 @@
  * Invariant: a block is given a target of at most its frame's block maximum, what its bytes can expand to, and what
  * is left below the ceiling. The native package trusts the size we put in front of a block, never one from the wire.
  */
-import { type CompressionCodec, EMPTY } from './codec.js'
+import { type CompressionCodec, EMPTY, type ResultMemory } from './codec.js'
 import { broken, compressionFailed, tooLarge } from './failures.js'
 import { BLOCK_TOO_LONG, decodeLz4Block } from './lz4-block.js'
 import { BLOCK_BYTES, FRAME_HEADER, type FrameHeader, type FrameVisitor, STORED, visitFrames } from './lz4-frame.js'
@@ -35,8 +35,8 @@ export function makeLz4Codec(load?: Require): CompressionCodec {
     type: 'lz4',
     id: 3,
     compress: (bytes) => writeFrame(lz4('COMPRESSION_FAILED'), bytes),
-    decompress: (bytes, ceilingBytes, isLegacy = false) =>
-      readFrames(lz4('DECOMPRESSION_FAILED'), bytes, ceilingBytes, isLegacy),
+    decompress: (bytes, ceilingBytes, isLegacy = false, memory = Buffer.allocUnsafe) =>
+      readFrames(lz4('DECOMPRESSION_FAILED'), bytes, ceilingBytes, isLegacy, memory),
   }
 }
 
@@ -92,11 +92,17 @@ function writeUint32(bytes: Uint8Array, at: number, value: number): void {
   bytes[at + 3] = value >>> 24
 }
 
-function readFrames(lz4: Lz4Package, bytes: Uint8Array, ceilingBytes: number, isLegacy: boolean): Uint8Array {
+function readFrames(
+  lz4: Lz4Package,
+  bytes: Uint8Array,
+  ceilingBytes: number,
+  isLegacy: boolean,
+  memory: ResultMemory,
+): Uint8Array {
   const plan = new Plan(ceilingBytes)
   visitFrames(bytes, isLegacy, plan)
   if (plan.blocks === 0) return EMPTY
-  const decoder = new Decoder(lz4, bytes, ceilingBytes, plan)
+  const decoder = new Decoder(lz4, bytes, ceilingBytes, plan, memory)
   visitFrames(bytes, isLegacy, decoder)
   return decoder.result()
 }
@@ -147,12 +153,12 @@ class Decoder implements FrameVisitor {
   #at = 0 // decoded bytes in #out
   #frameAt = 0 // of these, before the present frame
 
-  constructor(lz4: Lz4Package, bytes: Uint8Array, ceilingBytes: number, plan: Plan) {
+  constructor(lz4: Lz4Package, bytes: Uint8Array, ceilingBytes: number, plan: Plan, memory: ResultMemory) {
     this.#lz4 = lz4
     this.#bytes = bytes
     this.#ceilingBytes = ceilingBytes
     this.#isSingle = plan.blocks === 1 && plan.boundBytes <= ceilingBytes
-    if (!this.#isSingle) this.#out = Buffer.allocUnsafe(Math.min(plan.boundBytes, ceilingBytes))
+    if (!this.#isSingle) this.#out = memory(Math.min(plan.boundBytes, ceilingBytes))
   }
 
   result(): Uint8Array {

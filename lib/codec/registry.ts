@@ -3,7 +3,7 @@
  * Invariant: a name has one id and an id one name, so that a batch's attribute bits always find their codec.
  */
 import { MQError } from '../errors/index.js'
-import { type CodecName, type CompressionCodec, DEFAULT_DECOMPRESS_CEILING } from './codec.js'
+import { type CodecName, type CompressionCodec, DEFAULT_DECOMPRESS_CEILING, type ResultMemory } from './codec.js'
 import { tooLarge } from './failures.js'
 import { gzipCodec } from './gzip.js'
 import { makeLz4Codec } from './lz4.js'
@@ -74,12 +74,13 @@ export function registerCodec(codec: CompressionCodec): void {
 
 /**
  * What a batch reader needs: undoes the codec with that id, below one ceiling. `magic` 0 reads lz4 leniently.
+ * A codec that can put its result into memory of the caller takes it from `memory`.
  *
  * ```ts
  * const records = await recordsOf(bytes, header, decompressWithin(64 * 1024 * 1024))
  * ```
  */
-export function decompressWithin(ceilingBytes: number = DEFAULT_DECOMPRESS_CEILING) {
+export function decompressWithin(ceilingBytes: number = DEFAULT_DECOMPRESS_CEILING, memory?: ResultMemory) {
   return (codecId: number, payload: Uint8Array, magic: number): Uint8Array | Promise<Uint8Array> =>
-    codecById(codecId).decompress(payload, ceilingBytes, magic === 0)
+    codecById(codecId).decompress(payload, ceilingBytes, magic === 0, memory)
 }

@@ -5,6 +5,7 @@
  *
  * Why lazy: whoever only buffers (paused, slow) pays for neither CRC nor codec, and a seek throws nothing decoded away.
  * Invariant: `bufferedBytes` is the sum of the batches not yet handed out, given back to the owner batch by batch.
+ * Decompressed bytes go to the next batch once their own has been handed out (batch-memory.ts).
  * Control, aborted and already read batches are stepped over; the position behind them is `nextOffset`.
  * Source: kafka.md 5.2 (decoding), R-6, R-7, 5.3.
  */
@@ -13,9 +14,12 @@ import { MQError } from '../errors/index.js'
 import { type BatchHeader, RecordCursor, readBatchHeader, readControlRecord, recordsOf } from '../protocol/index.js'
 import { Deque } from '../util/index.js'
 import type { AbortedTransactions } from './aborted.js'
+import { BatchMemory } from './batch-memory.js'
 import { BatchView, type ReadSettings, RecordView } from './record-view.js'
 
 const decompress = decompressWithin(DEFAULT_DECOMPRESS_CEILING)
+/** One for all consumers: what it holds is spare. */
+const memory = new BatchMemory()
 
 /** A view may keep at most so many times its own bytes in memory for long. */
 const PINNED_PARTS = 4
@@ -49,6 +53,8 @@ export class PartitionReader {
   #at = 0 // in the first chunk
   #batch: BatchView | null = null
   #header: BatchHeader | null = null
+  #leased: Buffer | null = null // memory of the open batch, for others when it is read
+  #reuses: boolean // leases memory: until somebody touches a record after its batch, who would have it read twice
   #damage: unknown = null // what reading the open batch threw: it stays where it is
   #openings = 0 // changes with every `clear`: a decompression that ends later is of no use
   #bufferedBytes = 0
@@ -61,6 +67,7 @@ export class PartitionReader {
     this.#topic = topic
     this.#partition = partition
     this.#settings = settings
+    this.#reuses = settings.copies
     this.#freed = freed
   }
 
@@ -89,6 +96,7 @@ export class PartitionReader {
     this.#at = 0
     this.#batch = null
     this.#header = null
+    this.#leased = null // A callback that still runs may have records of it.
     this.#damage = null
     this.#bufferedBytes = 0
     this.#leaderEpoch = -1
@@ -174,9 +182,16 @@ export class PartitionReader {
   }
 
   #open(header: BatchHeader, chunk: Chunk): Opened {
-    const records = recordsOf(chunk.bytes, header, decompress)
+    let leased: Buffer | null = null
+    const lease = (bytes: number): Buffer => {
+      leased = memory.take(bytes)
+      return leased
+    }
+    const into = this.#reuses ? decompressWithin(DEFAULT_DECOMPRESS_CEILING, lease) : decompress
+    const records = recordsOf(chunk.bytes, header, into)
     if (!(records instanceof Promise)) {
       this.#start(header, records)
+      this.#leased = leased
       return 'records'
     }
     const opening = this.#openings
@@ -195,9 +210,21 @@ export class PartitionReader {
 
   #finishBatch(): void {
     const header = this.#header as BatchHeader
+    if (this.#leased !== null) this.#release(this.#leased, header)
     this.#batch = null
     this.#header = null
     this.#stepOver(header)
+  }
+
+  /** The memory goes to the next batch; a record that is touched later finds its bytes by decompressing again. */
+  #release(leased: Buffer, header: BatchHeader): void {
+    this.#leased = null
+    const { bytes } = this.#chunks.peekFront() as Chunk
+    const again = () => {
+      this.#reuses = false
+      return recordsOf(bytes, header, decompress) as Uint8Array // What asked for memory before was no promise.
+    }
+    if (this.#batch?.release(again) === true) memory.giveBack(leased)
   }
 
   #stepOver(header: BatchHeader): void {

@@ -26,7 +26,7 @@ const ViewBuffer = (
   Buffer as unknown as { [Symbol.species]: new (b: ArrayBufferLike, at: number, n: number) => Buffer }
 )[Symbol.species]
 
-const NO_MEMORY = new ArrayBuffer(0)
+const NO_BYTES = Buffer.allocUnsafeSlow(0)
 const UNTOUCHED = Symbol('untouched')
 const NO_HEADERS: readonly RecordHeader[] = Object.freeze([])
 
@@ -45,21 +45,25 @@ export class BatchView {
   readonly settings: ReadSettings
   #bytes: Buffer
   #memory: ArrayBufferLike // of #bytes
-  #window: ArrayBufferLike = NO_MEMORY // a copy of the part between the two
+  #window: ArrayBufferLike = NO_BYTES.buffer // a copy of the part between the two
   #windowStart = 0
   #windowEnd = 0
+  #isShared = false // somebody has a view of #bytes
+  #again: (() => Uint8Array) | null = null // released: gives the bytes once more
 
   constructor(topic: string, partition: number, leaderEpoch: number, bytes: Uint8Array, settings: ReadSettings) {
     this.topic = topic
     this.partition = partition
     this.leaderEpoch = leaderEpoch
     this.settings = settings
-    this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.#bytes = bufferOf(bytes)
     this.#memory = bytes.buffer
   }
 
   bytesAt(start: number, length: number): Buffer {
     if (!this.settings.copies || length >= COPY_BELOW) {
+      if (this.#again !== null) this.#restore(this.#again)
+      this.#isShared = true
       return new ViewBuffer(this.#memory, this.#bytes.byteOffset + start, length)
     }
     if (start < this.#windowStart || start + length > this.#windowEnd) this.#moveWindow(start)
@@ -67,8 +71,22 @@ export class BatchView {
   }
 
   headersAt(start: number, count: number): RecordHeader[] {
+    if (this.#again !== null) this.#restore(this.#again)
     const headers = readHeaders(this.#bytes, start, count)
+    if (!this.settings.copies || headers.some(isShared)) this.#isShared = true
     return this.settings.copies ? headers.map(copiedHeader) : headers
+  }
+
+  /**
+   * All records were handed out: the memory may go to another batch, unless views of it are out. Who keeps a record
+   * and touches it later gets the bytes from `again`. False: the memory stays with this batch.
+   */
+  release(again: () => Uint8Array): boolean {
+    if (this.#isShared) return false
+    this.#again = again
+    this.#bytes = NO_BYTES
+    this.#memory = NO_BYTES.buffer
+    return true
   }
 
   /** True if the records are a view of that memory, not decompressed into their own. */
@@ -83,7 +101,14 @@ export class BatchView {
     return this.#bytes
   }
 
+  #restore(again: () => Uint8Array): void {
+    this.#again = null
+    this.#bytes = bufferOf(again())
+    this.#memory = this.#bytes.buffer
+  }
+
   #moveWindow(start: number): void {
+    if (this.#again !== null) this.#restore(this.#again)
     this.#windowStart = start
     this.#windowEnd = Math.min(start + WINDOW_BYTES, this.#bytes.length)
     const copy = Buffer.allocUnsafeSlow(this.#windowEnd - start) // Its own memory from the first byte on.
@@ -92,9 +117,18 @@ export class BatchView {
   }
 }
 
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+/** Too large to be copied. */
+function isShared([, value]: RecordHeader): boolean {
+  return value !== null && value.length >= COPY_BELOW
+}
+
 function copiedHeader(header: RecordHeader): RecordHeader {
   const [name, value] = header
-  return value === null || value.length >= COPY_BELOW ? header : [name, Buffer.from(value)]
+  return value === null || isShared(header) ? header : [name, Buffer.from(value)]
 }
 
 /** A record as it was on the wire, whatever deserializers would make of it. */
