@@ -96,9 +96,7 @@ export class GroupSession implements GroupHost {
       cluster,
       clock,
       intervalMs: config.metadataMaxAgeMs,
-      saw: (names) => {
-        if (this.#subscriptions.saw(names)) this.#changed()
-      },
+      saw: (names) => this.#saw(names),
       failed: (error) => this.warn('topics could not be listed for a pattern', { error: String(error) }),
     })
   }
@@ -294,6 +292,15 @@ export class GroupSession implements GroupHost {
     } catch (error) {
       this.warn('a subscription that failed could not be taken back', { error: String(error) })
     }
+  }
+
+  /** All topics there are, looked at again: what was not there before is read whole, like partitions that a topic gets. */
+  #saw(names: readonly string[]): void {
+    const before = new Set(this.#subscriptions.topics())
+    if (!this.#subscriptions.saw(names)) return
+    const added = this.#subscriptions.topics().filter((topic) => !before.has(topic))
+    this.#positions.follow(added, true)
+    this.#changed()
   }
 
   /** The subscription is another one: a new round. */

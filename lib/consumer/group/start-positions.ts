@@ -39,16 +39,19 @@ export class StartPositions {
   readonly #waits = new Map<TimerHandle, () => void>()
   /** Partitions of each topic when it was subscribed: what comes beyond was written while we subscribed, and is read whole. */
   readonly #firstCounts = new Map<string, number>()
+  readonly #followed = new Set<string>()
   #isClosed = false
 
   constructor(parts: StartPositionsParts) {
     this.#parts = parts
   }
 
-  /** These topics are subscribed now. */
-  follow(topics: readonly string[]): void {
+  /** These topics are subscribed now; `areNew`: they came while we subscribed, so that all of each is read. */
+  follow(topics: readonly string[], areNew = false): void {
     for (const topic of topics) {
-      const count = this.#parts.cluster.topic(topic)?.partitions.length
+      const isNew = areNew && !this.#followed.has(topic)
+      const count = isNew ? 0 : this.#parts.cluster.topic(topic)?.partitions.length
+      this.#followed.add(topic)
       if (!this.#firstCounts.has(topic) && count !== undefined) this.#firstCounts.set(topic, count)
     }
   }
