@@ -38,7 +38,7 @@ const HELP = `scripts/kafka runs a real Apache Kafka on 127.0.0.1, fetched from 
   jars         fetch the jars only, print their folder
   --help       this text
 
-Options of up:   --set name=value   one more broker property, repeatable
+Options of up:   --set name=value   one more broker property, repeatable; {id} in it is the node's number
                  --port <n>         first port (one node: n and n+1; three: n, n+10, n+20, each with the one above)
 Environment:     KAFKA_VERSION (4.1.1)  KAFKA_PORT (as --port; default: free ports)  JAVA_HOME
                  KAFKA_STATE    folder that remembers the cluster (.kafka/run); another folder is another cluster

@@ -87,7 +87,7 @@ function isFree(port) {
   })
 }
 
-/** The properties file of one node, `extra` last so that a caller may override everything. */
+/** The properties file of one node, `extra` last so that a caller may override everything; `{id}` there is its number. */
 export function propertiesOf(node, nodes, dataFolder, extra) {
   const address = `127.0.0.1:${node.port}`
   const controller = `127.0.0.1:${node.controllerPort}`
@@ -104,7 +104,7 @@ export function propertiesOf(node, nodes, dataFolder, extra) {
     'log.dirs': join(dataFolder, `n${node.id}`),
     ...EVERY_NODE,
     ...(many ? { ...replicated(3, 2), ...THREE_NODES } : replicated(1, 1)),
-    ...extra,
+    ...Object.fromEntries(Object.entries(extra).map(([name, value]) => [name, value.replaceAll('{id}', node.id)])),
   }
   return Object.entries(lines)
     .map(([name, value]) => `${name}=${value}\n`)

@@ -101,8 +101,13 @@ export function startOwnKafka(settings: Readonly<Record<string, string>>): OwnKa
 }
 
 /** Stops (cleanly or by kill -9) and starts the only node of a Kafka that is ours; the event loop goes on meanwhile. */
-export async function restartNode(own: RealKafka, kind: 'clean' | 'kill'): Promise<void> {
+export async function restartNode(
+  own: RealKafka,
+  kind: 'clean' | 'kill',
+  whileDown: () => void = () => {},
+): Promise<void> {
   if (own.stateFolder === null) throw new Error('this Kafka belongs to somebody else and is not restarted')
   await runKafkaMeanwhile([kind === 'kill' ? 'kill' : 'stop', '1'], own.stateFolder)
+  whileDown()
   await runKafkaMeanwhile(['start', '1'], own.stateFolder)
 }

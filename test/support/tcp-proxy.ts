@@ -30,6 +30,8 @@ export type Trouble =
   | { readonly kind: 'delayAnswer'; readonly ms: number }
 
 export interface SeenRequest {
+  /** Of the broker. */
+  readonly port: number
   readonly apiKey: number
   readonly bytes: number
   /** Number of its connection, from 1 on. */
@@ -78,7 +80,7 @@ export class TcpProxy {
     const address = `${host}:${port}`
     const known = this.#ports.get(address)
     if (known !== undefined) return known
-    const opened = this.#listen((client) => this.#accept(client, connect({ host, port, noDelay: true })))
+    const opened = this.#listen((client) => this.#accept(client, connect({ host, port, noDelay: true }), port))
     this.#ports.set(address, opened)
     return opened
   }
@@ -95,8 +97,8 @@ export class TcpProxy {
     })
   }
 
-  #accept(client: Socket, broker: Socket): void {
-    const wire = new Wire(this, ++this.#connections, client, broker, () => this.#wires.delete(wire))
+  #accept(client: Socket, broker: Socket, port: number): void {
+    const wire = new Wire(this, ++this.#connections, port, client, broker, () => this.#wires.delete(wire))
     this.#wires.add(wire)
   }
 }
@@ -105,6 +107,7 @@ export class TcpProxy {
 class Wire {
   readonly #proxy: TcpProxy
   readonly #number: number
+  readonly #port: number
   readonly #client: Socket
   readonly #broker: Socket
   readonly #closed: () => void
@@ -116,9 +119,10 @@ class Wire {
   #isSilent = false
   #isEnded = false
 
-  constructor(proxy: TcpProxy, number: number, client: Socket, broker: Socket, closed: () => void) {
+  constructor(proxy: TcpProxy, number: number, port: number, client: Socket, broker: Socket, closed: () => void) {
     this.#proxy = proxy
     this.#number = number
+    this.#port = port
     this.#client = client
     this.#broker = broker
     this.#closed = closed
@@ -147,7 +151,8 @@ class Wire {
 
   async #request(frame: Buffer): Promise<void> {
     if (this.#isEnded) return
-    const seen = { apiKey: frame.readInt16BE(SIZE_BYTES), bytes: frame.length, connection: this.#number }
+    const apiKey = frame.readInt16BE(SIZE_BYTES)
+    const seen = { port: this.#port, apiKey, bytes: frame.length, connection: this.#number }
     const trouble = this.#proxy.decide(seen)
     if (trouble?.kind === 'cutRequest') return this.end()
     if (trouble?.kind === 'cutInsideRequest') {

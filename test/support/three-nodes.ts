@@ -13,6 +13,7 @@ import {
   decodeResponse,
   ElectLeaders,
   encodeRequest,
+  FindCoordinator,
   Metadata,
   type RequestOf,
 } from '../../lib/protocol/index.js'
@@ -49,11 +50,12 @@ export class ThreeNodes {
     this.#stateFolder = stateFolder
   }
 
-  /** Ports and data folder of its own; takes about 15 s. */
-  static async start(): Promise<ThreeNodes> {
+  /** Ports and data folder of its own; takes about 15 s. `{id}` in a setting is the node's number. */
+  static async start(settings: Readonly<Record<string, string>> = {}): Promise<ThreeNodes> {
     const stateFolder = newStateFolder()
     try {
-      await kafkaMeanwhile(['up', '3'], stateFolder)
+      const more = Object.entries(settings).flatMap(([name, value]) => ['--set', `${name}=${value}`])
+      await kafkaMeanwhile(['up', '3', ...more], stateFolder)
       const { brokers, jarFolder } = fromEnvironmentLines(kafka(['env'], stateFolder), stateFolder)
       return new ThreeNodes(brokers, jarFolder ?? '', stateFolder)
     } catch (error) {
@@ -122,6 +124,12 @@ export class ThreeNodes {
     const topics = [{ topicName: '__cluster_metadata', partitions: [{ partitionIndex: 0 }] }]
     const answer = await this.#ask(DescribeQuorum, 0, { topics })
     return (answer.topics[0]?.partitions[0]?.leaderId ?? -1) as NodeId
+  }
+
+  /** The node that coordinates the group. */
+  async coordinator(groupId: string): Promise<NodeId> {
+    const answer = await this.#ask(FindCoordinator, 4, { keyType: 0, coordinatorKeys: [groupId] })
+    return (answer.coordinators[0]?.nodeId ?? -1) as NodeId
   }
 
   /** As the first node sees it that is up, or the one named. */
