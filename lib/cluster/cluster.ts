@@ -186,7 +186,7 @@ export class Cluster {
     return this.#metadata.onTopic(listener)
   }
 
-  /** Level of a feature that the cluster has finalized (`transaction.version`, `group.version`); 0 = none. */
+  /** Level of a feature that the cluster has finalized; 0 = none, -1 = no broker has told. */
   finalizedFeature(name: string): number {
     return this.#links.finalizedFeature(name)
   }

@@ -220,7 +220,10 @@ function isConnectionError(error: unknown): boolean {
 }
 
 export function isWorthRepeating(error: unknown): boolean {
-  return isConnectionError(error) && findMQError(error)?.context.reason !== 'UNSUPPORTED_VERSION'
+  const known = findMQError(error)
+  // A broker that lacks the api will not get it; one that closed its socket on the first question may be just stopping.
+  const isLacking = known?.context.reason === 'UNSUPPORTED_VERSION' && !known.retryable
+  return isConnectionError(error) && !isLacking
 }
 
 function noBroker(): MQError {

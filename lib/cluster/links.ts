@@ -86,9 +86,9 @@ export class Links implements LinkHost {
     return [...ready, ...this.#shuffled(others)]
   }
 
-  /** Level of a feature that the whole cluster has agreed on; 0 = none. */
+  /** Level of a feature that the whole cluster has agreed on; 0 = none, -1: no broker has told (an old ApiVersions). */
   finalizedFeature(name: string): number {
-    return this.#finalized.get(name)?.max ?? 0
+    return this.#finalized.get(name)?.max ?? (this.#finalizedEpoch < 0 ? -1 : 0)
   }
 
   addressesChanged(): void {

@@ -67,7 +67,7 @@ export interface ConsumerCluster {
 /** What a member of a group and its committer need besides. */
 export interface GroupCluster extends ConsumerCluster {
   topicById(id: string): TopicInfo | undefined
-  /** Level of a feature that the cluster has finalized (`group.version`); 0 = none. */
+  /** Level of a feature that the cluster has finalized (`group.version`); 0 = none, -1 = no broker has told. */
   finalizedFeature(name: string): number
   /** The broker that coordinates the group. GROUP_COORDINATOR_NOT_FOUND, AUTHORIZATION_FAILED, TIMEOUT. */
   coordinator(groupId: string, options?: { deadlineMs?: number }): Promise<number>

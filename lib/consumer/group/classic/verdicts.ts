@@ -62,9 +62,13 @@ export function memberError(errorNumber: number, groupId: string, step: string):
   return new MQError(error.code, text, error.context, { retryable: error.retryable, fatal: error.fatal })
 }
 
-/** Failures that repeating does not mend: no permission, wrong credentials, a broker that lacks what we need. */
+/**
+ * Failures that repeating does not mend: no permission, wrong credentials, a broker that lacks what we need. A broker that
+ * closed its socket on the first question may lack it too, but more often it is just stopping: that error is retryable.
+ */
 export function isHopeless(error: MQError): boolean {
-  if (error.fatal || error.context.reason === 'UNSUPPORTED_VERSION') return true
+  if (error.fatal) return true
+  if (error.context.reason === 'UNSUPPORTED_VERSION') return !error.retryable
   return !error.retryable && error.family !== 'connection'
 }
 

@@ -31,10 +31,13 @@ export async function chooseProtocol(
   return (heartbeat?.maxVersion ?? -1) >= wanted && (feature?.maxVersionLevel ?? 0) >= 1 ? 'consumer' : 'classic'
 }
 
-/** The version is checked by whoever sends the heartbeat. Throws CONNECTION_FAILED, reason UNSUPPORTED_VERSION. */
+/**
+ * The version is checked by whoever sends the heartbeat, and where nobody has told of features yet the broker's answer
+ * to it decides (35). Throws CONNECTION_FAILED, reason UNSUPPORTED_VERSION.
+ */
 export function ensureFeature(cluster: GroupCluster, groupId: string): void {
   const level = cluster.finalizedFeature(GROUP_VERSION)
-  if (level >= 1) return
+  if (level !== 0) return
   const text =
     `groupProtocol 'consumer' needs a cluster with ${GROUP_VERSION} 1 (Kafka 4.0 and later), this one has ${level}: ` +
     "use 'classic', or 'auto'"

@@ -22,7 +22,7 @@ import { HeartbeatReport, type MemberFacts } from './heartbeat-report.js'
 import { leaveGroup } from './leave.js'
 import { Reconciler } from './reconciler.js'
 import { TopicNames } from './topic-names.js'
-import { judgeHeartbeat } from './verdicts.js'
+import { isLacking, judgeHeartbeat } from './verdicts.js'
 
 /** Epochs with a meaning of their own. */
 const JOIN = 0
@@ -348,7 +348,7 @@ class ConsumerMember implements Membership {
     this.#inFlight = null
     const error = findMQError(cause)
     if (error === undefined) return this.#defect('heartbeat', cause)
-    if (error.fatal || error.context.reason === 'UNSUPPORTED_VERSION') return this.#fail(error)
+    if (isLacking(error)) return this.#fail(error)
     this.#tryAgain(error)
   }
 

@@ -7,7 +7,7 @@ import { findMQError } from '../../../errors/index.js'
 import { brokerError, ConsumerGroupHeartbeat, type RequestOf } from '../../../protocol/index.js'
 import { backoffMs } from '../../../util/index.js'
 import type { MemberParts } from '../member-parts.js'
-import { hasLeft, judgeHeartbeat } from './verdicts.js'
+import { hasLeft, isLacking, judgeHeartbeat } from './verdicts.js'
 
 type Body = RequestOf<typeof ConsumerGroupHeartbeat>
 
@@ -49,7 +49,7 @@ async function ask({ cluster }: MemberParts, body: Body, deadlineMs: number): Pr
   } catch (error) {
     const known = findMQError(error)
     // A cluster that was closed under us answers nothing any more.
-    const isOver = known === undefined || known.fatal || known.context.reason === 'UNSUPPORTED_VERSION'
+    const isOver = known === undefined || isLacking(known)
     return { error, isFinal: isOver }
   }
 }

@@ -3,6 +3,7 @@
  * Numbers that are not listed follow the table of all error numbers: what may mend itself is tried again, the rest ends
  * the membership and is shown.
  */
+import type { MQError } from '../../../errors/index.js'
 import { kafkaError } from '../../../protocol/index.js'
 
 export type HeartbeatVerdict =
@@ -45,4 +46,12 @@ const LEFT: ReadonlySet<number> = new Set([0, 25, 69, 82, 110, 111])
 
 export function hasLeft(errorNumber: number): boolean {
   return LEFT.has(errorNumber)
+}
+
+/**
+ * No answer, and none to be had: the broker lacks what we need, or does not let us in. One that closed its socket on the
+ * first question may lack it too, but more often it is just stopping: that error is retryable.
+ */
+export function isLacking({ fatal, retryable, context }: MQError): boolean {
+  return fatal || (context.reason === 'UNSUPPORTED_VERSION' && !retryable)
 }
