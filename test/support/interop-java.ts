@@ -117,6 +117,25 @@ function headersOf(text: string): ReadHeader[] {
   })
 }
 
+/** Writes one record per pair through the Java producer; plain words only. Rejects when one could not be delivered. */
+export async function produceWithJava(
+  brokers: readonly string[],
+  jarFolder: string,
+  topic: string,
+  records: readonly (readonly [key: string, value: string])[],
+  codec: string,
+): Promise<void> {
+  const args = [
+    'org.apache.kafka.tools.ConsoleProducer',
+    ...['--bootstrap-server', brokers.join(','), '--topic', topic, '--compression-codec', codec, '--timeout', '50'],
+    ...['--property', 'parse.key=true', '--property', `key.separator=${FIELD}`],
+  ]
+  const options = { timeout: TOOL_LIMIT_MS }
+  const running = run('java', ['-Xmx256m', '-XX:+UseSerialGC', '-cp', join(jarFolder, '*'), ...args], options)
+  running.child.stdin?.end(records.map(([key, value]) => `${key}${FIELD}${value}\n`).join(''))
+  await running
+}
+
 const bytesOf = (text: string): Buffer | null => (text === NULL ? null : Buffer.from(text, 'latin1'))
 
 /** One batch as it lies on the broker's disk. */
