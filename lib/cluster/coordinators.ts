@@ -135,7 +135,7 @@ export class Coordinators {
     await Promise.resolve() // The first waiter is noted by then.
     const { settings, random } = this.#setup
     for (let round = 0; lookUp.waiters.size > 0 && !this.#isClosed; round++) {
-      if (await this.#round(lookUp)) break
+      if (await this.#round(lookUp)) continue // Nobody waits any more, unless somebody came in this very step.
       const waitMs = backoffMs(round, settings.retryBackoffMs, settings.retryBackoffMaxMs, random)
       await this.#control.sleep(waitMs).catch(() => {}) // Closed: the loop ends, `close` has told everybody.
     }

@@ -97,6 +97,7 @@ export class Consumer<V = Buffer, K = Buffer> {
   readonly #end = deferred<void>()
   #closing: Promise<void> | null = null
   #leaving: Promise<void> | null = null
+  readonly #hurry = deferred<void>() // `close` has waited for callbacks as long as it wanted to
   #failure: MQError | null = null // what ended delivery
   #state: ConsumerState = 'open'
 
@@ -286,7 +287,7 @@ export class Consumer<V = Buffer, K = Buffer> {
   /** Stops reading those (default: all) topics or partitions that were assigned, and drops what is buffered of them. */
   unassign(what?: Selection): void {
     this.#ensureOpen()
-    if (this.#session.isSubscribed) throw mixed('unassign', 'unsubscribe')
+    if (this.#session.isEngaged) throw mixed('unassign', 'unsubscribe')
     this.#manual.remove(what)
   }
 
@@ -415,21 +416,27 @@ export class Consumer<V = Buffer, K = Buffer> {
       const text = 'subscribe needs a groupId: set it, or read without a group through assign'
       throw new MQError('MISSING_CONFIG', text, { field: 'groupId' })
     }
-    if (!this.#session.isSubscribed && !this.#manual.isEmpty) throw mixed('subscribe', 'assign')
-    await this.#session.subscribe(wanted, delivery(), options)
+    const ensureNotAssigned = () => {
+      if (!this.#session.isEngaged && !this.#manual.isEmpty) throw mixed('subscribe', 'assign')
+    }
+    ensureNotAssigned()
+    await this.#session.subscribe(wanted, delivery(), options, ensureNotAssigned)
   }
 
   async #assign(what: Assignable, delivery: () => Delivery, options: AssignOptions): Promise<void> {
-    this.#ensureOpen()
-    if (this.#session.isSubscribed) throw mixed('assign', 'subscribe')
-    await this.#manual.add(what, delivery(), options, () => this.#ensureOpen())
+    const ensureMine = () => {
+      this.#ensureOpen()
+      if (this.#session.isEngaged) throw mixed('assign', 'subscribe')
+    }
+    ensureMine()
+    await this.#manual.add(what, delivery(), options, ensureMine)
   }
 
   /** A callback returned false, its failure ended delivery, or the group is lost for good. */
   #stopped(error: MQError | null): void {
+    this.#failure ??= error // Also when a listener that was told of it has called `close`.
     if (this.#state !== 'open') return
     this.#state = 'stopped'
-    this.#failure = error
     this.#reading.stop()
     for (const cursor of this.#reading.cursors) cursor.hold(HOLD.paused)
     this.#leaving = this.#leave(error)
@@ -437,9 +444,9 @@ export class Consumer<V = Buffer, K = Buffer> {
 
   /** What is processed is committed and the group goes on without us, also if `close` is called much later. */
   async #leave(error: MQError | null): Promise<void> {
-    if (this.#session.isSubscribed) {
+    if (this.#session.isEngaged) {
       const untilMs = this.#clock.monotonicMs() + this.config.closeTimeoutMs
-      await this.#reading.whenIdle(this.#reading.cursors, untilMs)
+      await this.#reading.whenIdle(this.#reading.cursors, untilMs, this.#hurry.promise)
       await this.#session.close(Math.max(untilMs, this.#clock.monotonicMs() + LEAVE_MS))
     }
     if (error === null) this.#end.resolve()
@@ -453,12 +460,14 @@ export class Consumer<V = Buffer, K = Buffer> {
     const untilMs = this.#clock.monotonicMs() + timeoutMs
     const reading = this.#reading.close()
     await this.#reading.whenIdle(this.#reading.cursors, untilMs)
+    this.#hurry.resolve()
     await (this.#leaving ?? this.#session.close(Math.max(untilMs, this.#clock.monotonicMs() + LEAVE_MS)))
     await reading
     this.#sinks.close()
     if (this.#ownsCluster) await this.#cluster.close()
     this.#state = 'closed'
-    this.#end.resolve()
+    if (this.#failure === null) this.#end.resolve()
+    else this.#end.reject(this.#failure)
   }
 
   #ensureOpen(): void {

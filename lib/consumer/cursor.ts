@@ -73,9 +73,11 @@ export const HOLD = {
   revoked: 32,
   /** Being given back to the group: what runs may end, nothing new begins. */
   leaving: 64,
+  /** A callback of an earlier assignment of the partition has not ended. */
+  follows: 128,
 } as const
 
-const NOT_DELIVERED = HOLD.paused | HOLD.revoked | HOLD.leaving
+const NOT_DELIVERED = HOLD.paused | HOLD.revoked | HOLD.leaving | HOLD.follows
 
 export interface CursorOwner {
   /** Buffered bytes of this cursor became fewer. */

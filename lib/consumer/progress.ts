@@ -8,12 +8,12 @@
  */
 import { MQError } from '../errors/index.js'
 import type { Clock, TimerHandle } from '../util/index.js'
-import type { PartitionCursor } from './cursor.js'
+import { HOLD, type PartitionCursor } from './cursor.js'
 
 export interface ProgressParts {
   readonly maxPollIntervalMs: number
   readonly clock: Clock
-  /** Partitions that are read now. */
+  /** Partitions that are read now, and those that were and have not come to rest. */
   readonly cursors: () => readonly PartitionCursor[]
   /** Leave the group because of this; the partitions are lost. */
   readonly exceeded: (reason: MQError) => void
@@ -67,7 +67,7 @@ export class ProgressWatch {
 
   /** A record that was pulled keeps others waiting only if there are others. */
   #seePulled(all: readonly PartitionCursor[], nowMs: number): void {
-    const isWaiting = all.some((cursor) => isPulled(cursor) && !cursor.isHeldBack && cursor.reader.hasData)
+    const isWaiting = all.some((cursor) => isPulled(cursor) && hasToWait(cursor))
     if (!isWaiting) this.#waitingSinceMs = -1
     else if (this.#waitingSinceMs < 0) this.#waitingSinceMs = nowMs
   }
@@ -92,6 +92,11 @@ export class ProgressWatch {
     if (term !== this.#term || --this.#stuck > 0) return
     this.#parts.progressed()
   }
+}
+
+/** It could go on if its reader did. */
+function hasToWait({ isHeldBack, holds, reader }: PartitionCursor): boolean {
+  return (holds & HOLD.follows) !== 0 || (!isHeldBack && reader.hasData)
 }
 
 function isPulled({ delivery }: PartitionCursor): boolean {

@@ -45,6 +45,8 @@ export class Reading {
   readonly #settings: ReaderSettings
   readonly #stalls: StallWatch
   readonly #resting = new Set<() => void>() // who waits for cursors to rest looks again
+  /** Not read any more, but something of them is open: whoever reads the partition next waits for it. */
+  readonly #lingering = new Map<string, PartitionCursor>()
 
   constructor(parts: ReadingParts) {
     const { config, cluster, clock, random } = parts
@@ -70,6 +72,11 @@ export class Reading {
     return this.fetcher.assigned.all()
   }
 
+  /** As `cursors`, with those that were removed while something of them was open. */
+  get open(): PartitionCursor[] {
+    return [...this.cursors, ...this.#lingering.values()]
+  }
+
   /** Callbacks, or pulled records, whose end is open. */
   get running(): number {
     return this.sinks.reduce((sum, sink) => sum + sink.running, 0)
@@ -77,6 +84,7 @@ export class Reading {
 
   /** Reads them from now on, as soon as they have a position. */
   add(cursors: readonly PartitionCursor[]): void {
+    for (const cursor of cursors) this.#follow(cursor)
     this.fetcher.add(cursors)
     this.#stalls.start()
   }
@@ -154,11 +162,12 @@ export class Reading {
   /** They are not read any more; what of them is open moves nothing. */
   remove(cursors: readonly PartitionCursor[]): void {
     this.fetcher.remove(cursors)
+    for (const cursor of cursors) this.#linger(cursor)
     for (const look of this.#resting) look()
   }
 
-  /** Resolves when nothing of them is open, they were removed meanwhile, or at `untilMs` (monotonic). */
-  whenIdle(cursors: readonly PartitionCursor[], untilMs: number): Promise<void> {
+  /** Resolves when nothing of them is open, they were removed meanwhile, at `untilMs` (monotonic), or with `hurry`. */
+  whenIdle(cursors: readonly PartitionCursor[], untilMs: number, hurry?: Promise<void>): Promise<void> {
     return new Promise((resolve) => {
       const end = () => {
         timer.cancel()
@@ -170,8 +179,27 @@ export class Reading {
       }
       const timer = this.#clock.setTimer(end, Math.max(0, untilMs - this.#clock.monotonicMs()))
       this.#resting.add(look)
-      for (const cursor of cursors) cursor.whenIdle(look)
+      for (const cursor of cursors) if (cursor.isBusy) cursor.whenIdle(look)
+      void hurry?.then(end)
       look()
+    })
+  }
+
+  #linger(cursor: PartitionCursor): void {
+    if (!cursor.isBusy) return
+    const name = nameOf(cursor)
+    this.#lingering.set(name, cursor)
+    cursor.whenIdle(() => this.#lingering.delete(name))
+  }
+
+  /** A partition that left and came back is not worked on twice at a time: what was begun then ends first. */
+  #follow(cursor: PartitionCursor): void {
+    const earlier = this.#lingering.get(nameOf(cursor))
+    if (earlier === undefined) return
+    cursor.hold(HOLD.follows)
+    earlier.whenIdle(() => {
+      cursor.release(HOLD.follows)
+      this.fetcher.wake(cursor)
     })
   }
 
@@ -183,6 +211,10 @@ export class Reading {
     for (const cursor of this.cursors) cursor.dropRetry()
     await this.fetcher.close()
   }
+}
+
+function nameOf({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`
 }
 
 function readerSettings(config: ResolvedConsumerConfig): ReaderSettings {

@@ -59,6 +59,8 @@ function heldReason(cursor: PartitionCursor, { memberState }: StallSituation): S
     return reason('partition failed', `the partition failed (${failure?.message}): seek to go on`)
   if ((holds & HOLD.paused) !== 0) return reason('paused', 'it is paused: resume it')
   if ((holds & HOLD.leaving) !== 0) return reason('rebalancing', 'it is being given back to the group')
+  if ((holds & HOLD.follows) !== 0)
+    return reason('callback running', 'what was begun with it before it left and came back has not ended')
   if ((holds & HOLD.position) === 0) return null
   if (isInTransit(memberState)) return rebalancing(memberState)
   return reason('position unknown', 'its position is not known yet: the coordinator or its leader did not tell it')

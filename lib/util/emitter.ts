@@ -54,7 +54,9 @@ export class Emitter<Events extends object> {
     if (set === undefined) return
     for (const listener of [...set]) {
       try {
-        ;(listener as Listener<Events[K]>)(event)
+        const result = (listener as (event: Events[K]) => unknown)(event)
+        // An async listener that fails throws later, and nobody else awaits it.
+        if (result instanceof Promise) result.catch(this.#onListenerError)
       } catch (error) {
         this.#onListenerError(error)
       }

@@ -75,6 +75,10 @@ export class AutoCommit {
   /** Those offsets, whatever is processed. Rejects with OFFSET_COMMIT_FAILED. */
   async exactly(offsets: readonly OffsetToCommit[], deadlineMs: number): Promise<void> {
     const { committer, counters, reading } = this.#parts
+    const sent = offsets.map(({ topic, partition, offset }) => {
+      const cursor = reading.fetcher.assigned.get(topic, partition)
+      return { cursor, generation: cursor?.generation, offset }
+    })
     try {
       await committer.commit(offsets, deadlineMs)
       counters.commits++
@@ -82,8 +86,10 @@ export class AutoCommit {
       counters.commitFailures++
       throw error
     }
-    for (const { topic, partition, offset } of offsets) {
-      reading.fetcher.assigned.get(topic, partition)?.wasCommitted(offset)
+    for (const { cursor, generation, offset } of sent) {
+      const isSought = cursor?.mayGoBack === true && cursor.generation !== generation // A seek came since.
+      cursor?.wasCommitted(offset)
+      if (isSought) cursor.mayGoBack = true
     }
   }
 

@@ -61,6 +61,7 @@ export interface SubscribeOptions {
 }
 
 interface Waiter {
+  readonly wanted: readonly (string | RegExp)[]
   readonly version: number
   readonly done: Deferred<void>
 }
@@ -73,6 +74,10 @@ export class GroupSession implements GroupHost {
   readonly #progress: ProgressWatch
   readonly #commits: AutoCommit
   readonly #waiters = new Set<Waiter>()
+  /** Calls of `unsubscribe` that have not ended. */
+  readonly #ending = new Set<Promise<void>>()
+  /** Partitions whose `revoked` listeners were called, and when those have ended: told once, whoever asks for them back. */
+  readonly #told = new WeakMap<PartitionCursor, Promise<void>>()
   #member: Membership | null = null
   #memberComing: Promise<void> | null = null
   #version = 0 // of the subscription
@@ -88,7 +93,7 @@ export class GroupSession implements GroupHost {
     this.#progress = new ProgressWatch({
       maxPollIntervalMs: config.maxPollIntervalMs,
       clock,
-      cursors: () => parts.reading.cursors,
+      cursors: () => parts.reading.open,
       exceeded: (reason) => this.#tooSlow(reason),
       progressed: () => this.#rejoin(),
     })
@@ -122,36 +127,51 @@ export class GroupSession implements GroupHost {
     return !this.#subscriptions.isEmpty
   }
 
+  /** Something is subscribed, or still being given back. */
+  get isEngaged(): boolean {
+    return this.isSubscribed || this.#ending.size > 0
+  }
+
   // --- the caller's verbs ---
 
-  async subscribe(wanted: readonly (string | RegExp)[], delivery: Delivery, options: SubscribeOptions): Promise<void> {
+  /** `ensureMay` throws when something that must not go together has begun meanwhile. */
+  async subscribe(
+    wanted: readonly (string | RegExp)[],
+    delivery: Delivery,
+    options: SubscribeOptions,
+    ensureMay: () => void = () => {},
+  ): Promise<void> {
     const { lookup } = this.#parts
     const until = lookup.until(options.timeoutMs)
     this.#subscriptions.refuseTwice(wanted)
     const names = wanted.filter((item) => typeof item === 'string')
-    await withSignal(lookup.find(names, until), options.signal)
+    await withSignal(this.#ready(wanted, names, until), options.signal)
     this.#ensureOpen()
+    ensureMay()
     this.#subscriptions.refuseTwice(wanted)
     this.#subscriptions.add(wanted, delivery)
     try {
-      await withSignal(this.#joined(until), options.signal)
+      await withSignal(this.#joined(wanted, until), options.signal)
     } catch (error) {
-      await this.#undo(wanted)
+      await this.#undo(wanted, delivery)
       throw error
     }
   }
 
   /** Commits, gives back, and leaves the group when nothing else is subscribed. */
   async unsubscribe(wanted: readonly (string | RegExp)[] | null): Promise<void> {
-    if (!this.isSubscribed) return
+    if (!this.isSubscribed) return void (await Promise.all(this.#ending))
     if (wanted === null) this.#subscriptions.clear()
     else this.#subscriptions.remove(wanted)
     if (!this.#subscriptions.hasPatterns) this.#patterns.stop()
-    const untilMs = this.#parts.clock.monotonicMs() + this.#parts.config.rebalanceTimeoutMs
-    const gone = this.#owned().filter(({ topic }) => this.#subscriptions.deliveryOf(topic) === undefined)
-    await this.revoke(gone, untilMs)
-    if (this.#subscriptions.isEmpty) await this.#leave(untilMs)
-    else this.#changed()
+    this.#positions.follow(this.#subscriptions.topics())
+    this.#endWaiting(
+      new MQError('CONSUMER_CLOSED', 'the topics were unsubscribed before the group gave partitions of them'),
+      (waiter) => !waiter.wanted.some((item) => this.#subscriptions.has(item)),
+    )
+    const ending = this.#dropUnsubscribed()
+    this.#ending.add(ending)
+    await ending.finally(() => this.#ending.delete(ending))
   }
 
   /** Commits what is processed of all partitions. Rejects with OFFSET_COMMIT_FAILED. */
@@ -171,7 +191,8 @@ export class GroupSession implements GroupHost {
     this.#patterns.stop()
     this.#positions.close()
     this.#endWaiting(new MQError('CONSUMER_CLOSED', 'the consumer was closed while it joined its group'))
-    if (this.isSubscribed) await this.revoke(this.#owned(), untilMs)
+    // Callbacks were waited for by whoever closes, as long as it wanted to.
+    if (this.isEngaged) await this.#giveBack(this.#cursorsOf(this.#owned()), this.#now, untilMs)
     await this.#leave(untilMs)
     this.#parts.committer.close()
   }
@@ -203,29 +224,16 @@ export class GroupSession implements GroupHost {
     const unplaced = this.#positions.expect(made)
     this.#commits.arm()
     const untilMs = this.#parts.clock.monotonicMs() + this.#parts.config.rebalanceTimeoutMs
-    const told = events.emitAndWait('assigned', { partitions: made.map(({ tp }) => tp) })
-    if (made.length > 0 || partitions.length === 0) await this.#by(told, untilMs, "an 'assigned' listener")
+    if (made.length > 0) {
+      const told = events.emitAndWait('assigned', { partitions: made.map(({ tp }) => tp) })
+      await this.#by(told, untilMs, "an 'assigned' listener")
+    }
     this.#positions.find(unplaced)
   }
 
   async revoke(partitions: readonly TopicPartition[], deadlineMs: number): Promise<void> {
-    const cursors = this.#cursorsOf(partitions)
-    if (cursors.length === 0) return
-    const { reading, events, clock } = this.#parts
-    for (const cursor of cursors) {
-      cursor.hold(HOLD.leaving)
-      cursor.isInterrupted = true
-      reading.fetcher.wake(cursor)
-    }
-    const leftMs = Math.max(0, deadlineMs - clock.monotonicMs())
-    await reading.whenIdle(cursors, deadlineMs - leftMs * KEPT_FOR_COMMIT)
-    await this.#commits.before(cursors.filter(isHere), deadlineMs)
-    const left = cursors.filter(isHere) // others were lost meanwhile
-    if (left.length > 0) {
-      const told = events.emitAndWait('revoked', { partitions: left.map(({ tp }) => tp) })
-      await this.#by(told, deadlineMs, "a 'revoked' listener")
-    }
-    this.#drop(cursors.filter(isHere))
+    const leftMs = Math.max(0, deadlineMs - this.#now)
+    await this.#giveBack(this.#cursorsOf(partitions), deadlineMs - leftMs * KEPT_FOR_COMMIT, deadlineMs)
   }
 
   lose(partitions: readonly TopicPartition[], reason: MQError): void {
@@ -266,11 +274,25 @@ export class GroupSession implements GroupHost {
 
   // --- inside ---
 
-  async #joined(until: Until): Promise<void> {
+  /** The topics are known, and nothing of them is on its way out: what comes would be taken for what goes. */
+  async #ready(wanted: readonly (string | RegExp)[], names: readonly string[], until: Until): Promise<void> {
+    const { lookup, reading } = this.#parts
+    await lookup.find(names, until)
+    const isWanted = ({ topic, holds }: PartitionCursor) =>
+      (holds & HOLD.leaving) !== 0 && (wanted.includes(topic) || names.length < wanted.length)
+    const text = `earlier partitions of ${wanted.join()} were not given back within ${until.timeoutMs} ms`
+    while (this.#ending.size > 0 && reading.cursors.some(isWanted)) {
+      const ended = Promise.race(this.#ending)
+      await lookup.within(ended, until, () => new MQError('TIMEOUT', text, { timeoutMs: until.timeoutMs }))
+    }
+  }
+
+  async #joined(wanted: readonly (string | RegExp)[], until: Until): Promise<void> {
     const { lookup, config } = this.#parts
     if (this.#subscriptions.hasPatterns) this.#subscriptions.saw(await this.#patterns.start(until.deadlineMs))
+    this.#ensureOpen()
     const text = `group ${config.groupId} gave this consumer no assignment within ${until.timeoutMs} ms`
-    const waiter = { version: this.#version + 1, done: deferred<void>() }
+    const waiter = { wanted, version: this.#version + 1, done: deferred<void>() }
     waiter.done.promise.catch(() => {}) // The caller may have gone (time-out, signal).
     this.#waiters.add(waiter)
     this.#changed()
@@ -285,10 +307,12 @@ export class GroupSession implements GroupHost {
     }
   }
 
-  async #undo(wanted: readonly (string | RegExp)[]): Promise<void> {
-    if (this.#isClosed) return
+  /** Only what is still subscribed in that way: the caller may have taken it back, and subscribed anew. */
+  async #undo(wanted: readonly (string | RegExp)[], delivery: Delivery): Promise<void> {
+    const mine = wanted.filter((item) => this.#subscriptions.has(item, delivery))
+    if (this.#isClosed || mine.length === 0) return
     try {
-      await this.unsubscribe(wanted)
+      await this.unsubscribe(mine)
     } catch (error) {
       this.warn('a subscription that failed could not be taken back', { error: String(error) })
     }
@@ -303,8 +327,47 @@ export class GroupSession implements GroupHost {
     this.#changed()
   }
 
+  /** What nobody wants any more goes back; without any wish the group is left. */
+  async #dropUnsubscribed(): Promise<void> {
+    const untilMs = this.#now + this.#parts.config.rebalanceTimeoutMs
+    await this.revoke(
+      this.#owned().filter(({ topic }) => this.#subscriptions.deliveryOf(topic) === undefined),
+      untilMs,
+    )
+    // Other calls may still be giving back: first they commit, then we leave.
+    if (this.#subscriptions.isEmpty) await this.revoke(this.#owned(), untilMs)
+    if (this.#subscriptions.isEmpty) await this.#leave(untilMs)
+    else this.#changed()
+  }
+
+  async #giveBack(cursors: readonly PartitionCursor[], idleUntilMs: number, deadlineMs: number): Promise<void> {
+    if (cursors.length === 0) return
+    const { reading } = this.#parts
+    for (const cursor of cursors) {
+      cursor.hold(HOLD.leaving)
+      cursor.isInterrupted = true
+      reading.fetcher.wake(cursor)
+    }
+    await reading.whenIdle(cursors, idleUntilMs)
+    await this.#commits.before(cursors.filter(isHere), deadlineMs)
+    await this.#by(this.#tellRevoked(cursors.filter(isHere)), deadlineMs, "a 'revoked' listener")
+    this.#drop(cursors.filter(isHere)) // Others were lost meanwhile.
+  }
+
+  /** Resolves when the listeners have ended. */
+  async #tellRevoked(cursors: readonly PartitionCursor[]): Promise<void> {
+    const untold = cursors.filter((cursor) => !this.#told.has(cursor))
+    const told =
+      untold.length === 0
+        ? Promise.resolve()
+        : this.#parts.events.emitAndWait('revoked', { partitions: untold.map(({ tp }) => tp) })
+    for (const cursor of untold) this.#told.set(cursor, told)
+    await Promise.all(new Set(cursors.map((cursor) => this.#told.get(cursor))))
+  }
+
   /** The subscription is another one: a new round. */
   #changed(): void {
+    if (this.#isClosed) return
     this.#version++
     for (const topic of this.#subscriptions.topics()) this.#parts.cluster.useTopic(topic)
     this.#positions.follow(this.#subscriptions.topics())
@@ -315,14 +378,21 @@ export class GroupSession implements GroupHost {
   async #makeMember(): Promise<void> {
     try {
       const member = await this.#parts.makeMember(this)
+      this.#memberComing = null
       if (this.#isClosed || this.#subscriptions.isEmpty) return
       this.#member = member
       member.start()
-    } catch (error) {
-      this.failed(toMQError(error, 'CONNECTION_FAILED', 'the group could not be joined'))
-    } finally {
+    } catch (cause) {
       this.#memberComing = null
+      this.#notMade(toMQError(cause, 'CONNECTION_FAILED', 'the group could not be joined'))
     }
+  }
+
+  /** What may mend itself fails those who subscribe now, and nothing is subscribed; the next call tries again. */
+  #notMade(error: MQError): void {
+    if (this.#isClosed || this.#subscriptions.isEmpty) return
+    if (error.retryable && this.#waiters.size > 0) this.#endWaiting(error)
+    else this.failed(error)
   }
 
   /** `maxPollIntervalMs` passed without progress: the partitions are somebody else's from now on (C-26). */
@@ -375,9 +445,16 @@ export class GroupSession implements GroupHost {
     })
   }
 
-  #endWaiting(error: MQError): void {
-    for (const { done } of this.#waiters) done.reject(error)
-    this.#waiters.clear()
+  #endWaiting(error: MQError, isOver: (waiter: Waiter) => boolean = () => true): void {
+    for (const waiter of this.#waiters) {
+      if (!isOver(waiter)) continue
+      this.#waiters.delete(waiter)
+      waiter.done.reject(error)
+    }
+  }
+
+  get #now(): number {
+    return this.#parts.clock.monotonicMs()
   }
 
   #ensureOpen(): void {

@@ -48,12 +48,19 @@ export class StartPositions {
 
   /** These topics are subscribed now; `areNew`: they came while we subscribed, so that all of each is read. */
   follow(topics: readonly string[], areNew = false): void {
+    const wanted = new Set(topics)
+    for (const topic of this.#followed) if (!wanted.has(topic)) this.#forget(topic)
     for (const topic of topics) {
       const isNew = areNew && !this.#followed.has(topic)
       const count = isNew ? 0 : this.#parts.cluster.topic(topic)?.partitions.length
       this.#followed.add(topic)
       if (!this.#firstCounts.has(topic) && count !== undefined) this.#firstCounts.set(topic, count)
     }
+  }
+
+  #forget(topic: string): void {
+    this.#followed.delete(topic)
+    this.#firstCounts.delete(topic)
   }
 
   /** What `find` will be called for: whatever moves a cursor from now on wins. */

@@ -34,12 +34,17 @@ export class Subscriptions {
     return this.#named.get(topic) ?? this.#matched.get(topic)
   }
 
+  /** Subscribed, and with that delivery if one is given. */
+  has(item: string | RegExp, delivery?: Delivery): boolean {
+    const known = typeof item === 'string' ? this.#named.get(item) : this.#find(item)?.delivery
+    return known !== undefined && (delivery === undefined || known === delivery)
+  }
+
   /** Throws INVALID_CONFIG when one of them is subscribed already. */
   refuseTwice(wanted: readonly (string | RegExp)[]): void {
     const seen = new Set<string>()
     for (const item of wanted) {
-      const isKnown = typeof item === 'string' ? this.#named.has(item) : this.#find(item) !== undefined
-      if (isKnown || seen.has(String(item)))
+      if (this.has(item) || seen.has(String(item)))
         throw new MQError('INVALID_CONFIG', `${String(item)} is subscribed already: unsubscribe it first`, {})
       seen.add(String(item))
     }

@@ -155,6 +155,8 @@ class ClassicMember implements Membership {
       await stay.untilWanted()
       if (stay.isOver || stay.wanted !== null) return
       if (!isSame(this.#parts.host.topics(), this.#topics)) return stay.want('the subscription changed')
+      // Unsubscribed and subscribed again within a round: the group takes them for ours, and nobody reads them.
+      if (without(this.#previous, this.#parts.host.owned()).length > 0) return stay.want('partitions are wanted again')
       stay.hasNewTopics = false
       this.#parts.host.settled() // The same topics, subscribed in another way: this round serves them too.
     }

@@ -24,6 +24,7 @@ export class Leading {
   readonly #onChange: (reason: string) => void
   readonly #missing = new Set<string>() // waited for in vain before
   #counts: ReadonlyMap<string, number> | null = null
+  #turn = 0 // changes with every `stop`: an assignment that is overtaken watches nothing
   #stopWatching: (() => void) | null = null
   #gone: TimerHandle | null = null
 
@@ -35,19 +36,23 @@ export class Leading {
 
   /** Everybody's partitions, by the assignor that the coordinator chose. Watches from then on. */
   async assign(name: AssignorName, joined: readonly JoinedMember[]): Promise<MemberPart[]> {
+    const turn = this.#turn
     const members = this.#members(name, joined)
     const counts = await this.#countPartitions(members)
     const assignment = assignorOf(name).assign(members, (topic) => counts.get(topic) ?? 0)
-    this.#watch(counts)
+    if (turn === this.#turn) this.#watch(counts)
     return members.map(({ memberId }) => ({ memberId, assignment: encodeAssignment(assignment.get(memberId) ?? []) }))
   }
 
   /** The coordinator keeps the assignment (a static leader came back); the topics are ours to watch all the same. */
   async resume(name: AssignorName, joined: readonly JoinedMember[]): Promise<void> {
-    this.#watch(await this.#countPartitions(this.#members(name, joined)))
+    const turn = this.#turn
+    const counts = await this.#countPartitions(this.#members(name, joined))
+    if (turn === this.#turn) this.#watch(counts)
   }
 
   stop(): void {
+    this.#turn++
     this.#stopWatching?.()
     this.#stopWatching = null
     this.#gone?.cancel()

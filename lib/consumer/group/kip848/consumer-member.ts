@@ -191,7 +191,9 @@ class ConsumerMember implements Membership {
     this.#waiters.rejectAll(reason)
   }
 
-  async #close(deadlineMs: number): Promise<void> {
+  /** After the session time the coordinator has noticed by itself, so no goodbye is worth more. */
+  async #close(latestMs: number): Promise<void> {
+    const deadlineMs = Math.min(latestMs, this.#now + this.#sessionMs)
     if (this.#isActive) this.#end('leaving', this.#notAMember())
     this.#startsAgain = false
     this.#reconciler.forget()
