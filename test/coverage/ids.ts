@@ -1,7 +1,8 @@
 /**
  * The ids that the tests of this version must name, and those that are deliberately left for later, each with its reason.
  * An id is a requirement of the specification: CH channel, CD codec, CL cluster, PR producer, BR and B broker,
- * CF configuration, ER errors, CO consumer, W wire, R record batch, P producer rule, F in-process broker.
+ * CF configuration, ER errors, CO consumer, W wire, R record batch, P producer rule, C consumer rule, K what other
+ * clients get wrong, F in-process broker.
  */
 import { span } from './titles.js'
 
@@ -17,11 +18,10 @@ const FEATURES = [
   ...span('BR', 1, 2),
   ...span('CF', 1, 3),
   ...span('ER', 1, 3),
-  ...['CO-3', 'CO-7', 'CO-8'],
-  ...span('CO', 11, 15),
+  ...span('CO', 1, 17),
 ]
 
-/** Later: SASL and TLS (W-22), its use under load (P-47), the log (P-56..P-58), transactions (P-60). */
+/** Later: SASL and TLS (W-22), its use under load (P-47), the log (P-56..P-58), transactions (P-60, C-37, K-25). */
 const RULES = [
   ...span('W', 1, 21),
   ...span('W', 23, 29),
@@ -30,6 +30,10 @@ const RULES = [
   ...span('P', 48, 55),
   ...['P-59', ...span('P', 61, 64)],
   ...span('B', 1, 17),
+  ...span('C', 1, 36),
+  ...span('C', 38, 43),
+  ...span('K', 1, 24),
+  'K-26',
   ...span('F', 1, 6),
 ]
 
