@@ -11,6 +11,7 @@ import type { ResolvedConsumerConfig } from '../config/index.js'
 import { MQError } from '../errors/index.js'
 import { type DecodedResponseOf, Fetch, type RequestOf, ZERO_UUID } from '../protocol/index.js'
 import { backoffMs, type Clock, type RandomSource, type TimerHandle } from '../util/index.js'
+import { AnswerSize } from './answer-size.js'
 import type { ConsumerCounters } from './counters.js'
 import type { PrefetchCredit } from './credit.js'
 import { HOLD, type PartitionCursor } from './cursor.js'
@@ -80,12 +81,14 @@ export class BrokerFetcher {
   #backoff: TimerHandle | null = null
   #patience: TimerHandle | null = null // runs while the link is down and data is wanted
   #partitionMaxBytes: number
+  readonly #answerSize: AnswerSize
 
   constructor(brokerId: number, link: FetchLink, deps: FetcherDeps) {
     this.brokerId = brokerId
     this.#link = link
     this.#deps = deps
     this.#partitionMaxBytes = deps.config.maxPartitionFetchBytes
+    this.#answerSize = new AnswerSize(deps.config.fetchMaxBytes)
     link.onRoom = this.wake
     link.onDown = this.wake
   }
@@ -121,6 +124,11 @@ export class BrokerFetcher {
   /** What one partition may bring at most per answer. */
   limitPartition(bytes: number): void {
     this.#partitionMaxBytes = bytes
+  }
+
+  /** The last buffered byte of a partition was worked off. */
+  ranDry(): void {
+    this.#answerSize.ranDry(this.#deps.clock.monotonicMs())
   }
 
   /** Something changed: look again at the end of this turn. Many changes of one turn cost one look. */
@@ -187,8 +195,8 @@ export class BrokerFetcher {
 
   /** Credit for what the answer may bring, at least for one partition; 0: `wake` is called when some is free. */
   #reserve(partitions: number): number {
-    const { config, credit } = this.#deps
-    const wanted = Math.min(config.fetchMaxBytes, partitions * this.#partitionMaxBytes)
+    const { credit } = this.#deps
+    const wanted = Math.min(this.#answerSize.bytes, partitions * this.#partitionMaxBytes)
     const least = Math.min(this.#partitionMaxBytes, wanted)
     const granted = credit.reserve(least, wanted, this.wake)
     this.#isStarved = granted === 0
@@ -261,8 +269,13 @@ export class BrokerFetcher {
     }
     this.#failures = 0
     this.#session.accept(request, answer.sessionId)
+    const bufferedBytes = bufferedIn(request.known.keys())
     const served = this.#takePartitions(request, answer)
-    if (served.size > 0) this.#rotate(served)
+    if (served.size > 0) {
+      const nowMs = this.#deps.clock.monotonicMs()
+      this.#answerSize.answered(reserved, recordBytesIn(answer), bufferedBytes, this.#sentAtMs, nowMs)
+      this.#rotate(served)
+    }
     this.#fetch()
     this.#deps.hooks.answered()
   }
@@ -318,6 +331,21 @@ export class BrokerFetcher {
       this.#fetch()
     }, delayMs)
   }
+}
+
+/** What is buffered of those partitions. */
+function bufferedIn(cursors: Iterable<PartitionCursor>): number {
+  let bytes = 0
+  for (const cursor of cursors) bytes += cursor.reader.bufferedBytes
+  return bytes
+}
+
+function recordBytesIn(answer: FetchAnswer): number {
+  let bytes = 0
+  for (const topic of answer.responses ?? []) {
+    for (const { records } of topic.partitions ?? []) bytes += records?.length ?? 0
+  }
+  return bytes
 }
 
 type Body = RequestOf<typeof Fetch>

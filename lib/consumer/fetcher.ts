@@ -135,6 +135,7 @@ export class Fetcher {
   freed(cursor: PartitionCursor, bytes: number): void {
     this.#parts.counters.bytes += bytes
     this.credit.giveBack(bytes)
+    if (cursor.reader.bufferedBytes === 0) this.#brokers.get(cursor.brokerId)?.ranDry()
     if ((cursor.holds & HOLD.full) === 0 || cursor.reader.bufferedBytes * 2 >= this.#shareBytes) return
     cursor.release(HOLD.full)
     this.wake(cursor)
