@@ -14,11 +14,8 @@ import { assert, type Clock, Deque } from '../util/index.js'
 import type { ConsumerCounters } from './counters.js'
 import type { AnyRecord, CallbackResult, PartitionCursor, RecordSink } from './cursor.js'
 import { callWithError, isThenable, keepError, takeError } from './error-delivery.js'
-import { LoopSlice } from './slice.js'
+import { isLookDue, LoopSlice } from './slice.js'
 import type { DeadLetter, Verdict } from './verdict.js'
-
-/** Within a turn the time is looked at after so many records. A power of two. */
-const LOOK_EVERY = 16
 
 export interface DispatcherHooks {
   /** A callback threw or rejected; decides what happens with its record. `attempts` counts from 1. */
@@ -122,7 +119,7 @@ export class Dispatcher implements RecordSink {
 
   /** A turn of many slow callbacks must not keep the loop either, whatever `maxPollRecords` allows. */
   #isTurnSpent(cursor: PartitionCursor): boolean {
-    return (cursor.left & (LOOK_EVERY - 1)) === 0 && this.#slice.isTimeUp()
+    return isLookDue(this.#maxPollRecords - cursor.left) && this.#slice.isTimeUp()
   }
 
   #turn(cursor: PartitionCursor): void {

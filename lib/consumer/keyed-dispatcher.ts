@@ -16,10 +16,7 @@ import type { AnyRecord, CallbackResult, PartitionCursor, RecordSink } from './c
 import type { DispatcherHooks, DispatcherOptions } from './dispatcher.js'
 import { callWithError, isThenable, keepError, takeError } from './error-delivery.js'
 import { type Chain, type Job, KeyedPartition, keyOf, type Open } from './keyed-partition.js'
-import { LoopSlice } from './slice.js'
-
-/** Within a turn the time is looked at after so many records. A power of two. */
-const LOOK_EVERY = 16
+import { isLookDue, LoopSlice } from './slice.js'
 
 export class KeyedDispatcher implements RecordSink {
   readonly #concurrency: number
@@ -116,7 +113,7 @@ export class KeyedDispatcher implements RecordSink {
     while (cursor.left > 0 && this.#mayStart(partition)) {
       if (cursor.errors !== null) this.#tell(partition)
       else if (!this.#step(partition)) return
-      if ((cursor.left & (LOOK_EVERY - 1)) === 0 && this.#slice.isTimeUp()) break
+      if (isLookDue(this.#maxPollRecords - cursor.left) && this.#slice.isTimeUp()) break
     }
     this.enqueue(cursor)
   }

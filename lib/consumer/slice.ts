@@ -13,6 +13,17 @@ const SLICE_MS = 8
 /** The same where time stands still. Turns of partitions. */
 const SLICE_TURNS = 64
 
+/** Within a turn the time is looked at after so many records. A power of two. */
+const LOOK_EVERY = 16
+
+/**
+ * Is it time to look at the clock, after so many records of a turn? Often at first, because one slow callback may take
+ * longer than the session allows to be silent, then seldom, because looking costs more than handing out a record.
+ */
+export function isLookDue(records: number): boolean {
+  return (records & (LOOK_EVERY - 1)) === 0 || (records & (records - 1)) === 0
+}
+
 export class LoopSlice {
   readonly #clock: Clock
   readonly #goOn: () => void

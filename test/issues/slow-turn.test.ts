@@ -28,3 +28,28 @@ it.each([['without'], ['with']])('K-14: slow callbacks %s promises leave the loo
   await seen.count(320)
   expect(turns).toBeGreaterThan(10)
 })
+
+// Sixteen callbacks of 700 ms in one go are silence for longer than a session of 10 s.
+it.each(['partition', 'key'] as const)(
+  'K-15: behind each very slow callback by %s the loop gets a turn',
+  async (by) => {
+    const broker = await on.start()
+    broker.createTopic('t')
+    await on.produceNumbers('t', 0, 0, 24)
+    const seen = new Seen()
+    const turnOf: number[] = []
+    let turns = 0
+    const tick = () => {
+      turns++
+      if (turnOf.length < 24) setImmediate(tick)
+    }
+    tick()
+    await on.consumer({ concurrencyBy: by }).assign(['t'], (record) => {
+      turnOf.push(turns)
+      for (const untilMs = performance.now() + 12; performance.now() < untilMs; );
+      seen.take(record)
+    })
+    await seen.count(24)
+    expect(new Set(turnOf).size).toBe(24)
+  },
+)

@@ -5,8 +5,11 @@ import { consumerMember } from './kip848/consumer-member.js'
 import type { MemberParts } from './member-parts.js'
 import type { Membership } from './ports.js'
 
+/** A cluster whose first group this is takes a while to have a coordinator. Milliseconds. */
+const CHOICE_MS = 30_000
+
 export async function makeMember(parts: MemberParts): Promise<Membership> {
-  const { groupProtocol } = parts.config
-  const protocol = groupProtocol === 'auto' ? await chooseProtocol(parts.cluster, parts.config) : groupProtocol
+  const { cluster, config, clock } = parts
+  const protocol = await chooseProtocol(cluster, config, { deadlineMs: clock.monotonicMs() + CHOICE_MS })
   return protocol === 'classic' ? classicMember(parts) : consumerMember(parts)
 }
