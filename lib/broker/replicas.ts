@@ -147,6 +147,7 @@ export class Replicas {
 
   brokerUp(brokerId: number): void {
     if (!this.replicas.includes(brokerId)) return
+    if (this.#isr.length === 0) this.#isr = [brokerId] // Made while all its brokers were away: the first to come leads.
     if (this.#leaderId === NO_LEADER && this.#isr.includes(brokerId)) this.#elect(brokerId)
     this.#catchUp()
   }

@@ -153,6 +153,18 @@ describe('replicas', () => {
     expect(await ask()).toMatchObject({ errorCode: 0, leaderId: 1, leaderEpoch: 2 })
   })
 
+  it('a partition that was made while all its brokers were away is led by the first that comes', async () => {
+    await b.start({ nodes: 2 })
+    b.broker.createTopic('t', { assignments: [[1]] })
+    await b.broker.kill(1)
+    b.broker.addPartitions('t', 3)
+    const leaders = () => [1, 2].map((partition) => b.broker.log('t', partition).leader)
+    const before = leaders()
+    await b.broker.start(1)
+    expect(before).toContain(-1)
+    expect(leaders()).not.toContain(-1)
+  })
+
   it('pause: a large request fills the socket, as with a stopped process', async () => {
     const client = await b.start({ config: { 'message.max.bytes': 64_000_000 } })
     b.broker.createTopic('t')
