@@ -26,6 +26,7 @@ export interface PositionQuery {
   readonly timestamp: number
 }
 
+type OnFound = (query: PositionQuery, offset: number) => void
 type Answer = DecodedResponseOf<typeof ListOffsets>
 
 interface Open {
@@ -49,17 +50,22 @@ export class PositionFinder {
   }
 
   /**
-   * One offset per query, in their order. Without a record at or after a timestamp: the end.
+   * One offset per query, in their order. Without a record at or after a timestamp: the end. `onFound` is told of each as
+   * soon as it is known: partitions with a leader need not wait for one that has none.
    * Throws TIMEOUT after `timeoutMs`, CONSUMER_CLOSED, or what a broker refuses for good.
    */
-  async find(queries: readonly PositionQuery[], timeoutMs: number): Promise<number[]> {
+  async find(queries: readonly PositionQuery[], timeoutMs: number, onFound: OnFound = () => {}): Promise<number[]> {
     const deadlineMs = this.#clock.monotonicMs() + timeoutMs
     const found = new Map<PositionQuery, number>()
+    const note: OnFound = (query, offset) => {
+      found.set(query, offset)
+      onFound(query, offset)
+    }
     let open: Open[] = queries.map((query) => ({ query, timestamp: query.timestamp }))
     for (let attempt = 0; open.length > 0; attempt++) {
       if (attempt > 0) await this.#pause(attempt, open, deadlineMs)
       const leaders = this.#byLeader(open)
-      const rounds = [...leaders].map(([brokerId, asked]) => this.#ask(brokerId, asked, found, deadlineMs))
+      const rounds = [...leaders].map(([brokerId, asked]) => this.#ask(brokerId, asked, note, deadlineMs))
       await Promise.all(rounds)
       open = open.filter(({ query }) => !found.has(query))
     }
@@ -88,15 +94,10 @@ export class PositionFinder {
     return leaders
   }
 
-  async #ask(
-    brokerId: number,
-    asked: readonly Open[],
-    found: Map<PositionQuery, number>,
-    untilMs: number,
-  ): Promise<void> {
+  async #ask(brokerId: number, asked: readonly Open[], note: OnFound, untilMs: number): Promise<void> {
     const deadlineMs = Math.min(this.#clock.monotonicMs() + ROUND_MS, untilMs)
     const answer = await this.#request(brokerId, this.#body(asked), deadlineMs)
-    if (answer !== null) this.#take(asked, answer, found)
+    if (answer !== null) this.#take(asked, answer, note)
   }
 
   /** Null: that leader could not be reached. It may not be the leader any more; the loop looks until its deadline. */
@@ -124,7 +125,7 @@ export class PositionFinder {
     }
   }
 
-  #take(asked: readonly Open[], answer: Answer, found: Map<PositionQuery, number>): void {
+  #take(asked: readonly Open[], answer: Answer, note: OnFound): void {
     for (const topic of answer.topics ?? []) {
       for (const partition of topic.partitions ?? []) {
         const item = asked.find(
@@ -132,7 +133,7 @@ export class PositionFinder {
         )
         if (item === undefined) continue
         if (partition.errorCode !== 0) refuseIfFinal(item.query, partition.errorCode)
-        else if (partition.offset >= 0) found.set(item.query, partition.offset)
+        else if (partition.offset >= 0) note(item.query, partition.offset)
         else item.timestamp = LATEST // No record so late: the end (C-21).
       }
     }

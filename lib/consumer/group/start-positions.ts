@@ -70,11 +70,14 @@ export class StartPositions {
 
   /** Places cursors that nothing has moved since they were expected. */
   find(open: readonly Unplaced[]): void {
-    const run = this.#find(open).finally(() => this.#running.delete(run))
+    const run = this.#atMost(this.#find(open)).finally(() => this.#running.delete(run))
     this.#running.add(run)
   }
 
-  /** Resolves when every search that runs now has ended, whatever came of it. */
+  /**
+   * Resolves when every search that runs now has ended, or has had one attempt's time: whoever waits for the positions of
+   * many partitions shall not lose them all because one has no leader. What is left is placed when it can be.
+   */
   async whenFound(): Promise<void> {
     await Promise.all(this.#running)
   }
@@ -86,6 +89,19 @@ export class StartPositions {
       go()
     }
     this.#waits.clear()
+  }
+
+  #atMost(search: Promise<void>): Promise<void> {
+    return new Promise((resolve) => {
+      const go = () => {
+        this.#waits.delete(timer)
+        timer.cancel()
+        resolve()
+      }
+      const timer = this.#parts.clock.setTimer(go, ATTEMPT_MS)
+      this.#waits.set(timer, go)
+      void search.then(go)
+    })
   }
 
   async #find(all: readonly Unplaced[]): Promise<void> {
@@ -126,13 +142,15 @@ export class StartPositions {
     if (open.length === 0) return
     const { reading } = this.#parts
     const asked = open.filter((item) => this.#mayReset(item))
-    const queries = asked.map(({ cursor }) => ({ ...cursor.tp, timestamp: this.#timestampOf(cursor) }))
-    const offsets = await reading.finder.find(queries, ATTEMPT_MS)
-    for (const [index, item] of asked.entries()) {
-      if (!isOpen(item)) continue
-      item.cursor.moveTo(offsets[index] as number)
+    const queries = new Map(
+      asked.map((item) => [{ ...item.cursor.tp, timestamp: this.#timestampOf(item.cursor) }, item] as const),
+    )
+    await reading.finder.find([...queries.keys()], ATTEMPT_MS, (query, offset) => {
+      const item = queries.get(query)
+      if (item === undefined || !isOpen(item)) return
+      item.cursor.moveTo(offset)
       reading.fetcher.wake(item.cursor)
-    }
+    })
   }
 
   #timestampOf({ topic, partition }: PartitionCursor): number {
