@@ -2,52 +2,35 @@
  * A record as the callback gets it: one small object over the bytes of its batch. Hot path.
  *
  *   RecordView -> BatchView -> bytes of the (decompressed) batch
+ *              -> RecordWindow -> a copied part of it, once a small record was touched in safe mode
  *
  * Nothing is decoded before it is touched, and what was touched is kept. Every field exists from the start in one
  * order, so that all views of a process share one shape.
- * Bytes: with `readMode: 'safe'` values below 1 KiB live in a copied window of 8 KiB, so a kept record pins that and
- * not a whole fetch. A window instead of a copy per value: creating a Buffer costs ~110 ns with its copy and ~20 ns
- * as a view, and neighbours are nearly always touched next (design.md 5.4).
+ * Bytes: with `readMode: 'safe'` values below 1 KiB live in a copied window of 8 KiB, so who keeps one keeps that and
+ * not a whole fetch; so does who keeps a touched record below 1 KiB. An untouched one needs its batch.
  */
 import type { Deserializer } from '../config/index.js'
 import { MQError } from '../errors/index.js'
 import { type RecordCursor, type RecordHeader, readHeaders } from '../protocol/index.js'
+import { type BatchFacts, type ReadSettings, RecordWindow, ViewBuffer } from './record-window.js'
 
-/** Values from here on are views of the fetched bytes, also in safe mode (CH-11). Bytes. */
+export type { ReadSettings }
+
+/** Values and records from here on stay in the fetched bytes, also in safe mode (CH-11). Bytes. */
 const COPY_BELOW = 1_024
-/** As much as Buffer's own pool keeps alive for one small slice. Bytes. */
-const WINDOW_BYTES = 8_192
-
-/**
- * The class behind Buffer, as Buffer itself names it. Creating a view by it takes 20 ns, `subarray` 50: that looks itself
- * up on a prototype which the compiler cannot see through, and asks the view for its ArrayBuffer.
- */
-const ViewBuffer = (
-  Buffer as unknown as { [Symbol.species]: new (b: ArrayBufferLike, at: number, n: number) => Buffer }
-)[Symbol.species]
-
 const NO_BYTES = Buffer.allocUnsafeSlow(0)
 const UNTOUCHED = Symbol('untouched')
 const NO_HEADERS: readonly RecordHeader[] = Object.freeze([])
 
-/** What decides how the records of a consumer are read; one object per assignment. */
-export interface ReadSettings {
-  readonly copies: boolean
-  readonly keyDeserializer: Deserializer<unknown> | undefined
-  readonly valueDeserializer: Deserializer<unknown> | undefined
-}
-
-/** What the records of one batch have in common. */
-export class BatchView {
+/** A batch that was opened. */
+export class BatchView implements BatchFacts {
   readonly topic: string
   readonly partition: number
   readonly leaderEpoch: number
   readonly settings: ReadSettings
   #bytes: Buffer
   #memory: ArrayBufferLike // of #bytes
-  #window: ArrayBufferLike = NO_BYTES.buffer // a copy of the part between the two
-  #windowStart = 0
-  #windowEnd = 0
+  #window: RecordWindow | null = null // of the small record or value that was touched last
   #isShared = false // somebody has a view of #bytes
   #again: (() => Uint8Array) | null = null // released: gives the bytes once more
 
@@ -60,14 +43,18 @@ export class BatchView {
     this.#memory = bytes.buffer
   }
 
+  /** Where a record that is touched belongs: small ones leave for a window, so that keeping them does not keep all this. */
+  homeOf(start: number, end: number): BatchView | RecordWindow {
+    return this.settings.copies && end - start < COPY_BELOW ? this.#windowWith(start, end) : this
+  }
+
   bytesAt(start: number, length: number): Buffer {
     if (!this.settings.copies || length >= COPY_BELOW) {
       if (this.#again !== null) this.#restore(this.#again)
       this.#isShared = true
       return new ViewBuffer(this.#memory, this.#bytes.byteOffset + start, length)
     }
-    if (start < this.#windowStart || start + length > this.#windowEnd) this.#moveWindow(start)
-    return new ViewBuffer(this.#window, start - this.#windowStart, length)
+    return this.#windowWith(start, start + length).bytesAt(start, length)
   }
 
   headersAt(start: number, count: number): RecordHeader[] {
@@ -107,13 +94,12 @@ export class BatchView {
     this.#memory = this.#bytes.buffer
   }
 
-  #moveWindow(start: number): void {
+  #windowWith(start: number, end: number): RecordWindow {
+    const window = this.#window
+    if (window !== null && start >= window.start && end <= window.end) return window
     if (this.#again !== null) this.#restore(this.#again)
-    this.#windowStart = start
-    this.#windowEnd = Math.min(start + WINDOW_BYTES, this.#bytes.length)
-    const copy = Buffer.allocUnsafeSlow(this.#windowEnd - start) // Its own memory from the first byte on.
-    this.#bytes.copy(copy, 0, start, this.#windowEnd)
-    this.#window = copy.buffer
+    this.#window = new RecordWindow(this, this.#bytes, start)
+    return this.#window
   }
 }
 
@@ -158,13 +144,14 @@ export class RecordView<V = Buffer, K = Buffer> {
   readonly offset: number
   /** Milliseconds since 1970, -1 when the record has none. */
   readonly timestamp: number
-  readonly #batch: BatchView
+  #home: BatchView | RecordWindow
   readonly #keyStart: number
   readonly #keyLength: number
   readonly #valueStart: number
   readonly #valueLength: number
   readonly #headersStart: number
   readonly #headerCount: number
+  readonly #end: number
   #key: unknown = UNTOUCHED
   #value: unknown = UNTOUCHED
   #headers: readonly RecordHeader[] | null = null
@@ -180,51 +167,59 @@ export class RecordView<V = Buffer, K = Buffer> {
   constructor(batch: BatchView, at: RecordCursor) {
     this.offset = at.offset
     this.timestamp = at.timestamp
-    this.#batch = batch
+    this.#home = batch
     this.#keyStart = at.keyStart
     this.#keyLength = at.keyLength
     this.#valueStart = at.valueStart
     this.#valueLength = at.valueLength
     this.#headersStart = at.headersStart
     this.#headerCount = at.headerCount
+    this.#end = at.end
   }
 
   get topic(): string {
-    return this.#batch.topic
+    return this.#home.topic
   }
 
   get partition(): number {
-    return this.#batch.partition
+    return this.#home.partition
   }
 
   /** Epoch of the leader that wrote the batch, -1 when unknown. */
   get leaderEpoch(): number {
-    return this.#batch.leaderEpoch
+    return this.#home.leaderEpoch
   }
 
   /** Throws DESERIALIZATION_FAILED when the key deserializer throws. */
   get key(): K | null {
     if (this.#key !== UNTOUCHED) return this.#key as K | null
-    this.#key = this.#read(this.#keyStart, this.#keyLength, this.#batch.settings.keyDeserializer, 'key')
+    this.#key = this.#read(this.#keyStart, this.#keyLength, this.#home.settings.keyDeserializer, 'key')
     return this.#key as K | null
   }
 
   /** Throws DESERIALIZATION_FAILED when the value deserializer throws. */
   get value(): V | null {
     if (this.#value !== UNTOUCHED) return this.#value as V | null
-    this.#value = this.#read(this.#valueStart, this.#valueLength, this.#batch.settings.valueDeserializer, 'value')
+    this.#value = this.#read(this.#valueStart, this.#valueLength, this.#home.settings.valueDeserializer, 'value')
     return this.#value as V | null
   }
 
   /** Pairs in the order of the wire, duplicates included. */
   get headers(): readonly RecordHeader[] {
     if (this.#headers !== null) return this.#headers
-    this.#headers = this.#headerCount === 0 ? NO_HEADERS : this.#batch.headersAt(this.#headersStart, this.#headerCount)
+    this.#headers =
+      this.#headerCount === 0 ? NO_HEADERS : this.#bytesHome().headersAt(this.#headersStart, this.#headerCount)
     return this.#headers
   }
 
+  /** For whoever touches the record: it may leave its batch now. */
+  #bytesHome(): BatchView | RecordWindow {
+    this.#home = this.#home.homeOf(this.#keyStart, this.#end)
+    return this.#home
+  }
+
   #bytes(start: number, length: number): Buffer | null {
-    return length < 0 ? null : this.#batch.bytesAt(start, length)
+    return length < 0 ? null : this.#bytesHome().bytesAt(start, length)
   }
 
   #read(
@@ -234,7 +229,7 @@ export class RecordView<V = Buffer, K = Buffer> {
     part: 'key' | 'value',
   ): unknown {
     if (length < 0) return null
-    const bytes = this.#batch.bytesAt(start, length)
+    const bytes = this.#bytesHome().bytesAt(start, length)
     return deserializer === undefined ? bytes : deserialized(deserializer, bytes, this, part)
   }
 }

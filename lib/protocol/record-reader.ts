@@ -126,6 +126,11 @@ export class RecordCursor {
     return true
   }
 
+  /** Position behind the record that was read last. */
+  get end(): number {
+    return this.#at
+  }
+
   /** A view of the key's bytes, or null. */
   key(): Uint8Array | null {
     return this.keyLength < 0 ? null : this.bytes.subarray(this.keyStart, this.keyStart + this.keyLength)
