@@ -41,6 +41,8 @@ export interface ConsumeMeasurement {
   readonly wholeCpuSeconds: number
   /** Of the client's process, loader and warm-up included. */
   readonly peakRssBytes: number
+  /** Before the client and its package were there: Node, the loader and the payloads. */
+  readonly idleRssBytes: number
 }
 
 export interface ConsumerPeer {

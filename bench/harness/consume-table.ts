@@ -34,6 +34,7 @@ export interface ConsumeSummary {
   readonly cpuUsPerMessage: Spread
   readonly wholeCpuUsPerMessage: Spread
   readonly peakRssMiB: Spread
+  readonly idleRssMiB: number
   /** How many times the rate of kafkajs; null without it. */
   readonly rateToKafkajs: number | null
   /** How many times the messages per CPU second of kafkajs; null without it. */
@@ -86,12 +87,23 @@ function figures(
     cpuUsPerMessage: cpu,
     wholeCpuUsPerMessage: of(own, (row) => row.wholeCpuUsPerMessage),
     peakRssMiB: of(own, (row) => round(row.peakRssBytes / 2 ** 20, 0)),
+    idleRssMiB: of(own, (row) => round(row.idleRssBytes / 2 ** 20, 0)).median,
     rateToKafkajs: hasBase ? round(rate.median / of(base, (row) => row.ratePerSecond).median, 2) : null,
     cpuToKafkajs: hasBase ? round(of(base, (row) => row.cpuUsPerMessage).median / cpu.median, 2) : null,
   }
 }
 
-const HEADS = ['cell', 'client', 'runs', 'records/s', 'to kafkajs', 'CPU us/record (min-max)', 'whole', 'peak RSS MiB']
+const HEADS = [
+  'cell',
+  'client',
+  'runs',
+  'records/s',
+  'to kafkajs',
+  'CPU us/record (min-max)',
+  'whole',
+  'peak RSS MiB',
+  'of it before',
+]
 
 export function consumeTable(summaries: readonly ConsumeSummary[]): string {
   const lines = [HEADS, ...summaries.map(cellsOf)]
@@ -110,6 +122,7 @@ function cellsOf(s: ConsumeSummary): string[] {
     `${median.toFixed(3)} (${min.toFixed(3)}-${max.toFixed(3)})`,
     s.wholeCpuUsPerMessage.median.toFixed(3),
     `${s.peakRssMiB.median.toFixed(0)} (max ${s.peakRssMiB.max.toFixed(0)})`,
+    s.idleRssMiB.toFixed(0),
   ]
 }
 

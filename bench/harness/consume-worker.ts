@@ -30,12 +30,14 @@ async function run(job: ConsumeJob): Promise<ConsumeMeasurement> {
   const load = PEERS[job.client]
   if (load === undefined)
     throw new Error(`unknown client ${job.client}: expected one of ${Object.keys(PEERS).join(', ')}`)
-  const { createConsumerPeer } = await load()
   const values = makeValues(job.valueBytes)
+  const idleRssBytes = process.memoryUsage().rss
+  const { createConsumerPeer } = await load()
   if (job.warmupRecords > 0) {
     await readAll(createConsumerPeer, job, job.warmupTopic, job.warmupGroup, job.warmupRecords, 'content', values)
   }
-  return readAll(createConsumerPeer, job, job.topic, job.group, job.records, job.use, values)
+  const measured = await readAll(createConsumerPeer, job, job.topic, job.group, job.records, job.use, values)
+  return { ...measured, idleRssBytes }
 }
 
 async function readAll(
@@ -46,7 +48,7 @@ async function readAll(
   records: number,
   use: Use,
   values: readonly Buffer[],
-): Promise<ConsumeMeasurement> {
+): Promise<Omit<ConsumeMeasurement, 'idleRssBytes'>> {
   const tally = new Tally(records, job.partitions)
   const cpuBefore = process.cpuUsage()
   const peer = await create(job)

@@ -1,5 +1,6 @@
 /**
- * kafkajs in its best fair configuration for reading. KAFKAJS_EACH=message shows its callback per record instead.
+ * kafkajs in its best fair configuration for reading: a call per batch (2.6 us CPU per record of 100 B; its callback per
+ * record, KAFKAJS_EACH=message, 4.2).
  * lz4 is the same native library that our own codec uses. It only reads in groups.
  */
 import { readFileSync } from 'node:fs'

@@ -18,7 +18,8 @@ export const createConsumerPeer: ConsumerPeerFactory = async ({ brokers, way }) 
       const common = { brokers: [...brokers], clientId: 'bench-tandem', autoOffsetReset: 'earliest' } as const
       const consumer = new Consumer(way === 'group' ? { ...common, groupId: group } : common)
       open.push(consumer)
-      tally.begin() // Ours even pays for connecting and for looking up its positions.
+      if (way === 'group') consumer.on('assigned', () => tally.begin())
+      else tally.begin() // Connecting and looking up positions are included then.
       const ended = consumer.run() // Rejects when reading failed.
       if (way === 'group') await subscribe(consumer, topic, callbackFor(tally, use))
       else await consumer.assign([topic], callbackFor(tally, use))
