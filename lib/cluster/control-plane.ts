@@ -31,6 +31,8 @@ export interface AskOptions extends Omit<RequestOptions, 'brokerId'> {
 export type RequestBody<A extends Api> = RequestOf<A> | ((version: number) => RequestOf<A>)
 
 const UNSUPPORTED_VERSION = 35
+/** After so much silence another broker is asked the same. Milliseconds. */
+const SILENCE_MS = 1_000
 
 export class ControlPlane {
   readonly #setup: ClusterSetup
@@ -121,7 +123,10 @@ export class ControlPlane {
     this.#sleepers.clear()
   }
 
-  /** Each broker once, or the one asked for; the last error when none answered. */
+  /**
+   * Each broker once, or the one asked for; the last error when none answered. One that is silent is not waited for
+   * while there is another: a machine that is lost closes no socket, and who coordinates a group now is urgent.
+   */
   async #round<A extends Api>(
     api: A,
     body: RequestBody<A>,
@@ -130,10 +135,12 @@ export class ControlPlane {
   ): Promise<DecodedResponseOf<A>> {
     const { brokerId } = options
     const links = brokerId === undefined ? await this.#anyOf(untilMs) : [this.#links.link(brokerId, 'control')]
+    const { clock } = this.#setup
     let last: unknown
     for (const link of links) {
+      const limitMs = link === links.at(-1) ? untilMs : Math.min(untilMs, clock.monotonicMs() + SILENCE_MS)
       try {
-        return await this.#within(this.#negotiated(link, api, body, options, untilMs), untilMs)
+        return await this.#within(this.#negotiated(link, api, body, options, limitMs), limitMs)
       } catch (error) {
         last = error
         if (!isConnectionError(error) || this.#isLate(untilMs)) throw error

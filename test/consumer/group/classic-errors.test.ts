@@ -51,7 +51,7 @@ describe('FindCoordinator', () => {
     broker.on({ api: 'FindCoordinator' }, fault.error(code))
     const { host, member } = b.play('one')
     await b.until('failed', () => host.error !== null)
-    expect([host.error?.code, host.error?.context['resource'], member.state]).toEqual([expected, 'g', 'fatal'])
+    expect([host.error?.code, host.error?.context['resource'], member.state]).toEqual([expected, 'group g', 'fatal'])
   })
 
   it('repeated failures are told to a person', async () => {

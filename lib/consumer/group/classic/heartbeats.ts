@@ -29,6 +29,8 @@ export interface HeartbeatParts {
   readonly onTrouble: (failures: number, error: MQError | null) => void
 }
 
+/** Of the session time, so many heartbeats fit into it. */
+const BEATS_PER_SESSION = 3
 /** Failures in a row that a person is told about. */
 const TROUBLE = 5
 
@@ -122,7 +124,7 @@ export class Heartbeats {
     let error: MQError | null = null
     let errorNumber = 0
     try {
-      errorNumber = await this.#parts.ask(this.#contactMs + this.#parts.config.sessionTimeoutMs)
+      errorNumber = await this.#parts.ask(this.#deadline(sentMs))
     } catch (cause) {
       error = toMQError(cause, 'CONNECTION_FAILED', 'a heartbeat failed here')
     }
@@ -130,6 +132,12 @@ export class Heartbeats {
     this.#isOutstanding = false
     if (error !== null) this.#failed(error)
     else this.#answered(errorNumber, sentMs)
+  }
+
+  /** A coordinator that is silent may be gone: time is left to find another one and to be heard by it. */
+  #deadline(sentMs: number): number {
+    const { sessionTimeoutMs } = this.#parts.config
+    return Math.min(this.#contactMs + sessionTimeoutMs, sentMs + sessionTimeoutMs / BEATS_PER_SESSION)
   }
 
   #answered(errorNumber: number, sentMs: number): void {
