@@ -102,17 +102,21 @@ describe('what is not there', () => {
     expect(Math.min(...waits), 'no hot loop: each poll waits its time').toBeGreaterThanOrEqual(1_000)
   })
 
-  it('C-11: with read_committed the end is the last stable offset, asked for as such', async () => {
+  it('C-11, C-22: with read_committed the end is the last stable offset, asked for as such', async () => {
     const broker = await on.start()
     broker.createTopic('t')
     const consumer = on.consumer({ isolationLevel: 'read_committed', autoOffsetReset: 'latest' })
     await consumer.assign(['t'], () => {})
     await broker.saw({ api: 'Fetch' })
     await consumer.seekToEnd(['t'])
+    await consumer.seekToBeginning(['t'])
     const asked = broker
       .requests({ api: 'ListOffsets' })
       .map(({ body }) => body as DecodedRequestOf<typeof ListOffsets>)
-    expect(asked.map(({ isolationLevel }) => isolationLevel)).toEqual([1, 1])
+    expect(asked.map(({ isolationLevel }) => isolationLevel)).toEqual([1, 1, 1])
+    const [latest, earliest] = [-1, -2]
+    const timestamps = asked.map(({ topics }) => Number(topics?.[0]?.partitions?.[0]?.timestamp))
+    expect(timestamps).toEqual([latest, latest, earliest])
     expect(fetches().every(({ isolationLevel }) => isolationLevel === 1)).toBe(true)
   })
 })

@@ -81,18 +81,25 @@ describe('P-51: nothing is left behind', () => {
       },
     ],
   ]
-  it.each(moments)('PR-21, P-51: closed %s: no timer, no socket, no memory, everybody told', async (_name, prepare) => {
-    const clock = drivenClock() // The producer's alone: every timer on it is the producer's.
-    const broker = await startBroker()
-    broker.createTopic('orders')
-    const producer = newProducer(broker, { lingerMs: 60_000, retryBackoffMs: 100, retryBackoffMaxMs: 5000 }, { clock })
-    await prepare(broker, producer)
-    await producer.close({ timeoutMs: 0 })
-    await turns(3)
-    expect(clock.pendingTimers).toBe(0)
-    expect(producer.getMetrics()).toMatchObject({ pendingMessages: 0, bufferUsedBytes: 0, inFlightRequests: 0 })
-    await until(() => broker.connections === 0, 'every socket closed')
-  })
+  it.each(moments)(
+    'K-23, PR-21, P-51: closed %s: no timer, no socket, no memory, everybody told',
+    async (_name, prepare) => {
+      const clock = drivenClock() // The producer's alone: every timer on it is the producer's.
+      const broker = await startBroker()
+      broker.createTopic('orders')
+      const producer = newProducer(
+        broker,
+        { lingerMs: 60_000, retryBackoffMs: 100, retryBackoffMaxMs: 5000 },
+        { clock },
+      )
+      await prepare(broker, producer)
+      await producer.close({ timeoutMs: 0 })
+      await turns(3)
+      expect(clock.pendingTimers).toBe(0)
+      expect(producer.getMetrics()).toMatchObject({ pendingMessages: 0, bufferUsedBytes: 0, inFlightRequests: 0 })
+      await until(() => broker.connections === 0, 'every socket closed')
+    },
+  )
 })
 
 describe('PR-20, PR-21: calls from inside', () => {

@@ -366,6 +366,70 @@ describe.each(PROTOCOLS)('a consumer in a group, %s', (protocol) => {
     })
   })
 
+  it('C-28: a callback slower than the rebalance time: its partition goes at the deadline, its late end commits nothing', async () => {
+    const stage = await start(protocol)
+    stage.broker.createTopic('t', { partitions: 2 })
+    const hanging = deferred<void>()
+    const [ofSlow, ofNext] = [new Seen(), new Seen()]
+    const slow = stage.member({ rebalanceTimeoutMs: 10_000, concurrency: 2 })
+    const story = storyOf(slow)
+    await slow.subscribe('t', (record) => {
+      ofSlow.take(record)
+      return record.offset === 3 ? hanging.promise : undefined
+    })
+    for (const partition of [0, 1]) await on.produceNumbers('t', partition, 0, 10)
+    await ofSlow.count(8)
+    await stage.until('three of each are stored', () => Object.values(stage.offsets).join() === '3,3')
+    const next = stage.member()
+    const startMs = stage.clock.monotonicMs()
+    await next.subscribe('t', ofNext.take)
+    await ofNext.count(7)
+    expect(stage.clock.monotonicMs() - startMs, 'the rebalance time, and a round').toBeLessThan(20_000)
+    const moved = next.assignment[0]?.partition ?? -1
+    expect(story).toEqual(['assigned t/0 t/1', `revoked t/${moved}`])
+    expect(ofNext.records, 'from the one that hangs on').toEqual(expected('t', moved, 3, 7))
+    await stage.until('stored', () => stage.offsets[`t/${moved}`] === 10)
+    hanging.resolve()
+    await stage.until('what it kept goes on', () => stage.offsets[`t/${1 - moved}`] === 10)
+    await stage.pass(5_000)
+    expect(stage.offsets).toEqual({ 't/0': 10, 't/1': 10 })
+    expect(ofSlow.of('t', moved), 'nothing more of it is delivered here').toEqual(expected('t', moved, 0, 4))
+    expect(ofSlow.of('t', 1 - moved)).toEqual(expected('t', 1 - moved, 0, 10))
+  })
+
+  it('C-29: a member that the group puts out: lost, no commit for what it had, back at the last commit', async () => {
+    const stage = await start(protocol)
+    stage.broker.createTopic('t')
+    const seen = new Seen()
+    const consumer = stage.member({ autoCommitIntervalMs: 3_600_000 })
+    const story = storyOf(consumer)
+    await consumer.subscribe('t', seen.take)
+    await on.produceNumbers('t', 0, 0, 5)
+    await seen.count(5)
+    await consumer.commit()
+    await on.produceNumbers('t', 0, 5, 5)
+    await seen.count(10)
+    stage.broker.fence('g', consumer.getMetrics().memberId)
+    await seen.count(15)
+    expect(story).toEqual(['assigned t/0', 'lost t/0', 'assigned t/0'])
+    expect(seen.records).toEqual([...expected('t', 0, 0, 10), ...expected('t', 0, 5, 5)])
+    expect(stage.offsets).toEqual({ 't/0': 5 })
+  })
+
+  it('C-30: partitions that a topic gains are shared and read from their first record', async () => {
+    const stage = await start(protocol)
+    stage.broker.createTopic('t')
+    const seen = [new Seen(), new Seen()] as const
+    const members = seen.map(() => stage.member({ autoOffsetReset: 'latest', metadataMaxAgeMs: 5_000 }))
+    for (const [index, member] of members.entries()) await member.subscribe('t', (seen[index] as Seen).take)
+    stage.broker.addPartitions('t', 4)
+    for (const partition of [1, 2, 3]) await on.produceNumbers('t', partition, 0, 5)
+    await stage.until('read', () => seen[0].records.length + seen[1].records.length >= 15)
+    await stage.until('two each', () => members.every(({ assignment }) => assignment.length === 2))
+    const all = [...seen[0].records, ...seen[1].records]
+    expect([...all].sort()).toEqual([1, 2, 3].flatMap((partition) => expected('t', partition, 0, 5)).sort())
+  })
+
   it('C-34: the coordinator moves and dies: commits and heartbeats follow, nothing is lost or read twice', async () => {
     const stage = await start(protocol, { nodes: 3 })
     stage.broker.createTopic('t', { assignments: [[1, 2, 3]] })

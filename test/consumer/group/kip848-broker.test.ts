@@ -187,7 +187,7 @@ describe('members of KIP-848 groups', () => {
     expect(await chooseProtocol(a.cluster, config)).toBe('consumer')
   })
 
-  it('CO-17: closing leaves the group at once, also in the middle of a rebalance', async () => {
+  it('K-23, CO-17: closing leaves the group at once, also in the middle of a rebalance', async () => {
     const it = await started()
     const a = play('a')
     await it.shared([a], PARTITIONS)
