@@ -30,6 +30,7 @@ export class AutoCommit {
   readonly #parts: AutoCommitParts
   readonly #isMember: () => boolean
   #timer: TimerHandle | null = null
+  #isUnderWay = false // a commit of the interval
 
   constructor(parts: AutoCommitParts, isMember: () => boolean) {
     this.#parts = parts
@@ -93,8 +94,15 @@ export class AutoCommit {
     }
   }
 
+  /** While the last one is under way there is none: what it lacks goes with the next, and one outage is one error. */
   async #onInterval(): Promise<void> {
-    if (this.#isMember()) await this.processed(this.#parts.reading.cursors, this.#parts.clock.monotonicMs() + LIMIT_MS)
+    if (this.#isUnderWay || !this.#isMember()) return
+    this.#isUnderWay = true
+    try {
+      await this.processed(this.#parts.reading.cursors, this.#parts.clock.monotonicMs() + LIMIT_MS)
+    } finally {
+      this.#isUnderWay = false
+    }
   }
 
   readonly #report = (_name: string, error: unknown): void => {

@@ -32,5 +32,5 @@ export function notAMember(groupId: string | undefined, member: Membership | nul
 /** The generation a commit belongs to is over, or its partition went elsewhere meanwhile. */
 export function outlived(groupId: string | undefined, what: string, cause: unknown): MQError {
   const text = `a rebalance of group ${groupId} ended before ${what} was committed: its next owner repeats from the last commit`
-  return new MQError('REBALANCE_IN_PROGRESS', text, { groupId }, { cause })
+  return new MQError('REBALANCE_IN_PROGRESS', text, { groupId }, { cause: cause ?? undefined })
 }
