@@ -248,7 +248,9 @@ function targetOf(assignment: WirePartitions): ReadonlyMap<string, Assigned> {
 function wireOf(partitions: readonly Assigned[]): WirePartitions {
   const byTopic = new Map<string, number[]>()
   for (const { topicId, partition } of [...partitions].sort(byPlace)) {
-    byTopic.set(topicId, [...(byTopic.get(topicId) ?? []), partition])
+    const list = byTopic.get(topicId) ?? []
+    byTopic.set(topicId, list)
+    list.push(partition)
   }
   return [...byTopic].map(([topicId, list]) => ({ topicId, partitions: list }))
 }
