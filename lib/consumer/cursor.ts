@@ -97,6 +97,7 @@ export class PartitionCursor {
   leaderEpoch = -1
   committed = -1 // what the coordinator has stored, as far as we know
   mayGoBack = false // a seek or a truncation came since: the next commit may be lower (CO-9)
+  onUnplaced: (() => void) | null = null // it was to be placed, and what came between has failed: of a group's partitions
   end = -1 // high watermark, or last stable offset under read_committed
 
   // Owned by the fetcher.

@@ -36,7 +36,8 @@ const TELL_AFTER = 5
 const DENIED = 29
 /** Buffered parts older than this are copied out of their answers. Milliseconds. */
 const SWEEP_MS = 1_000
-const NEVER_MS = 2 ** 31 - 1
+/** A search for a position looks so often whether anybody still wants it. Milliseconds. */
+const SEARCH_MS = 30_000
 
 export interface FetcherParts {
   readonly config: ResolvedConsumerConfig
@@ -118,13 +119,15 @@ export class Fetcher {
     cursor.hold(HOLD.position)
     const { generation } = cursor
     const { finder, events } = this.#parts
+    const query = { topic: cursor.topic, partition: cursor.partition, timestamp }
     const task = async () => {
-      const query = { topic: cursor.topic, partition: cursor.partition, timestamp }
-      const [to] = await finder.find([query], NEVER_MS)
-      if (to === undefined || generation !== cursor.generation) return
-      cursor.moveTo(to)
-      this.wake(cursor)
-      events.emit('reset', { ...cursor.tp, from, to })
+      while (generation === cursor.generation) {
+        const [to] = await finder.find([query], SEARCH_MS).catch(unlessLate)
+        if (to === undefined || generation !== cursor.generation) continue
+        cursor.moveTo(to)
+        this.wake(cursor)
+        events.emit('reset', { ...cursor.tp, from, to })
+      }
     }
     runInBackground('look up a position', task, (_name, error) => {
       if (generation === cursor.generation && !this.#isClosed) this.#fail(cursor, error)
@@ -152,6 +155,11 @@ export class Fetcher {
   /** How asking for the partition goes; null: nobody is asked. */
   statusOf(cursor: PartitionCursor): BrokerStatus | null {
     return this.#brokers.get(cursor.brokerId)?.status ?? null
+  }
+
+  /** It has no position, and nobody looks for one any more: as `autoOffsetReset` says. */
+  placeAnew(cursor: PartitionCursor): void {
+    this.#resetPosition(cursor)
   }
 
   /** The partition cannot be read at all: it stands still until a seek. */
@@ -420,6 +428,7 @@ export class Fetcher {
   }
 
   #holdFor(cursor: PartitionCursor, delayMs: number, then: () => void): void {
+    if (this.#isClosed) return
     cursor.hold(HOLD.backoff)
     cursor.timer?.cancel()
     cursor.timer = this.#parts.clock.setTimer(() => {
@@ -445,4 +454,10 @@ export class Fetcher {
         events.emit('warning', { message: 'metadata could not be refreshed', context: { error: String(error) } })
     })
   }
+}
+
+/** A search that took too long is begun again. */
+function unlessLate(error: unknown): never[] {
+  if (error instanceof MQError && error.is('TIMEOUT')) return []
+  throw error
 }

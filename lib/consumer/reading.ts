@@ -131,7 +131,8 @@ export class Reading {
     for (const [index, cursor] of cursors.entries()) {
       if (cursor.generation !== generations[index]) continue // Another seek or a revocation was later.
       if (offsets !== null) cursor.moveTo(offsets[index] as number)
-      else if (cursor.position >= 0) cursor.release(HOLD.position) // It failed: reading goes on where it stood.
+      else if (cursor.position < 0) this.#placeAnew(cursor)
+      else cursor.release(HOLD.position) // It failed: reading goes on where it stood.
       this.fetcher.wake(cursor)
     }
     await found
@@ -183,6 +184,12 @@ export class Reading {
       void hurry?.then(end)
       look()
     })
+  }
+
+  /** A seek that failed has ended the search for its first position. */
+  #placeAnew(cursor: PartitionCursor): void {
+    if (cursor.onUnplaced !== null) cursor.onUnplaced()
+    else this.fetcher.placeAnew(cursor)
   }
 
   #linger(cursor: PartitionCursor): void {

@@ -8,6 +8,7 @@ import { expect, it } from 'vitest'
 import { fault } from '../../lib/broker/index.js'
 import { MQError } from '../../lib/errors/index.js'
 import { bench, expected, Seen } from '../consumer/support.js'
+import { drivenClock } from '../support/driven-clock.js'
 
 const on = bench()
 
@@ -44,4 +45,37 @@ it('CO-1: lists and callbacks are checked before anything is asked of a broker',
     await expect(consumer.assign(['t'], () => {}, { timeoutMs })).rejects.toMatchObject(refused)
     await expect(consumer.close({ timeoutMs })).rejects.toMatchObject(refused)
   }
+})
+
+it('CO-8, CO-10: when the seek of an `assigned` listener fails, the partition begins where the group stands', async () => {
+  const broker = await on.start()
+  broker.createTopic('t')
+  await on.produceNumbers('t', 0, 0, 3)
+  const refused = broker.on({ api: 'ListOffsets', nth: 1 }, fault.error(29))
+  const consumer = on.consumer({ groupId: 'g' })
+  const seen = new Seen()
+  consumer.on('assigned', ({ partitions }) => consumer.seekToBeginning(partitions))
+  await consumer.subscribe('t', seen.take)
+  expect(refused.hits).toBe(1)
+  await seen.count(3)
+  expect(seen.records).toEqual(expected('t', 0, 0, 3))
+})
+
+it('CO-8: a search for a position ends when nobody wants it any more', async () => {
+  const clock = drivenClock()
+  clock.stepMs = 50
+  const broker = await on.start({ clock })
+  broker.createTopic('t')
+  await on.produceNumbers('t', 0, 0, 3)
+  const consumer = on.consumer({})
+  await consumer.assign([{ topic: 't', partition: 0, offset: 99 }], () => {}) // Out of range: it is looked up.
+  broker.on({ api: 'ListOffsets' }, fault.error(5))
+  await broker.saw({ api: 'ListOffsets', count: 2 })
+  consumer.unassign()
+  const untilMs = clock.monotonicMs() + 40_000 // More than one search may take.
+  while (clock.monotonicMs() < untilMs) await new Promise((resolve) => setImmediate(resolve))
+  broker.forgetRequests()
+  const laterMs = clock.monotonicMs() + 10_000
+  while (clock.monotonicMs() < laterMs) await new Promise((resolve) => setImmediate(resolve))
+  expect(broker.count({ api: 'ListOffsets' })).toBe(0)
 })

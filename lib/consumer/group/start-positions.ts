@@ -65,6 +65,7 @@ export class StartPositions {
 
   /** What `find` will be called for: whatever moves a cursor from now on wins. */
   expect(cursors: readonly PartitionCursor[]): Unplaced[] {
+    for (const cursor of cursors) cursor.onUnplaced = () => this.find(this.expect([cursor]))
     return cursors.map((cursor) => ({ cursor, generation: cursor.generation }))
   }
 
