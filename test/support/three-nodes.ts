@@ -4,7 +4,8 @@
  * Invariant: one node is down at a time, since two of three are the majority; `close` ends all of them by their pids, and
  * what it cannot end any more the teardown of the run does (`interop-setup`).
  */
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import {
   AlterPartitionReassignments,
   type Api,
@@ -18,7 +19,7 @@ import {
   type RequestOf,
 } from '../../lib/protocol/index.js'
 import { eventually } from './eventually.js'
-import { fromEnvironmentLines, kafka, kafkaMeanwhile, newStateFolder } from './interop-setup.js'
+import { fromEnvironmentLines, kafka, kafkaMeanwhile, newStateFolder, type RealKafka } from './interop-setup.js'
 import { FrameSocket } from './interop-socket.js'
 
 const NODES = [1, 2, 3] as const
@@ -42,11 +43,13 @@ export class ThreeNodes {
   readonly brokers: readonly string[]
   readonly jarFolder: string
   readonly #stateFolder: string
+  readonly #dataFolder: string
   readonly #down = new Set<NodeId>()
 
-  private constructor(brokers: readonly string[], jarFolder: string, stateFolder: string) {
+  private constructor({ brokers, jarFolder, dataFolder }: RealKafka, stateFolder: string) {
     this.brokers = brokers
-    this.jarFolder = jarFolder
+    this.jarFolder = jarFolder ?? ''
+    this.#dataFolder = dataFolder ?? ''
     this.#stateFolder = stateFolder
   }
 
@@ -56,8 +59,7 @@ export class ThreeNodes {
     try {
       const more = Object.entries(settings).flatMap(([name, value]) => ['--set', `${name}=${value}`])
       await kafkaMeanwhile(['up', '3', ...more], stateFolder)
-      const { brokers, jarFolder } = fromEnvironmentLines(kafka(['env'], stateFolder), stateFolder)
-      return new ThreeNodes(brokers, jarFolder ?? '', stateFolder)
+      return new ThreeNodes(fromEnvironmentLines(kafka(['env'], stateFolder), stateFolder), stateFolder)
     } catch (error) {
       await kafkaMeanwhile(['down'], stateFolder)
       throw error
@@ -77,6 +79,21 @@ export class ThreeNodes {
   async start(node: NodeId): Promise<void> {
     await kafkaMeanwhile(['start', String(node)], this.#stateFolder)
     this.#down.delete(node)
+  }
+
+  /** Its sockets stay open and nothing is answered any more, as when a machine is lost. */
+  freeze(node: NodeId): void {
+    this.#down.add(node)
+    process.kill(this.#pidOf(node), 'SIGSTOP')
+  }
+
+  thaw(node: NodeId): void {
+    process.kill(this.#pidOf(node), 'SIGCONT')
+    this.#down.delete(node)
+  }
+
+  #pidOf(node: NodeId): number {
+    return Number(readFileSync(join(this.#dataFolder, `node${node}.pid`), 'utf8'))
   }
 
   async close(): Promise<void> {
