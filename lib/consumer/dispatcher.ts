@@ -316,7 +316,11 @@ export class Dispatcher implements RecordSink {
     cursor.attempts = 0
     cursor.left -= count
     this.#counters.records += count
-    if (generation === cursor.generation) cursor.position = end
+    if (generation === cursor.generation) {
+      cursor.position = end
+      const { leaderEpoch } = cursor.reader // Of the batch it stands in: several may have been handed out at once.
+      if (leaderEpoch >= 0) cursor.positionEpoch = leaderEpoch
+    }
     if (result === false) this.#end()
     if (!this.#isStopped && !cursor.isInterrupted) return true
     this.enqueue(cursor)
