@@ -78,6 +78,8 @@ export class GroupSession implements GroupHost {
   readonly #ending = new Set<Promise<void>>()
   /** Partitions whose `revoked` listeners were called, and when those have ended: told once, whoever asks for them back. */
   readonly #told = new WeakMap<PartitionCursor, Promise<void>>()
+  /** Ends waiting for listeners. */
+  readonly #listening = new Set<() => void>()
   #member: Membership | null = null
   #memberComing: Promise<void> | null = null
   #version = 0 // of the subscription
@@ -194,6 +196,7 @@ export class GroupSession implements GroupHost {
     // Callbacks were waited for by whoever closes, as long as it wanted to.
     if (this.isEngaged) await this.#giveBack(this.#cursorsOf(this.#owned()), this.#now, untilMs)
     await this.#leave(untilMs)
+    for (const go of [...this.#listening]) go() // An 'assigned' listener need not end for that.
     this.#parts.committer.close()
   }
 
@@ -220,14 +223,12 @@ export class GroupSession implements GroupHost {
       made.push(reading.cursorAt(topic, partition, delivery, -1))
     }
     reading.add(made)
-    this.#progress.start()
     const unplaced = this.#positions.expect(made)
     this.#commits.arm()
     const untilMs = this.#parts.clock.monotonicMs() + this.#parts.config.rebalanceTimeoutMs
-    if (made.length > 0) {
-      const told = events.emitAndWait('assigned', { partitions: made.map(({ tp }) => tp) })
-      await this.#by(told, untilMs, "an 'assigned' listener")
-    }
+    const told = made.length > 0 && events.emitAndWait('assigned', { partitions: made.map(({ tp }) => tp) })
+    this.#progress.start() // Behind the event: what is overdue already takes them away again at once.
+    if (told !== false) await this.#by(told, untilMs, "an 'assigned' listener")
     this.#positions.find(unplaced)
   }
 
@@ -240,7 +241,8 @@ export class GroupSession implements GroupHost {
     const cursors = this.#cursorsOf(partitions)
     if (cursors.length === 0) return
     this.#drop(cursors)
-    this.#parts.events.emit('lost', { partitions: cursors.map(({ tp }) => tp), reason })
+    const untold = cursors.filter((cursor) => !this.#told.has(cursor)) // Of the others it was said that they go.
+    if (untold.length > 0) this.#parts.events.emit('lost', { partitions: untold.map(({ tp }) => tp), reason })
   }
 
   /** All that the round gave is ours; whoever waits for it waits for its positions too. */
@@ -433,15 +435,18 @@ export class GroupSession implements GroupHost {
   async #by(promise: Promise<void>, deadlineMs: number, who: string): Promise<void> {
     const { clock } = this.#parts
     await new Promise<void>((resolve) => {
-      const late = () => {
-        this.warn(`${who} did not end within the rebalance time: the group goes on without it`, {})
-        resolve()
-      }
-      const timer = clock.setTimer(late, Math.max(0, deadlineMs - clock.monotonicMs()))
-      void promise.then(() => {
+      const go = () => {
+        this.#listening.delete(go)
         timer.cancel()
         resolve()
-      })
+      }
+      const late = () => {
+        this.warn(`${who} did not end within the rebalance time: the group goes on without it`, {})
+        go()
+      }
+      const timer = clock.setTimer(late, Math.max(0, deadlineMs - clock.monotonicMs()))
+      this.#listening.add(go)
+      void promise.then(go)
     })
   }
 
