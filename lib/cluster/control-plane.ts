@@ -124,8 +124,9 @@ export class ControlPlane {
   }
 
   /**
-   * Each broker once, or the one asked for; the last error when none answered. One that is silent is not waited for
-   * while there is another: a machine that is lost closes no socket, and who coordinates a group now is urgent.
+   * Each broker once, or the one asked for; the last error when none answered. After a second of silence the next one
+   * is asked too: a machine that is lost closes no socket, and who coordinates a group now is urgent. A late answer
+   * counts all the same: where all others are dead, a slow broker is the only one there is.
    */
   async #round<A extends Api>(
     api: A,
@@ -136,17 +137,22 @@ export class ControlPlane {
     const { brokerId } = options
     const links = brokerId === undefined ? await this.#anyOf(untilMs) : [this.#links.link(brokerId, 'control')]
     const { clock } = this.#setup
+    const late: Promise<DecodedResponseOf<A>>[] = []
     let last: unknown
     for (const link of links) {
       const limitMs = link === links.at(-1) ? untilMs : Math.min(untilMs, clock.monotonicMs() + SILENCE_MS)
+      const asked = this.#negotiated(link, api, body, options, untilMs)
       try {
-        return await this.#within(this.#negotiated(link, api, body, options, limitMs), limitMs)
+        return await this.#within(Promise.race([asked, ...late.map(unlessItFails)]), limitMs)
       } catch (error) {
         last = error
         if (!isConnectionError(error) || this.#isLate(untilMs)) throw error
+        late.push(asked)
       }
     }
-    throw last ?? noBroker()
+    return this.#within(Promise.any(late), untilMs).catch(() => {
+      throw last ?? noBroker()
+    })
   }
 
   /** There is no other broker to ask meanwhile: wait out the pause that follows a broken connection. */
@@ -231,6 +237,11 @@ export function isWorthRepeating(error: unknown): boolean {
   // A broker that lacks the api will not get it; one that closed its socket on the first question may be just stopping.
   const isLacking = known?.context.reason === 'UNSUPPORTED_VERSION' && !known.retryable
   return isConnectionError(error) && !isLacking
+}
+
+/** What has failed has no say any more. */
+function unlessItFails<T>(task: Promise<T>): Promise<T> {
+  return new Promise((resolve) => task.then(resolve, () => {}))
 }
 
 function noBroker(): MQError {
