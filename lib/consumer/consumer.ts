@@ -115,11 +115,13 @@ export class Consumer<V = Buffer, K = Buffer> {
       ...parts,
       memberState: () => (this.#session.isSubscribed ? this.#session.state : null),
     })
+    const begins = (nowMs: number) => this.#session.member?.checkSession(nowMs)
     this.#sinks = makeSinks(
       { ...shared, deadLetters: deps.deadLetters },
       {
         unreadable: (cursor, error) => this.#reading.fetcher.unreadable(cursor, error),
         stopped: (error) => this.#stopped(error),
+        begins,
       },
     )
     this.#pull = new PullSink(
@@ -129,6 +131,7 @@ export class Consumer<V = Buffer, K = Buffer> {
         rewound: (cursor) => this.#reading.fetcher.wake(cursor),
         failure: () => this.#failure,
         isFed: () => this.#session.isSubscribed || !this.#manual.isEmpty,
+        begins,
       },
       this.#counters,
       this.#clock,

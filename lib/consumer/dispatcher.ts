@@ -26,6 +26,8 @@ export interface DispatcherHooks {
   unreadable(cursor: PartitionCursor, error: unknown): void
   /** A callback returned false, or its failure ended delivery. */
   stopped(): void
+  /** Work begins in this turn of the event loop: partitions that are not ours any more may be taken away first. */
+  readonly begins?: ((nowMs: number) => void) | undefined
 }
 
 export interface DispatcherOptions {
@@ -53,7 +55,7 @@ export class Dispatcher implements RecordSink {
     this.#hooks = hooks
     this.#counters = counters
     this.#clock = clock
-    this.#slice = new LoopSlice(clock, () => this.pump())
+    this.#slice = new LoopSlice(clock, () => this.pump(), hooks.begins)
   }
 
   /** Callbacks whose promise has not settled. */

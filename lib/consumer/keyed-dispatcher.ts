@@ -42,7 +42,7 @@ export class KeyedDispatcher implements RecordSink {
     this.#hooks = hooks
     this.#counters = counters
     this.#clock = clock
-    this.#slice = new LoopSlice(clock, () => this.pump())
+    this.#slice = new LoopSlice(clock, () => this.pump(), hooks.begins)
   }
 
   get running(): number {

@@ -31,6 +31,8 @@ export interface SinkHooks {
   unreadable(cursor: PartitionCursor, error: unknown): void
   /** Delivery ended: a callback returned false (null), or its failure ended it. */
   stopped(error: MQError | null): void
+  /** Work begins in this turn of the event loop. */
+  readonly begins?: ((nowMs: number) => void) | undefined
 }
 
 export interface Sinks {
@@ -62,6 +64,7 @@ export function makeSinks(parts: SinkParts, hooks: SinkHooks): Sinks {
     judge: policy.judge.bind(policy),
     errorRefused: policy.errorRefused.bind(policy),
     unreadable: hooks.unreadable,
+    begins: hooks.begins,
     stopped: () => hooks.stopped(policy.stopError),
   }
   const callbacks = new (isByKey ? KeyedDispatcher : Dispatcher)(config, callbackHooks, counters, clock)

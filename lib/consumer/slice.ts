@@ -27,19 +27,26 @@ export function isLookDue(records: number): boolean {
 export class LoopSlice {
   readonly #clock: Clock
   readonly #goOn: () => void
+  readonly #begins: ((nowMs: number) => void) | null
   #startMs = -1
+  #isFresh = false // nothing was asked of this slice yet
   #turns = 0
   #isWanted = false // somebody has work for the next slice
 
-  /** `goOn` is called in a later slice, once, after `continueLater`. */
-  constructor(clock: Clock, goOn: () => void) {
+  /**
+   * `goOn` is called in a later slice, once, after `continueLater`; `begins` before the first work of each slice: a
+   * process that was stopped, or a loop that was blocked, works before its timers have told it what that cost.
+   */
+  constructor(clock: Clock, goOn: () => void, begins?: (nowMs: number) => void) {
     this.#clock = clock
     this.#goOn = goOn
+    this.#begins = begins ?? null
   }
 
   /** Counts one turn of a partition; true when no further one fits. */
   isOver(): boolean {
     this.#open()
+    if (this.#isFresh) this.#begin()
     if (this.#turns++ >= SLICE_TURNS) return true
     return this.#clock.monotonicMs() - this.#startMs >= SLICE_MS
   }
@@ -47,6 +54,7 @@ export class LoopSlice {
   /** The same within a turn, by time alone; for who has looked at the clock already. */
   isTimeUp(nowMs: number = this.#clock.monotonicMs()): boolean {
     this.#open()
+    if (this.#isFresh) this.#begin()
     return nowMs - this.#startMs >= SLICE_MS
   }
 
@@ -59,7 +67,13 @@ export class LoopSlice {
     if (this.#startMs >= 0) return
     this.#startMs = this.#clock.monotonicMs()
     this.#turns = 0
+    this.#isFresh = true
     this.#clock.defer(this.#end)
+  }
+
+  #begin(): void {
+    this.#isFresh = false
+    this.#begins?.(this.#startMs)
   }
 
   readonly #end = (): void => {

@@ -63,6 +63,8 @@ export interface Membership {
   start(): void
   /** `host.topics()` has changed. */
   topicsChanged(): void
+  /** Records are about to be handed out: if the session is over by the clock, the partitions are lost now. Monotonic. */
+  checkSession(nowMs: number): void
   /** The coordinator refused a commit with that code (22, 25, 27, 82, 110, ..): the member acts on it if it must. */
   commitRefused(errorCode: number): void
   /** 113: resolves when a heartbeat has brought the present member epoch (classic: at once). */

@@ -27,6 +27,8 @@ export interface PullHooks {
   failure(): MQError | null
   /** True while something is subscribed or assigned. */
   isFed(): boolean
+  /** As for callbacks: work begins in this turn of the event loop. */
+  readonly begins?: ((nowMs: number) => void) | undefined
 }
 
 export interface PullSinkOptions {
@@ -58,7 +60,7 @@ export class PullSink implements RecordSink {
     this.#hooks = hooks
     this.#counters = counters
     this.#clock = clock
-    this.#slice = new LoopSlice(clock, () => this.pump())
+    this.#slice = new LoopSlice(clock, () => this.pump(), hooks.begins)
     this.#waiting = new WaitingReaders(clock)
   }
 

@@ -92,6 +92,7 @@ export class ScriptedMember implements Membership {
 
   start(): void {}
   topicsChanged(): void {}
+  checkSession(): void {}
   abandon(): void {}
   async close(): Promise<void> {}
 

@@ -37,6 +37,7 @@ class FakeMember implements Membership {
     this.calls.push(`topics ${this.host.topics().join()}`)
   }
 
+  checkSession(): void {}
   commitRefused(): void {}
   async refreshIdentity(): Promise<void> {}
   abandon(): void {}

@@ -113,6 +113,10 @@ class ClassicMember implements Membership {
     this.#stay?.topicsChanged()
   }
 
+  checkSession(nowMs: number): void {
+    this.#heartbeats.checkSession(nowMs)
+  }
+
   /** The refused commit may be older than the present generation: a heartbeat tells what is true now. */
   commitRefused(_errorCode: number): void {
     this.#heartbeats.poke()

@@ -86,6 +86,15 @@ export class Heartbeats {
     this.#silence()
   }
 
+  /** As the timer of the session does, which may be due and not have rung: the loop was blocked, the process stopped. */
+  checkSession(nowMs: number): void {
+    const silentMs = nowMs - this.#contactMs
+    if (this.#session === null || silentMs < this.#parts.config.sessionTimeoutMs) return
+    this.#session.cancel()
+    this.#session = null
+    this.#parts.onExpired(silentMs)
+  }
+
   /** Somebody was told that we are not what we think: the coordinator shall say it about the present generation. */
   poke(): void {
     if (!this.#isBeating) return

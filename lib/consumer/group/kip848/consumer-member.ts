@@ -34,6 +34,8 @@ const BEATS_PER_SESSION = 3
 /** Failed attempts to join, in a row, of which the caller is told. */
 const QUIET_JOINS = 5
 
+/** What the coordinator did not confirm in time. */
+const THAT_WE_ARE_HERE = 'that we are here'
 /** Answers to a commit that say something about this member. */
 const TELLING = [22, 25, 82, 110, 113]
 
@@ -80,6 +82,7 @@ class ConsumerMember implements Membership {
   #failures = 0 // in a row
   #beatTimer: TimerHandle | null = null
   #sessionTimer: TimerHandle | null = null
+  #sessionUntilMs = Number.POSITIVE_INFINITY // when it rings
   #leaving: Promise<void> | null = null
   #leaveUntilMs = 0
   #startsAgain = false
@@ -136,6 +139,10 @@ class ConsumerMember implements Membership {
     this.#isSettled = false
     this.#beatSoon()
     this.#reconciler.pump()
+  }
+
+  checkSession(nowMs: number): void {
+    if (this.#phase === 'member' && nowMs >= this.#sessionUntilMs) this.#silent(this.#sessionMs, THAT_WE_ARE_HERE)
   }
 
   /** What a commit was told may be old news: a heartbeat asks how things stand, and acts on the answer. */
@@ -399,8 +406,9 @@ class ConsumerMember implements Membership {
   #armSession(fromMs: number): void {
     this.#sessionTimer?.cancel()
     const sessionMs = this.#sessionMs
-    const over = () => this.#silent(sessionMs, 'that we are here')
-    this.#sessionTimer = this.#parts.clock.setTimer(over, Math.max(0, fromMs + sessionMs - this.#now))
+    const over = () => this.#silent(sessionMs, THAT_WE_ARE_HERE)
+    this.#sessionUntilMs = fromMs + sessionMs
+    this.#sessionTimer = this.#parts.clock.setTimer(over, Math.max(0, this.#sessionUntilMs - this.#now))
   }
 
   /**
