@@ -389,6 +389,16 @@ describe('Committer', () => {
     expect(cluster.held.map(({ values }) => values)).toEqual([['t/0=1'], ['t/0=3']])
   })
 
+  it('C-28: a commit that is sent once more over a new connection leaves out what was forgotten meanwhile', async () => {
+    const { cluster, committer, commit } = stage()
+    commit([at(0, 1), at(1, 2)])
+    await cluster.turn()
+    committer.forget([at(0, 0)])
+    expect(cluster.remake().topics?.flatMap(({ partitions }) => partitions)).toMatchObject([{ partitionIndex: 1 }])
+    committer.forget([at(1, 0)])
+    expect(() => cluster.remake()).toThrow(/rebalance/)
+  })
+
   it('CO-9: without membership the group is addressed as one without members', async () => {
     const { cluster, commit } = stage()
     cluster.member = null

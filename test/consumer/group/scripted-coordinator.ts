@@ -118,6 +118,8 @@ export class ScriptedCoordinator implements OffsetsCluster {
   brokerId = 1
   version = 9
   member: ScriptedMember | null = new ScriptedMember()
+  /** What the last request would carry if it was sent once more over another connection. */
+  remake: () => AnyBody = () => ({}) as AnyBody
   /** Thrown by the next requests instead of holding them. */
   refusal: MQError | null = null
 
@@ -138,8 +140,9 @@ export class ScriptedCoordinator implements OffsetsCluster {
   ): Promise<DecodedResponseOf<A>> {
     if (this.refusal !== null) throw this.refusal
     const { version } = this
-    const made = typeof body === 'function' ? (body as unknown as (version: number) => AnyBody)(version) : body
-    const request = new HeldRequest(api, version, made as AnyBody, options.deadlineMs ?? Number.POSITIVE_INFINITY)
+    this.remake = () =>
+      typeof body === 'function' ? (body as unknown as (version: number) => AnyBody)(version) : (body as AnyBody)
+    const request = new HeldRequest(api, version, this.remake(), options.deadlineMs ?? Number.POSITIVE_INFINITY)
     this.held.push(request)
     return request.done.promise
   }

@@ -214,7 +214,11 @@ export class Committer {
     if (this.#isClosed) throw closedMeanwhile()
     if (member !== null && member.identity === null) throw this.#notAMember()
     if (deadlineMs <= this.#parts.clock.monotonicMs()) throw tooLate(this.#groupId, this.#lastError)
-    const values = entries.map(({ value }) => value)
+    // Repeated over a new connection: what was revoked or lost since the first attempt stays here.
+    const ours = entries.filter(({ isForgotten }) => !isForgotten)
+    const [gone] = entries
+    if (ours.length === 0) throw outlived(this.#groupId, gone?.key ?? '', this.#lastError)
+    const values = ours.map(({ value }) => value)
     return commitBody(this.#groupId, identity, values, version)
   }
 
