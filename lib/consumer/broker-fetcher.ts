@@ -144,8 +144,9 @@ export class BrokerFetcher {
     this.#backoff?.cancel()
     this.#patience?.cancel()
     this.#deps.credit.forget(this.wake)
-    this.#link.onRoom = null
-    this.#link.onDown = null
+    // On a shared cluster the next consumer may have the link already.
+    if (this.#link.onRoom === this.wake) this.#link.onRoom = null
+    if (this.#link.onDown === this.wake) this.#link.onDown = null
     const closing = this.#session.closing()
     if (closing === undefined || !this.#link.isReady) return
     // The broker forgets an unused session by itself; nothing of ours depends on the answer, or on one at all.
