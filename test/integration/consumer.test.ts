@@ -42,7 +42,8 @@ function collect(consumer: Consumer, topic: string, count: number): Promise<Map<
   const read = new Map<number, string[]>()
   let left = count
   return new Promise((resolve, reject) => {
-    consumer.on('error', reject)
+    // What is told and retried (75 while a broker that came back learns its epochs) is no failure.
+    consumer.on('error', (error) => void (error.retryable || reject(error)))
     const take = (record: { partition: number; value: Buffer | null }) => {
       read.set(record.partition, [...(read.get(record.partition) ?? []), String(record.value)])
       if (--left === 0) resolve(read)

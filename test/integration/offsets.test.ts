@@ -49,11 +49,13 @@ describeWithKafka('offsets', () => {
     const untilMs = () => systemClock.monotonicMs() + LIMIT_MS
     const at = (partition: number, offset: number, more: object = {}) => ({ topic, partition, offset, ...more })
     const commit = (...offsets: ReturnType<typeof at>[]) => committer.commit(offsets, untilMs())
+    const commitWithin = (ms: number, ...offsets: ReturnType<typeof at>[]) =>
+      committer.commit(offsets, systemClock.monotonicMs() + ms)
     const committed = (...partitions: number[]) => {
       const asked = partitions.map((partition) => ({ topic, partition }))
       return committer.committed(asked, untilMs())
     }
-    return { groupId, at, commit, committed, member }
+    return { groupId, at, commit, commitWithin, committed, member }
   }
 
   /** A classic member, alone in the group, played by hand. */
@@ -111,17 +113,20 @@ describeWithKafka('offsets', () => {
   })
 
   it('CO-9: a member commits under its generation; a foreign one gets 22, a stranger 25, and one without membership 25', async () => {
-    const { groupId, at, commit, committed, member } = stage()
+    const { groupId, at, commit, commitWithin, committed, member } = stage()
     const client = await join(groupId)
     const now = new ScriptedMember()
     member.now = now
     now.identity = { memberId: client.memberId, generation: client.generation, instanceId: null }
     await commit(at(0, 1, { leaderEpoch: 0, metadata: 'mine' }))
     now.generation(client.generation + 5)
-    await expect(commit(at(0, 2))).rejects.toMatchObject({ cause: { code: 'ILLEGAL_GENERATION' } })
+    // A round may have overtaken it: repeated until the member knows more, and this one never does.
+    await expect(commitWithin(1_000, at(0, 2))).rejects.toMatchObject({
+      cause: { code: 'TIMEOUT', cause: { code: 'ILLEGAL_GENERATION' } },
+    })
     now.identity = { memberId: 'somebody', generation: client.generation, instanceId: null }
     await expect(commit(at(0, 2))).rejects.toMatchObject({ cause: { code: 'UNKNOWN_MEMBER_ID' } })
-    expect(now.refusals).toEqual([22, 25])
+    expect([...new Set(now.refusals)]).toEqual([22, 25])
     member.now = null
     await expect(commit(at(0, 2))).rejects.toThrow(/has members, and only they may commit/)
     expect(await committed(0)).toEqual([{ offset: 1, leaderEpoch: 0, metadata: 'mine' }])
