@@ -83,7 +83,11 @@ export class TopicWaiters {
     const { name } = waiter
     if (FINAL.has(errorCode)) {
       return waiter.done.reject(
-        brokerError(errorCode, 'TOPIC_NOT_FOUND', null, { topic: name, resource: `topic ${name}`, operation: 'DESCRIBE' }),
+        brokerError(errorCode, 'TOPIC_NOT_FOUND', null, {
+          topic: name,
+          resource: `topic ${name}`,
+          operation: 'DESCRIBE',
+        }),
       )
     }
     const { unknownTopicRetries } = waiter.options
