@@ -49,8 +49,8 @@ function apiOf({ plan, random }: Stage): readonly [string, readonly number[]] {
     ['Metadata', []],
     ['ApiVersions', []],
   ] as const
-  // "Unknown", said of a static member that is known, makes its next join collide with itself (111): no broker says it.
-  const beatCodes = plan.isStatic ? BEAT_848_CODES.filter((code) => code !== 25) : BEAT_848_CODES
+  // "Unknown", or "fenced", said of a static member that is neither, makes its next join collide with itself (111): no broker says it.
+  const beatCodes = plan.isStatic ? BEAT_848_CODES.filter((code) => code < 20) : BEAT_848_CODES
   const classic = [
     ['JoinGroup', JOIN_CODES],
     ['SyncGroup', SYNC_CODES],
@@ -117,6 +117,8 @@ function hurtRequests(stage: Stage): void {
   const times = between(random, 1, 3)
   const nth = between(random, 1, 4)
   const clientId = chance(random, 2) && members.length > 0 ? pick(random, members).name : undefined
+  if (name === 'black hole')
+    for (const member of members) member.mayBeUnheard ||= clientId === undefined || clientId === member.name
   world.tell(`-- ${api} ${nth}..${nth + times - 1}${clientId === undefined ? '' : ` of ${clientId}`}: ${name}`)
   stage.faults.push(broker.on({ api, nth, times, ...(clientId === undefined ? {} : { clientId }) }, what))
 }

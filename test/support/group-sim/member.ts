@@ -49,6 +49,8 @@ export class SimMember implements Known {
   losses = 0
   /** Messages to it and from it may be held back. */
   isOutOfReach = false
+  /** One of its connections may lead into a black hole. */
+  mayBeUnheard = false
   readonly subscribed = new Set<string>()
   readonly #parts: MemberParts
   readonly #cluster: Cluster
@@ -82,7 +84,7 @@ export class SimMember implements Known {
   isExcused(): boolean {
     if (this.process.isFrozen || this.life === 'dead' || this.#parts.world.nowMs < this.#excusedUntilMs) return true
     // While a join is unanswered nobody tells a classic member that the group has gone on without it.
-    return this.isOutOfReach && this.consumer.getMetrics().groupState === 'joining'
+    return (this.isOutOfReach || this.mayBeUnheard) && this.consumer.getMetrics().groupState === 'joining'
   }
 
   /** Callbacks that a closing, or a revocation, does not wait for may end behind the last commit. */
@@ -141,7 +143,7 @@ export class SimMember implements Known {
         const isPassing = error instanceof MQError && (error.is('TIMEOUT') || error.retryable)
         const isCancelled = mine.some((topic) => !this.subscribed.has(topic))
         this.#tell(`could not subscribe: ${error}`)
-        if (isCancelled) return
+        if (isCancelled || String(error).includes('is subscribed already')) return
         if (!isPassing) return this.#blame(`subscribe failed: ${error}`)
         await this.process.sleep(200)
       }
@@ -325,7 +327,8 @@ export class SimMember implements Known {
       return
     }
     for (const record of records) {
-      if (config.onError === 'skip') ledger.ended(this, keyOf(record), record.offset)
+      // What fails while the consumer is being closed is left to the next owner.
+      if (config.onError === 'skip' && this.life === 'running') ledger.ended(this, keyOf(record), record.offset)
       else ledger.failed(this, keyOf(record), record.offset, String(record.key))
     }
     throw new Error(`a failing callback at ${at}`)

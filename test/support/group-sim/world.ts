@@ -21,8 +21,8 @@ const MAX_STEPS = 150_000
 export type Kind = 'timer' | 'io'
 
 interface Happening extends TimerHandle {
-  readonly dueMs: number
-  readonly order: number
+  dueMs: number
+  order: number
   readonly owner: SimProcess
   readonly kind: Kind
   task: (() => void) | null
@@ -74,6 +74,13 @@ export class World {
     }
     this.#queue.push(happening)
     return happening
+  }
+
+  /** What was missed comes now; who asked for it can still call it off. @internal */
+  again(happening: Happening): void {
+    happening.dueMs = this.#nowMs
+    happening.order = this.#order++
+    this.#queue.push(happening)
   }
 
   /** Lets things happen until it is so (true), or until the limit (false), or until something is wrong (false). */
@@ -177,10 +184,7 @@ export class SimProcess implements Clock {
     this.#isFrozen = false
     const missed = this.#missed.splice(0).filter(({ task }) => task !== null)
     const ordered = [...missed.filter(({ kind }) => kind === first), ...missed.filter(({ kind }) => kind !== first)]
-    for (const { kind, task, cancel } of ordered) {
-      cancel()
-      this.world.schedule(this, kind, 0, task as () => void)
-    }
+    for (const happening of ordered) this.world.again(happening)
   }
 
   die(): void {
