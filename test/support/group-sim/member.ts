@@ -104,7 +104,9 @@ export class SimMember implements Known {
   /** Gone, or in the group without anything left to do there. */
   get isSettled(): boolean {
     if (this.life !== 'running') return this.life !== 'closing'
-    return this.subscribed.size === 0 || (!this.#isSubscribing && this.consumer.getMetrics().groupState === 'stable')
+    const { groupState, runningCallbacks } = this.consumer.getMetrics()
+    const isStuck = this.plan.hangsOneIn > 0 && runningCallbacks > 0 // It may yet cost the membership.
+    return this.subscribed.size === 0 || (!this.#isSubscribing && !isStuck && groupState === 'stable')
   }
 
   /** It may be out without knowing it, for so long. */
