@@ -196,6 +196,7 @@ export class GroupSession implements GroupHost {
     // Callbacks were waited for by whoever closes, as long as it wanted to.
     if (this.isEngaged) await this.#giveBack(this.#cursorsOf(this.#owned()), this.#now, untilMs)
     await this.#leave(untilMs)
+    if (this.#ending.size > 0) await this.#by(this.#ended(), untilMs, 'leaving the group after unsubscribe')
     for (const go of [...this.#listening]) go() // An 'assigned' listener need not end for that.
     this.#parts.committer.close()
   }
@@ -405,6 +406,11 @@ export class GroupSession implements GroupHost {
 
   #rejoin(): void {
     if (!this.#isClosed && this.#failure === null) this.#member?.start()
+  }
+
+  /** What `unsubscribe` has begun is done, or has failed there. */
+  async #ended(): Promise<void> {
+    await Promise.allSettled(this.#ending)
   }
 
   async #leave(untilMs: number): Promise<void> {
