@@ -3,8 +3,8 @@
  * Checked before anything is asked of a broker. Source: features.md CO-8, part 4 (topic names).
  */
 import { MQError } from '../errors/index.js'
+import { EARLIEST, LATEST } from './fetch/positions.js'
 import type { TopicInfo } from './ports.js'
-import { EARLIEST, LATEST } from './positions.js'
 
 /** A partition and where to start; neither offset nor timestamp: `from`, else `autoOffsetReset`. */
 export interface PartitionAssignment {

@@ -11,9 +11,9 @@
 import type { MQError } from '../errors/index.js'
 import { ZERO_UUID } from '../protocol/index.js'
 import type { TimerHandle } from '../util/index.js'
-import { PartitionReader, type ReaderSettings } from './partition-reader.js'
-import type { RecordView } from './record-view.js'
-import type { DeadLetter } from './verdict.js'
+import type { DeadLetter } from './delivery/verdict.js'
+import { PartitionReader, type ReaderSettings } from './records/partition-reader.js'
+import type { RecordView } from './records/record-view.js'
 
 /** A topic and a partition: the second argument of every callback, one frozen object per assigned partition. */
 export interface TopicPartition {

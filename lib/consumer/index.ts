@@ -10,7 +10,7 @@ export {
   type Topics,
 } from './consumer.js'
 export type { CallbackResult, TopicPartition } from './cursor.js'
-export type { DeadLetterOptions, DeadLetterSink } from './dead-letter.js'
+export type { DeadLetterOptions, DeadLetterSink } from './delivery/dead-letter.js'
 export type {
   ConsumerEvents,
   LostEvent,
@@ -26,4 +26,4 @@ export type { ConsumerMetrics } from './metrics.js'
 export type { ConsumerCluster, FetchLink, GroupCluster, TopicInfo } from './ports.js'
 export type { PullOptions } from './pull/waiting.js'
 export type { Selection } from './reading.js'
-export { RecordView } from './record-view.js'
+export { RecordView } from './records/record-view.js'

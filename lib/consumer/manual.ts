@@ -14,8 +14,8 @@ import {
   withSignal,
 } from './assignment.js'
 import type { Delivery } from './cursor.js'
+import { EARLIEST } from './fetch/positions.js'
 import type { ConsumerCluster, TopicInfo } from './ports.js'
-import { EARLIEST } from './positions.js'
 import type { Reading } from './reading.js'
 import type { TopicLookup } from './topic-lookup.js'
 

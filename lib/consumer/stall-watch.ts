@@ -6,9 +6,9 @@
  */
 import { kafkaError } from '../protocol/index.js'
 import type { Clock, Logger, TimerHandle } from '../util/index.js'
-import type { BrokerStatus } from './broker-fetcher.js'
 import { HOLD, type PartitionCursor } from './cursor.js'
 import type { WarningEvent } from './events.js'
+import type { BrokerStatus } from './fetch/broker-fetcher.js'
 import type { MemberState } from './group/ports.js'
 
 /** A partition that has not moved for so long, although records wait, stalls. Milliseconds. */

@@ -1,9 +1,9 @@
 /** Every reason why nothing may come, read off cursor and broker; and when it is told. */
 import { describe, expect, it } from 'vitest'
-import type { BrokerStatus } from '../../lib/consumer/broker-fetcher.js'
 import type { RecordSink } from '../../lib/consumer/cursor.js'
 import { HOLD, PartitionCursor } from '../../lib/consumer/cursor.js'
 import type { WarningEvent } from '../../lib/consumer/events.js'
+import type { BrokerStatus } from '../../lib/consumer/fetch/broker-fetcher.js'
 import { type StallSituation, StallWatch, stallReason } from '../../lib/consumer/stall-watch.js'
 import { MQError } from '../../lib/errors/index.js'
 import { FakeClock, silentLogger } from '../../lib/util/index.js'

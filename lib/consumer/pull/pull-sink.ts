@@ -14,7 +14,7 @@ import { MQError } from '../../errors/index.js'
 import { assert, type Clock, Deque } from '../../util/index.js'
 import type { ConsumerCounters } from '../counters.js'
 import type { AnyRecord, Delivery, PartitionCursor, RecordSink } from '../cursor.js'
-import { LoopSlice } from '../slice.js'
+import { LoopSlice } from '../delivery/slice.js'
 import { PullReader, type ReaderKind } from './pull-reader.js'
 import { type Pulled, type PullOptions, type Waiter, WaitingReaders } from './waiting.js'
 
