@@ -9,6 +9,7 @@ import { appendFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { resolve as resolvePath } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { compiledWorker, compileWorkers } from './harness/compiled.js'
 import {
   type Cell,
   type ConsumeOptions,
@@ -23,8 +24,8 @@ import { type BenchKafka, openKafka } from './harness/kafka.js'
 import type { Job } from './harness/peer.js'
 
 const REPOSITORY = fileURLToPath(new URL('..', import.meta.url))
-const PRODUCER = fileURLToPath(new URL('./harness/worker.ts', import.meta.url))
-const CONSUMER = fileURLToPath(new URL('./harness/consume-worker.ts', import.meta.url))
+const PRODUCER = compiledWorker('worker')
+const CONSUMER = compiledWorker('consume-worker')
 const RUN_LIMIT_MS = 180_000
 /** A tenth of a run, with every byte checked, before the clock starts. */
 const WARMUP_SHARE = 0.1
@@ -36,6 +37,7 @@ process.exitCode = await main(process.argv.slice(2))
 async function main(args: readonly string[]): Promise<number> {
   const options = parse(args)
   if (typeof options === 'number') return options
+  compileWorkers()
   build()
   const kafka = await openKafka(options.brokers)
   try {
@@ -201,7 +203,7 @@ function inOwnProcess<T>(worker: string, job: object, build: string | null): Pro
   return new Promise((resolve) => {
     const child = fork(worker, [], {
       cwd: REPOSITORY,
-      execArgv: ['--import', 'tsx', ...(process.env.BENCH_NODE_ARGS ?? '').split(' ').filter((arg) => arg !== '')],
+      execArgv: (process.env.BENCH_NODE_ARGS ?? '').split(' ').filter((arg) => arg !== ''),
       env: { ...process.env, TANDEM_ENTRY: entryOf(build) },
     })
     const limit = setTimeout(() => child.kill('SIGKILL'), RUN_LIMIT_MS)

@@ -8,13 +8,14 @@ import { execFileSync, fork } from 'node:child_process'
 import { appendFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { compiledWorker, compileWorkers } from './harness/compiled.js'
 import { type BenchKafka, openKafka } from './harness/kafka.js'
 import { type BenchOptions, HELP, parseOptions } from './harness/options.js'
 import type { Job, Measurement } from './harness/peer.js'
 import { type Row, round, summarise, type VoidRow } from './harness/summary.js'
 
 const REPOSITORY = fileURLToPath(new URL('..', import.meta.url))
-const WORKER = fileURLToPath(new URL('./harness/worker.ts', import.meta.url))
+const WORKER = compiledWorker('worker')
 const RUN_LIMIT_MS = 300_000
 
 type Answer = { measurement: Measurement } | { failure: string }
@@ -24,6 +25,7 @@ process.exitCode = await main(process.argv.slice(2))
 async function main(args: readonly string[]): Promise<number> {
   const options = parse(args)
   if (typeof options === 'number') return options
+  compileWorkers()
   if (options.clients.includes('tandem')) build()
   const kafka = await openKafka(options.brokers)
   try {
@@ -135,7 +137,6 @@ function inOwnProcess(job: Job): Promise<Answer> {
   return new Promise((resolve) => {
     const child = fork(WORKER, [], {
       cwd: REPOSITORY,
-      execArgv: ['--import', 'tsx'],
       env: { ...process.env, TANDEM_ENTRY: pathToFileURL(`${REPOSITORY}dist/index.js`).href },
     })
     const limit = setTimeout(() => child.kill('SIGKILL'), RUN_LIMIT_MS)
