@@ -6,12 +6,13 @@
  * It is no dependency of ours: `node scripts/bench-peers.mjs` installs it beside this file.
  */
 import { existsSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { inChunks, type PeerFactory } from '../harness/peer.js'
 
 const CHUNK_RECORDS = Number(process.env.PLATFORMATIC_CHUNK ?? 5_000)
 const CONCURRENT_CALLS = Number(process.env.PLATFORMATIC_CALLS ?? 1)
-const PACKAGE = new URL('./node_modules/@platformatic/kafka/package.json', import.meta.url)
+/** By the working folder, which is the repository: compiled, this file stands elsewhere. */
+const PACKAGE = pathToFileURL('bench/peers/node_modules/@platformatic/kafka/package.json')
 
 export const HAS_WITH_RESOLVERS = 'withResolvers' in Promise
 
