@@ -8,7 +8,7 @@ import type { ResolvedConsumerConfig } from '../../config/index.js'
 import { toMQError } from '../../errors/index.js'
 import { type Clock, type Emitter, runInBackground, type TimerHandle } from '../../util/index.js'
 import type { ConsumerCounters } from '../counters.js'
-import type { PartitionCursor } from '../cursor.js'
+import { HOLD, type PartitionCursor } from '../cursor.js'
 import type { ConsumerEvents } from '../events.js'
 import type { Reading } from '../reading.js'
 import type { OffsetStore } from './offset-store.js'
@@ -98,8 +98,10 @@ export class AutoCommit {
   async #onInterval(): Promise<void> {
     if (this.#isUnderWay || !this.#isMember()) return
     this.#isUnderWay = true
+    // What is being given back has a last commit of its own; a seek behind that one concerns nobody any more.
+    const staying = this.#parts.reading.cursors.filter(({ holds }) => (holds & HOLD.leaving) === 0)
     try {
-      await this.processed(this.#parts.reading.cursors, this.#parts.clock.monotonicMs() + LIMIT_MS)
+      await this.processed(staying, this.#parts.clock.monotonicMs() + LIMIT_MS)
     } finally {
       this.#isUnderWay = false
     }

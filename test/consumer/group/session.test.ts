@@ -284,6 +284,24 @@ describe('GroupSession', () => {
     expect(stage.log).toEqual(['lost 0'])
   })
 
+  it('CO-9: behind its last commit a partition that goes is not committed by the interval, although a listener seeks', async () => {
+    const stage = new Stage()
+    stage.store.stored.set(0, { offset: 0, leaderEpoch: 0, metadata: '' })
+    await stage.joined([0])
+    await stage.feed(0, 0, 3)
+    const listened = deferred<void>()
+    stage.events.on('revoked', () => {
+      stage.reading.seek(tp(0), 1)
+      return listened.promise as never
+    })
+    const revoked = stage.member.host.revoke([tp(0)], stage.until)
+    await stage.cluster.turn()
+    await stage.cluster.advance(5_000)
+    listened.resolve()
+    await revoked
+    expect(stage.store.commits.map(([one]) => one?.offset)).toEqual([3])
+  })
+
   it('C-28: a revoked listener that does not end is left behind at the deadline, and it is told', async () => {
     const stage = new Stage()
     await stage.joined([0])
