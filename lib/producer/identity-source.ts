@@ -4,8 +4,7 @@
 import type { Cluster } from '../cluster/index.js'
 import { findMQError, MQError } from '../errors/index.js'
 import { brokerError, InitProducerId, kafkaError } from '../protocol/index.js'
-import { backoffMs, type RandomSource } from '../util/index.js'
-import type { Pauses } from './pauses.js'
+import { backoffMs, type Pauses, type RandomSource } from '../util/index.js'
 
 const CLUSTER_AUTHORIZATION_FAILED = 31
 

@@ -6,13 +6,12 @@
  */
 import { MQError, toMQError } from '../errors/index.js'
 import { brokerError } from '../protocol/index.js'
-import { runInBackground } from '../util/index.js'
+import { type Pauses, runInBackground } from '../util/index.js'
 import { failure, persistenceOf, type Repairs } from './answers.js'
 import type { Batch, Outcome } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
 import type { IdentitySource } from './identity-source.js'
 import type { Lane } from './lane.js'
-import type { Pauses } from './pauses.js'
 import { plainRecordsOf, type RefusalOf, reseal } from './reseal.js'
 import type { Fate, Resolver } from './resolver.js'
 

@@ -15,10 +15,9 @@ import {
   readBatchHeader,
   ZERO_UUID,
 } from '../protocol/index.js'
-import { backoffMs, type Clock, type RandomSource } from '../util/index.js'
+import { backoffMs, type Clock, type Pauses, type RandomSource } from '../util/index.js'
 import type { Batch } from './batch.js'
 import type { Lane } from './lane.js'
-import type { Pauses } from './pauses.js'
 import { seqAdd, seqDiff } from './sequence.js'
 
 /** What is known about a batch now. */

@@ -7,7 +7,7 @@
 import type { ResolvedConsumerConfig } from '../../config/index.js'
 import { MQError } from '../../errors/index.js'
 import { brokerError, type DecodedResponseOf, ListOffsets, type RequestOf } from '../../protocol/index.js'
-import { backoffMs, type Clock, type RandomSource, type TimerHandle } from '../../util/index.js'
+import { backoffMs, type Clock, Pauses, type RandomSource } from '../../util/index.js'
 import type { ConsumerCluster } from '../ports.js'
 import { judgeListOffsets } from './fetch-judge.js'
 
@@ -39,13 +39,13 @@ export class PositionFinder {
   readonly #config: ResolvedConsumerConfig
   readonly #clock: Clock
   readonly #random: RandomSource
-  readonly #waits = new Map<TimerHandle, () => void>()
-  #isClosed = false
+  readonly #pauses: Pauses
 
   constructor(cluster: ConsumerCluster, config: ResolvedConsumerConfig, clock: Clock, random: RandomSource) {
     this.#cluster = cluster
     this.#config = config
     this.#clock = clock
+    this.#pauses = new Pauses(clock)
     this.#random = random
   }
 
@@ -74,12 +74,7 @@ export class PositionFinder {
 
   /** Ends every wait; searches that are under way reject with CONSUMER_CLOSED. */
   close(): void {
-    this.#isClosed = true
-    for (const [timer, go] of this.#waits) {
-      timer.cancel()
-      go()
-    }
-    this.#waits.clear()
+    this.#pauses.stop()
   }
 
   #byLeader(open: readonly Open[]): Map<number, Open[]> {
@@ -145,7 +140,7 @@ export class PositionFinder {
     const delayMs = backoffMs(attempt - 1, retryBackoffMs, retryBackoffMaxMs, this.#random)
     // A search by timestamp that goes on to the end needs neither new metadata nor a pause.
     if (open.every(({ query, timestamp }) => timestamp !== query.timestamp) && attempt === 1) return
-    await this.#sleep(Math.min(delayMs, Math.max(1, deadlineMs - this.#clock.monotonicMs())))
+    await this.#pauses.wait(Math.min(delayMs, Math.max(1, deadlineMs - this.#clock.monotonicMs())))
     this.#failIfOver(open, deadlineMs)
     await this.#refresh()
     this.#failIfOver(open, deadlineMs)
@@ -161,21 +156,12 @@ export class PositionFinder {
   }
 
   #failIfOver(open: readonly Open[], deadlineMs: number): void {
-    if (this.#isClosed) throw new MQError('CONSUMER_CLOSED', 'the consumer was closed while it looked up positions')
+    if (this.#pauses.isStopped)
+      throw new MQError('CONSUMER_CLOSED', 'the consumer was closed while it looked up positions')
     if (this.#clock.monotonicMs() < deadlineMs) return
     const partitions = open.map(({ query }) => `${query.topic}/${query.partition}`)
     const text = `no leader told the positions of ${partitions.join(', ')} in time: check the brokers or wait longer`
     throw new MQError('TIMEOUT', text, { partitions })
-  }
-
-  #sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = this.#clock.setTimer(() => {
-        this.#waits.delete(timer)
-        resolve()
-      }, ms)
-      this.#waits.set(timer, resolve)
-    })
   }
 }
 

@@ -15,6 +15,7 @@ import {
   type Deferred,
   deferred,
   type Emitter,
+  Pauses,
   type RandomSource,
   runInBackground,
 } from '../../util/index.js'
@@ -78,8 +79,8 @@ export class GroupSession implements GroupHost {
   readonly #ending = new Set<Promise<void>>()
   /** Partitions whose `revoked` listeners were called, and when those have ended: told once, whoever asks for them back. */
   readonly #told = new WeakMap<PartitionCursor, Promise<void>>()
-  /** Ends waiting for listeners. */
-  readonly #listening = new Set<() => void>()
+  /** Waits for listeners. */
+  readonly #listening: Pauses
   #member: Membership | null = null
   #memberComing: Promise<void> | null = null
   #version = 0 // of the subscription
@@ -91,6 +92,7 @@ export class GroupSession implements GroupHost {
     this.#parts = parts
     const { cluster, clock, config } = parts
     this.#positions = new StartPositions(parts)
+    this.#listening = new Pauses(clock)
     this.#commits = new AutoCommit(parts, () => this.identity !== null)
     this.#progress = new ProgressWatch({
       maxPollIntervalMs: config.maxPollIntervalMs,
@@ -197,7 +199,7 @@ export class GroupSession implements GroupHost {
     if (this.isEngaged) await this.#giveBack(this.#cursorsOf(this.#owned()), this.#now, untilMs)
     await this.#leave(untilMs)
     if (this.#ending.size > 0) await this.#by(this.#ended(), untilMs, 'leaving the group after unsubscribe')
-    for (const go of [...this.#listening]) go() // An 'assigned' listener need not end for that.
+    this.#listening.stop() // An 'assigned' listener need not end for that.
     this.#parts.committer.close()
   }
 
@@ -439,21 +441,9 @@ export class GroupSession implements GroupHost {
 
   /** The promise, or nothing at the deadline, which is told. */
   async #by(promise: Promise<void>, deadlineMs: number, who: string): Promise<void> {
-    const { clock } = this.#parts
-    await new Promise<void>((resolve) => {
-      const go = () => {
-        this.#listening.delete(go)
-        timer.cancel()
-        resolve()
-      }
-      const late = () => {
-        this.warn(`${who} did not end within the rebalance time: the group goes on without it`, {})
-        go()
-      }
-      const timer = clock.setTimer(late, Math.max(0, deadlineMs - clock.monotonicMs()))
-      this.#listening.add(go)
-      void promise.then(go)
-    })
+    const isInTime = await this.#listening.atMost(Math.max(0, deadlineMs - this.#now), promise)
+    if (isInTime || this.#listening.isStopped) return
+    this.warn(`${who} did not end within the rebalance time: the group goes on without it`, {})
   }
 
   #endWaiting(error: MQError, isOver: (waiter: Waiter) => boolean = () => true): void {

@@ -6,7 +6,7 @@
  */
 import type { ResolvedConsumerConfig } from '../../config/index.js'
 import { MQError, toMQError } from '../../errors/index.js'
-import { backoffMs, type Clock, type Emitter, type RandomSource, type TimerHandle } from '../../util/index.js'
+import { backoffMs, type Clock, type Emitter, Pauses, type RandomSource } from '../../util/index.js'
 import type { PartitionCursor } from '../cursor.js'
 import type { ConsumerEvents } from '../events.js'
 import { EARLIEST, LATEST } from '../fetch/positions.js'
@@ -35,15 +35,15 @@ export interface Unplaced {
 
 export class StartPositions {
   readonly #parts: StartPositionsParts
-  readonly #running = new Set<Promise<void>>()
-  readonly #waits = new Map<TimerHandle, () => void>()
+  readonly #running = new Set<Promise<boolean>>()
+  readonly #pauses: Pauses
   /** Partitions of each topic when it was subscribed: what comes beyond was written while we subscribed, and is read whole. */
   readonly #firstCounts = new Map<string, number>()
   readonly #followed = new Set<string>()
-  #isClosed = false
 
   constructor(parts: StartPositionsParts) {
     this.#parts = parts
+    this.#pauses = new Pauses(parts.clock)
   }
 
   /** These topics are subscribed now; `areNew`: they came while we subscribed, so that all of each is read. */
@@ -71,7 +71,7 @@ export class StartPositions {
 
   /** Places cursors that nothing has moved since they were expected. */
   find(open: readonly Unplaced[]): void {
-    const run = this.#atMost(this.#find(open)).finally(() => this.#running.delete(run))
+    const run = this.#pauses.atMost(ATTEMPT_MS, this.#find(open)).finally(() => this.#running.delete(run))
     this.#running.add(run)
   }
 
@@ -84,35 +84,17 @@ export class StartPositions {
   }
 
   close(): void {
-    this.#isClosed = true
-    for (const [timer, go] of this.#waits) {
-      timer.cancel()
-      go()
-    }
-    this.#waits.clear()
-  }
-
-  #atMost(search: Promise<void>): Promise<void> {
-    return new Promise((resolve) => {
-      const go = () => {
-        this.#waits.delete(timer)
-        timer.cancel()
-        resolve()
-      }
-      const timer = this.#parts.clock.setTimer(go, ATTEMPT_MS)
-      this.#waits.set(timer, go)
-      void search.then(go)
-    })
+    this.#pauses.stop()
   }
 
   async #find(all: readonly Unplaced[]): Promise<void> {
-    for (let attempt = 0; !this.#isClosed; attempt++) {
+    for (let attempt = 0; !this.#pauses.isStopped; attempt++) {
       const open = all.filter(isOpen)
       if (open.length === 0) return
       try {
         await this.#attempt(open)
       } catch (error) {
-        if (!this.#isClosed) this.#failed(open, error)
+        if (!this.#pauses.isStopped) this.#failed(open, error)
       }
       if (open.some(isOpen)) await this.#pause(attempt)
     }
@@ -184,16 +166,10 @@ export class StartPositions {
     this.#parts.events.emit('warning', { message: 'positions could not be read and are asked for again', context })
   }
 
-  #pause(attempt: number): Promise<void> {
-    const { config, clock, random } = this.#parts
-    const delayMs = backoffMs(attempt, config.connection.retryBackoffMs, config.connection.retryBackoffMaxMs, random)
-    return new Promise((resolve) => {
-      const timer = clock.setTimer(() => {
-        this.#waits.delete(timer)
-        resolve()
-      }, delayMs)
-      this.#waits.set(timer, resolve)
-    })
+  async #pause(attempt: number): Promise<void> {
+    const { config, random } = this.#parts
+    const { retryBackoffMs, retryBackoffMaxMs } = config.connection
+    await this.#pauses.wait(backoffMs(attempt, retryBackoffMs, retryBackoffMaxMs, random))
   }
 }
 

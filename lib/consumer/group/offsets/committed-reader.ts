@@ -6,7 +6,7 @@
  */
 import { MQError, toMQError } from '../../../errors/index.js'
 import { brokerError, OffsetFetch } from '../../../protocol/index.js'
-import { backoffMs, type Deferred, deferred } from '../../../util/index.js'
+import { backoffMs, type Deferred, deferred, type Pauses } from '../../../util/index.js'
 import type { TopicPartition } from '../../cursor.js'
 import type { MemberIdentity } from '../ports.js'
 import { closedMeanwhile, resourceOf } from './failure.js'
@@ -14,7 +14,6 @@ import { identityOf } from './identity.js'
 import { judgeOffsets, toldToMember } from './judge.js'
 import { type FetchedOffsets, fetchBody, fetchedOffsets } from './messages.js'
 import { type CommittedOffset, keyOf, type OffsetsParts } from './offsets.js'
-import type { Pauses } from './pauses.js'
 
 export type FoundOffset = CommittedOffset | MQError | null
 
@@ -140,7 +139,7 @@ export class CommittedReader {
     const { retryBackoffMs, retryBackoffMaxMs } = config.connection
     const leftMs = search.deadlineMs - clock.monotonicMs()
     if (leftMs > 0)
-      await this.#pauses.sleep(Math.min(leftMs, backoffMs(attempt, retryBackoffMs, retryBackoffMaxMs, random)))
+      await this.#pauses.wait(Math.min(leftMs, backoffMs(attempt, retryBackoffMs, retryBackoffMaxMs, random)))
     if (search.deadlineMs <= clock.monotonicMs()) throw late(this.#groupId, search.lastError)
   }
 }

@@ -10,7 +10,7 @@
  */
 import { MQError, toMQError } from '../../../errors/index.js'
 import { OffsetCommit } from '../../../protocol/index.js'
-import { assert, backoffMs, runInBackground } from '../../../util/index.js'
+import { assert, backoffMs, Pauses, runInBackground } from '../../../util/index.js'
 import { checkOffset } from '../../assignment.js'
 import type { TopicPartition } from '../../cursor.js'
 import type { MemberIdentity, Membership } from '../ports.js'
@@ -21,7 +21,6 @@ import { identityOf, isSame, notAMember, outlived } from './identity.js'
 import { judgeOffsets, type OffsetsAction, toldToMember } from './judge.js'
 import { commitBody, commitCodes } from './messages.js'
 import { type CommittedOffset, keyOf, type OffsetsParts, type OffsetToCommit } from './offsets.js'
-import { Pauses } from './pauses.js'
 
 /** What goes out together, and in whose name. */
 interface Round {
@@ -115,7 +114,7 @@ export class Committer {
     }
     this.#waiting.clear()
     this.#reader.close()
-    this.#pauses.close()
+    this.#pauses.stop()
   }
 
   #ensureOpen(): void {
@@ -140,7 +139,7 @@ export class Committer {
   async #run(): Promise<void> {
     for (let round = this.#take(); round !== null; round = this.#take()) {
       const delayMs = await this.#round(round)
-      if (delayMs > 0 && !this.#isClosed) await this.#pauses.sleep(delayMs)
+      if (delayMs > 0 && !this.#isClosed) await this.#pauses.wait(delayMs)
     }
     this.#isRunning = false
   }

@@ -1,9 +1,9 @@
 /**
- * Waits of the producer's background tasks.
+ * Waits of background tasks that end together.
  * Why one place: a back-off nobody can end keeps the process alive after `close` (P-51).
  * Invariant: after `stop` no timer is left, every wait has ended, and later ones end at once.
  */
-import type { Clock, TimerHandle } from '../util/index.js'
+import type { Clock, TimerHandle } from './clock.js'
 
 export class Pauses {
   readonly #clock: Clock
@@ -29,6 +29,25 @@ export class Pauses {
       this.#waiting.set(resolve, timer)
     })
     return !this.#isStopped
+  }
+
+  /** True when the task settled within `ms`; false when it did not, or there is nothing to wait for any more. */
+  async atMost(ms: number, task: Promise<unknown>): Promise<boolean> {
+    if (this.#isStopped) return false
+    return new Promise<boolean>((resolve) => {
+      const end = (isInTime: boolean) => {
+        this.#waiting.delete(stop)
+        timer.cancel()
+        resolve(isInTime)
+      }
+      const stop = () => end(false)
+      const timer = this.#clock.setTimer(stop, ms)
+      this.#waiting.set(stop, timer)
+      task.then(
+        () => end(true),
+        () => end(true),
+      )
+    })
   }
 
   stop(): void {
