@@ -14,6 +14,7 @@ import { assert, type Clock, Deque } from '../../util/index.js'
 import type { ConsumerCounters } from '../counters.js'
 import type { AnyRecord, CallbackResult, PartitionCursor, RecordSink } from '../cursor.js'
 import { callWithError, isThenable, keepError, takeError } from './error-delivery.js'
+import { whenOpened } from './opening.js'
 import { isLookDue, LoopSlice } from './slice.js'
 import type { DeadLetter, Verdict } from './verdict.js'
 
@@ -204,19 +205,11 @@ export class Dispatcher implements RecordSink {
   }
 
   #waitFor(cursor: PartitionCursor, opening: Promise<void>): void {
-    const { generation } = cursor
-    cursor.isOpening = true
-    cursor.opening = null
     const go = () => {
-      cursor.isOpening = false
       this.enqueue(cursor)
       this.pump()
     }
-    opening.then(go, (error: unknown) => {
-      cursor.isOpening = false
-      if (generation === cursor.generation) this.#hooks.unreadable(cursor, error)
-      else go()
-    })
+    whenOpened(cursor, opening, go, (error) => this.#hooks.unreadable(cursor, error))
   }
 
   /** Calls the callback; true when it is done and the turn may go on. */

@@ -16,6 +16,7 @@ import type { AnyRecord, CallbackResult, PartitionCursor, RecordSink } from '../
 import type { DispatcherHooks, DispatcherOptions } from './dispatcher.js'
 import { callWithError, isThenable, keepError, takeError } from './error-delivery.js'
 import { type Chain, type Job, KeyedPartition, keyOf, type Open } from './keyed-partition.js'
+import { whenOpened } from './opening.js'
 import { isLookDue, LoopSlice } from './slice.js'
 
 export class KeyedDispatcher implements RecordSink {
@@ -143,7 +144,7 @@ export class KeyedDispatcher implements RecordSink {
       for (;;) {
         const record = reader.next()
         if (record !== null) return record
-        const opened = cursor.opening ?? reader.openNext()
+        const opened = reader.openNext()
         partition.passed(reader.position, reader.leaderEpoch)
         if (opened === 'end') return null
         if (opened !== 'records') {
@@ -158,16 +159,12 @@ export class KeyedDispatcher implements RecordSink {
   }
 
   #waitFor(cursor: PartitionCursor, opening: Promise<void>): void {
-    const { generation } = cursor
-    cursor.isOpening = true
     const go = () => {
-      cursor.isOpening = false
       this.enqueue(cursor)
       this.pump()
     }
-    opening.then(go, (error: unknown) => {
-      cursor.isOpening = false
-      if (generation === cursor.generation) this.#hooks.unreadable(cursor, error)
+    whenOpened(cursor, opening, go, (error) => {
+      this.#hooks.unreadable(cursor, error)
       go()
     })
   }

@@ -14,6 +14,7 @@ import { MQError } from '../../errors/index.js'
 import { assert, type Clock, Deque } from '../../util/index.js'
 import type { ConsumerCounters } from '../counters.js'
 import type { AnyRecord, Delivery, PartitionCursor, RecordSink } from '../cursor.js'
+import { whenOpened } from '../delivery/opening.js'
 import { LoopSlice } from '../delivery/slice.js'
 import { PullReader, type ReaderKind } from './pull-reader.js'
 import { type Pulled, type PullOptions, type Waiter, WaitingReaders } from './waiting.js'
@@ -383,16 +384,12 @@ export class PullSink implements RecordSink {
   }
 
   #waitFor(cursor: PartitionCursor, opening: Promise<void>): void {
-    const { generation } = cursor
-    cursor.isOpening = true
     const go = () => {
-      cursor.isOpening = false
       this.enqueue(cursor)
       this.pump()
     }
-    opening.then(go, (error: unknown) => {
-      cursor.isOpening = false
-      if (generation !== cursor.generation || cursor.isBusy) go()
+    whenOpened(cursor, opening, go, (error) => {
+      if (cursor.isBusy) go()
       else this.#hooks.unreadable(cursor, error)
     })
   }
