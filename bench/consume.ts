@@ -4,11 +4,9 @@
  * Invariant: each run is a process of its own with a fresh group; it counts only if every record came once, in order,
  * with the bytes that were produced. Source: kafka.md section 9.
  */
-import { execFileSync, fork } from 'node:child_process'
 import { appendFileSync } from 'node:fs'
-import { cpus } from 'node:os'
 import { resolve as resolvePath } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { pathToFileURL } from 'node:url'
 import { compiledWorker, compileWorkers } from './harness/compiled.js'
 import {
   type Cell,
@@ -21,51 +19,29 @@ import {
 import type { ConsumeJob, ConsumeMeasurement } from './harness/consume-peer.js'
 import { type ConsumeRow, type ConsumeVoid, consumeRow, consumeSummary, consumeTable } from './harness/consume-table.js'
 import { type BenchKafka, openKafka } from './harness/kafka.js'
+import { inOwnProcess, type OwnProcess } from './harness/own-process.js'
 import type { Job } from './harness/peer.js'
+import { build, environmentOf, optionsOrExit } from './harness/start.js'
 
-const REPOSITORY = fileURLToPath(new URL('..', import.meta.url))
 const PRODUCER = compiledWorker('worker')
 const CONSUMER = compiledWorker('consume-worker')
 const RUN_LIMIT_MS = 180_000
 /** A tenth of a run, with every byte checked, before the clock starts. */
 const WARMUP_SHARE = 0.1
 
-type Answer<T> = { measurement: T } | { failure: string }
-
 process.exitCode = await main(process.argv.slice(2))
 
 async function main(args: readonly string[]): Promise<number> {
-  const options = parse(args)
+  const options = optionsOrExit(() => parseConsumeOptions(args), HELP)
   if (typeof options === 'number') return options
   compileWorkers()
-  build()
+  if (process.env.TANDEM_ENTRY === undefined) build()
   const kafka = await openKafka(options.brokers)
   try {
     return await runCells(kafka, options)
   } finally {
     await kafka.stop()
   }
-}
-
-function parse(args: readonly string[]): ConsumeOptions | number {
-  try {
-    const options = parseConsumeOptions(args)
-    if (options !== null) return options
-    console.log(HELP)
-    return 0
-  } catch (error) {
-    console.error(error instanceof Error ? error.message : String(error))
-    return 2
-  }
-}
-
-/** The published form is measured: loaders that compile on the fly leave traces in hot functions. */
-function build(): void {
-  if (process.env.TANDEM_ENTRY !== undefined) return
-  execFileSync(process.execPath, ['scripts/run.mjs', 'build'], {
-    cwd: REPOSITORY,
-    stdio: ['ignore', 'inherit', 'inherit'],
-  })
 }
 
 async function runCells(kafka: BenchKafka, options: ConsumeOptions): Promise<number> {
@@ -162,7 +138,7 @@ async function produce(
     warmupRecords: 0,
     partitions,
   }
-  const answer = await inOwnProcess<object>(PRODUCER, job, null)
+  const answer = await inOwnProcess<object>(job, processOf(PRODUCER, null))
   if ('failure' in answer) return answer.failure
   const inLog = await kafka.countRecords(topic)
   return inLog === records ? null : `${records} records were sent, the log holds ${inLog}`
@@ -194,33 +170,15 @@ async function runOnce(
     way: options.way,
   }
   const run = { cell: nameOf(cell), contender: contender.name, round: number }
-  const answer = await inOwnProcess<ConsumeMeasurement>(CONSUMER, job, contender.build)
+  const answer = await inOwnProcess<ConsumeMeasurement>(job, processOf(CONSUMER, contender.build))
   return 'failure' in answer ? { ...run, void: answer.failure } : consumeRow({ ...run, records }, answer.measurement)
 }
 
 /** BENCH_NODE_ARGS go to the measured process: --cpu-prof and the like. */
-function inOwnProcess<T>(worker: string, job: object, build: string | null): Promise<Answer<T>> {
-  return new Promise((resolve) => {
-    const child = fork(worker, [], {
-      cwd: REPOSITORY,
-      execArgv: (process.env.BENCH_NODE_ARGS ?? '').split(' ').filter((arg) => arg !== ''),
-      env: { ...process.env, TANDEM_ENTRY: entryOf(build) },
-    })
-    const limit = setTimeout(() => child.kill('SIGKILL'), RUN_LIMIT_MS)
-    const settle = (answer: Answer<T>) => {
-      clearTimeout(limit)
-      resolve(answer)
-    }
-    child.once('message', (answer) => settle(answer as Answer<T>))
-    child.once('error', (error) => settle({ failure: error.message }))
-    child.once('exit', (code, signal) => settle({ failure: `the process ended without a result (${signal ?? code})` }))
-    child.send(job)
-  })
-}
-
-function entryOf(build: string | null): string {
-  if (build !== null) return pathToFileURL(resolvePath(build, 'index.js')).href
-  return process.env.TANDEM_ENTRY ?? pathToFileURL(`${REPOSITORY}dist/index.js`).href
+function processOf(worker: string, build: string | null): OwnProcess {
+  const nodeArguments = (process.env.BENCH_NODE_ARGS ?? '').split(' ').filter((arg) => arg !== '')
+  const entry = build === null ? process.env.TANDEM_ENTRY : pathToFileURL(resolvePath(build, 'index.js')).href
+  return { worker, limitMs: RUN_LIMIT_MS, nodeArguments, entry }
 }
 
 function lineOf(row: ConsumeRow | ConsumeVoid): string {
@@ -229,16 +187,4 @@ function lineOf(row: ConsumeRow | ConsumeVoid): string {
   const { ratePerSecond, cpuUsPerMessage, peakRssBytes, seconds } = row
   const rss = Math.round(peakRssBytes / 2 ** 20)
   return `${head}  ${seconds.toFixed(2)} s  ${Math.round(ratePerSecond / 1000)} k/s  ${cpuUsPerMessage} us CPU  ${rss} MiB`
-}
-
-function environmentOf(options: ConsumeOptions): object {
-  const processors = cpus()
-  return {
-    time: new Date().toISOString(),
-    node: process.version,
-    platform: `${process.platform} ${process.arch}`,
-    cpu: `${processors.length} x ${processors[0]?.model ?? 'unknown'}`,
-    kafka: options.brokers === null ? `started here (${process.env.KAFKA_VERSION ?? '4.1.1'})` : 'given',
-    options: { ...options, brokers: undefined, out: undefined },
-  }
 }

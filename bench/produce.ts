@@ -4,26 +4,22 @@
  * Invariant: each run is a process of its own with a fresh topic; it counts only if the log holds exactly what was sent.
  * Prints one JSON line per run and one summary line. Source: kafka.md section 9.
  */
-import { execFileSync, fork } from 'node:child_process'
 import { appendFileSync } from 'node:fs'
-import { cpus } from 'node:os'
-import { fileURLToPath, pathToFileURL } from 'node:url'
 import { compiledWorker, compileWorkers } from './harness/compiled.js'
 import { type BenchKafka, openKafka } from './harness/kafka.js'
 import { type BenchOptions, HELP, parseOptions } from './harness/options.js'
+import { inOwnProcess } from './harness/own-process.js'
 import type { Job, Measurement } from './harness/peer.js'
+import { build, environmentOf, optionsOrExit } from './harness/start.js'
 import { type Row, round, summarise, type VoidRow } from './harness/summary.js'
 
-const REPOSITORY = fileURLToPath(new URL('..', import.meta.url))
 const WORKER = compiledWorker('worker')
 const RUN_LIMIT_MS = 300_000
-
-type Answer = { measurement: Measurement } | { failure: string }
 
 process.exitCode = await main(process.argv.slice(2))
 
 async function main(args: readonly string[]): Promise<number> {
-  const options = parse(args)
+  const options = optionsOrExit(() => parseOptions(args), HELP)
   if (typeof options === 'number') return options
   compileWorkers()
   if (options.clients.includes('tandem')) build()
@@ -33,26 +29,6 @@ async function main(args: readonly string[]): Promise<number> {
   } finally {
     await kafka.stop()
   }
-}
-
-function parse(args: readonly string[]): BenchOptions | number {
-  try {
-    const options = parseOptions(args)
-    if (options !== null) return options
-    console.log(HELP)
-    return 0
-  } catch (error) {
-    console.error(error instanceof Error ? error.message : String(error))
-    return 2
-  }
-}
-
-/** The published form is measured: loaders that compile on the fly leave traces in hot functions. */
-function build(): void {
-  execFileSync(process.execPath, ['scripts/run.mjs', 'build'], {
-    cwd: REPOSITORY,
-    stdio: ['ignore', 'inherit', 'inherit'],
-  })
 }
 
 async function runRounds(kafka: BenchKafka, options: BenchOptions): Promise<number> {
@@ -92,7 +68,7 @@ async function runOnce(
   try {
     const records = options.records[client] ?? 0
     const warmupRecords = options.warmupRecords[client] ?? 0
-    const answer = await inOwnProcess({
+    const job: Job = {
       ...options,
       client,
       brokers: kafka.brokers,
@@ -100,7 +76,8 @@ async function runOnce(
       warmupTopic,
       records,
       warmupRecords,
-    })
+    }
+    const answer = await inOwnProcess<Measurement>(job, { worker: WORKER, limitMs: RUN_LIMIT_MS })
     if ('failure' in answer) return { client, round: number, void: answer.failure }
     const brokerCpuAfter = kafka.brokerCpuSeconds()
     const recordsInLog = await kafka.countRecords(topic)
@@ -130,35 +107,5 @@ function rowOf(
     cpuUsPerMessage: round((measured.cpuSeconds * 1e6) / records, 3),
     brokerCpuUsPerMessage:
       brokerCpuSeconds === null ? null : round((brokerCpuSeconds * 1e6) / (records + warmupRecords), 3),
-  }
-}
-
-function inOwnProcess(job: Job): Promise<Answer> {
-  return new Promise((resolve) => {
-    const child = fork(WORKER, [], {
-      cwd: REPOSITORY,
-      env: { ...process.env, TANDEM_ENTRY: pathToFileURL(`${REPOSITORY}dist/index.js`).href },
-    })
-    const limit = setTimeout(() => child.kill('SIGKILL'), RUN_LIMIT_MS)
-    const settle = (answer: Answer) => {
-      clearTimeout(limit)
-      resolve(answer)
-    }
-    child.once('message', (answer) => settle(answer as Answer))
-    child.once('error', (error) => settle({ failure: error.message }))
-    child.once('exit', (code, signal) => settle({ failure: `the process ended without a result (${signal ?? code})` }))
-    child.send(job)
-  })
-}
-
-function environmentOf(options: BenchOptions): object {
-  const processors = cpus()
-  return {
-    time: new Date().toISOString(),
-    node: process.version,
-    platform: `${process.platform} ${process.arch}`,
-    cpu: `${processors.length} x ${processors[0]?.model ?? 'unknown'}`,
-    kafka: options.brokers === null ? `started here (${process.env.KAFKA_VERSION ?? '4.1.1'})` : 'given',
-    options: { ...options, brokers: undefined, out: undefined },
   }
 }

@@ -63,8 +63,6 @@ export interface Verdict {
   readonly repeatedAfterKill: number
   readonly repeatedAfterLoss: number
   readonly ownerships: number
-  /** Rebalances, seen as partitions that came. */
-  readonly assignments: number
   /** A partition came back to the member that had just given it back: it stopped without moving. */
   readonly stoppedWithoutMoving: string[]
   readonly errors: string[]
@@ -111,7 +109,7 @@ export async function runChaos(options: ChaosOptions): Promise<Verdict> {
       await act(step, members, folder, options)
     }
     const produced = await traffic
-    await eventually('everything is processed', () => isDone(members, folder, produced), DRAIN_LIMIT_MS)
+    await eventually('everything is processed', () => isDone(members, produced), DRAIN_LIMIT_MS)
     for (const member of members.values()) if (!member.hasEnded) member.process.kill('SIGTERM')
     await Promise.all([...members.values()].map((member) => member.ended()))
     return judge([...members.values()], produced)
@@ -162,7 +160,7 @@ async function act(
   member.process.kill(signals[what])
 }
 
-async function isDone(members: Map<string, Member>, _folder: string, produced: readonly number[]): Promise<boolean> {
+async function isDone(members: Map<string, Member>, produced: readonly number[]): Promise<boolean> {
   const ends = new Array<number>(produced.length).fill(-1)
   for (const member of members.values()) {
     for (const { partition, offsets } of ownershipsOf(member).ownerships)
@@ -282,7 +280,6 @@ function judge(members: readonly Member[], produced: readonly number[]): Verdict
     repeatedAfterKill,
     repeatedAfterLoss,
     ownerships: ownerships.length,
-    assignments: ownerships.length,
     stoppedWithoutMoving: journals.flatMap(({ returned }) => returned),
     errors: journals.flatMap(({ errors }) => errors),
     story: storyOf(members),
