@@ -24,18 +24,21 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   cluster: ['protocol', 'net', 'config'],
   producer: ['cluster', 'wal', 'codec', 'channel', 'protocol', 'config'],
   consumer: ['cluster', 'codec', 'channel', 'protocol', 'config'],
-  admin: ['cluster', 'config'],
+  admin: ['cluster', 'protocol', 'config'],
+  serializers: ['codec', 'config'],
   broker: ['protocol', 'codec', 'net', 'config'],
   gateway: ['net', 'config', 'producer', 'consumer'],
-  metrics: ['channel', 'net', 'wal', 'queue', 'cluster', 'producer', 'consumer', 'gateway'],
+  metrics: ['config', 'channel', 'net', 'wal', 'queue', 'cluster', 'producer', 'consumer', 'gateway'],
 }
 /** Files beside the rooms: they wire everything. */
-const TOP = ['mq', 'index']
+const TOP = ['mq', 'mq-manager', 'default-mq', 'factories', 'signals', 'index']
 /** Packages and built-in modules that only one room may touch. */
 const OWNED: Record<string, readonly string[]> = {
   'node:net': ['net'],
   'node:tls': ['net'],
   kafkajs: ['admin'],
+  commander: ['cli'],
+  '@opentelemetry/api': ['metrics'],
   'lz4-napi': ['codec'],
   snappy: ['codec'],
   '@mongodb-js/zstd': ['codec'],

@@ -30,6 +30,7 @@ export {
   WaterMarkPolicy,
 } from './evict-policy.js'
 export { ItemBuffer, ItemChannel, type ItemChannelOptions } from './item-channel.js'
+export { type ChannelMeasures, SWITCH_SECONDS } from './measures.js'
 export { type BudgetLimits, MemoryBudget } from './memory-budget.js'
 export { SealedHeap, type Sequenced } from './sealed-heap.js'
 export { type ChannelSettings, type ChannelTuning, type ChannelUpdate, channelSettings } from './settings.js'

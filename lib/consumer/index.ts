@@ -22,6 +22,7 @@ export type {
 export type { CommittedOffset, OffsetToCommit } from './group/offsets/offsets.js'
 export type { MemberState } from './group/ports.js'
 export type { SubscribeOptions } from './group/session.js'
+export type { ConsumerMeasures, PartitionMeasures } from './measures.js'
 export type { ConsumerMetrics } from './metrics.js'
 export type { ConsumerCluster, FetchLink, GroupCluster, TopicInfo } from './ports.js'
 export type { PullOptions } from './pull/waiting.js'

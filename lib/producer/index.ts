@@ -2,6 +2,7 @@
 export type { RecordMetadata, SendCallback } from './batch.js'
 export type { BatchResult, BatchToSend, MessageToSend } from './batch-send.js'
 export type { ProducerMetrics } from './counters.js'
+export { BATCH_BYTES, BATCH_RECORDS, type CircuitLevel, COMPRESSION_RATIO, type ProducerMeasures } from './measures.js'
 export { murmur2 } from './murmur2.js'
 export {
   type CloseReport,

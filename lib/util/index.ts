@@ -1,6 +1,7 @@
 export { AssertionError, assert } from './assert.js'
 export { runInBackground } from './background.js'
 export { backoffMs } from './backoff.js'
+export { Buckets, LATENCY_SECONDS } from './buckets.js'
 export { type Clock, systemClock, type TimerHandle } from './clock.js'
 export { crc32c, crc32cCombine, crc32cPure, isCrc32cNative } from './crc32c.js'
 export { type Deferred, deferred } from './deferred.js'
@@ -8,6 +9,14 @@ export { Deque } from './deque.js'
 export { Emitter } from './emitter.js'
 export { FakeClock } from './fake-clock.js'
 export { Histogram } from './histogram.js'
+export {
+  currentTraceId,
+  type ObservedRecord,
+  type ProcessHook,
+  type SendHook,
+  type SendObservation,
+  withTraceId,
+} from './hooks.js'
 export { consoleLogger, LOG_LEVELS, type Logger, type LogLevel, silentLogger } from './logger.js'
 export { MinHeap } from './min-heap.js'
 export { Pauses } from './pauses.js'
