@@ -27,6 +27,18 @@ export interface ConnectionStats {
   readonly trailingBytes: number
 }
 
+/** Of somebody who has no sockets of their own. */
+export const NO_CONNECTIONS: ConnectionStats = Object.freeze({
+  totalConnections: 0,
+  activeConnections: 0,
+  idleConnections: 0,
+  connectionsCreated: 0,
+  connectionsClosed: 0,
+  connectionErrors: 0,
+  throttledMs: 0,
+  trailingBytes: 0,
+})
+
 /** Collaborators that tests replace. */
 export interface ClusterSetup {
   readonly settings: ClusterSettings

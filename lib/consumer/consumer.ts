@@ -10,7 +10,7 @@
  */
 import type { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
-import { Cluster, clusterOptionsOf } from '../cluster/index.js'
+import { Cluster, type ConnectionStats, clusterOptionsOf, NO_CONNECTIONS } from '../cluster/index.js'
 import {
   type ConsumerConfig,
   configWarnings,
@@ -83,7 +83,7 @@ export class Consumer<V = Buffer, K = Buffer> {
   readonly config: ResolvedConsumerConfig
   readonly #events: Emitter<ConsumerEvents>
   readonly #cluster: GroupCluster
-  readonly #ownsCluster: boolean
+  readonly #ownCluster: Cluster | null // null: it is shared, and not ours to close or to count
   readonly #clock: Clock
   readonly #counters = new ConsumerCounters()
   readonly #reading: Reading
@@ -106,9 +106,9 @@ export class Consumer<V = Buffer, K = Buffer> {
     const { logger } = this.config
     this.#clock = deps.clock ?? systemClock
     this.#events = new Emitter((error) => logger.error('a listener of the consumer threw', { error: String(error) }))
-    this.#ownsCluster = deps.cluster === undefined
     const random = deps.random ?? systemRandom
-    this.#cluster = deps.cluster ?? makeCluster(this.config, this.#clock, random)
+    this.#ownCluster = deps.cluster === undefined ? makeCluster(this.config, this.#clock, random) : null
+    this.#cluster = this.#ownCluster ?? (deps.cluster as GroupCluster)
     const shared = { config: this.config, events: this.#events, counters: this.#counters, clock: this.#clock, random }
     const parts = { ...shared, cluster: this.#cluster }
     this.#reading = new Reading({
@@ -374,6 +374,11 @@ export class Consumer<V = Buffer, K = Buffer> {
     await this.#commits.many(offsets)
   }
 
+  /** Sockets of this consumer, now and in all (CL-3); none when it shares a cluster. A connection pool adds them up. */
+  connectionStats(): ConnectionStats {
+    return this.#ownCluster?.stats() ?? NO_CONNECTIONS
+  }
+
   getMetrics(): ConsumerMetrics {
     return consumerMetrics(this.#reading.cursors, this.#counters, {
       prefetchBytes: this.#reading.fetcher.credit.usedBytes,
@@ -467,7 +472,7 @@ export class Consumer<V = Buffer, K = Buffer> {
     await (this.#leaving ?? this.#session.close(Math.max(untilMs, this.#clock.monotonicMs() + LEAVE_MS)))
     await reading
     this.#sinks.close()
-    if (this.#ownsCluster) await this.#cluster.close()
+    await this.#ownCluster?.close()
     this.#state = 'closed'
     if (this.#failure === null) this.#end.resolve()
     else this.#end.reject(this.#failure)

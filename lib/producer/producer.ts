@@ -4,7 +4,7 @@
  * once per batch, in `producer-core`.
  * Invariant (PR-22): accepted = acknowledged + failed + dropped + pending, and each record is told its fate once.
  */
-import { Cluster, type ClusterDeps, clusterOptionsOf } from '../cluster/index.js'
+import { Cluster, type ClusterDeps, type ConnectionStats, clusterOptionsOf } from '../cluster/index.js'
 import {
   configWarnings,
   type ProducerConfig,
@@ -328,6 +328,11 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  /** Sockets of this producer, now and in all (CL-3). A connection pool adds them up through `include`. */
+  connectionStats(): ConnectionStats {
+    return this.#cluster.stats()
   }
 
   /** A snapshot of the counters. */
