@@ -1,0 +1,41 @@
+/**
+ * Makers of the parts as functions: each merges what it gets with the defaults and checks it. Source: features.md FA-3.
+ */
+import { AdminClient } from './admin/index.js'
+import { ConnectionPool } from './cluster/index.js'
+import {
+  type ClientConfig,
+  type ConsumerConfig,
+  type MQConfig,
+  type ProducerConfig,
+  resolveClientConfig,
+} from './config/index.js'
+import { Consumer } from './consumer/index.js'
+import { MQ } from './mq.js'
+import { Producer } from './producer/index.js'
+import type { RecordBytes } from './protocol/index.js'
+
+/** `new MQ(config)`. Throws INVALID_CONFIG, MISSING_CONFIG. */
+export function createMQ<V = RecordBytes, K = RecordBytes>(config: MQConfig = {}): MQ<V, K> {
+  return new MQ<V, K>(config)
+}
+
+/** `new Producer(config)`. Throws INVALID_CONFIG, MISSING_CONFIG. */
+export function createProducer<V = RecordBytes, K = RecordBytes>(config: ProducerConfig = {}): Producer<V, K> {
+  return new Producer<V, K>(config)
+}
+
+/** `new Consumer(config)`. Throws INVALID_CONFIG, MISSING_CONFIG. */
+export function createConsumer<V = Buffer, K = Buffer>(config: ConsumerConfig = {}): Consumer<V, K> {
+  return new Consumer<V, K>(config)
+}
+
+/** A connection pool on its own. Throws INVALID_CONFIG, MISSING_CONFIG. */
+export function createConnectionPool(config: ClientConfig = {}): ConnectionPool {
+  return new ConnectionPool(resolveClientConfig(config))
+}
+
+/** An admin client on its own. Throws INVALID_CONFIG, MISSING_CONFIG. */
+export function createAdminClient(config: ClientConfig = {}): AdminClient {
+  return new AdminClient(resolveClientConfig(config))
+}

@@ -1,0 +1,406 @@
+/**
+ * The facade: one configuration, and a producer, a consumer, an admin client, a connection pool, metrics and health that
+ * share it. It wires and owns lifetimes; every rule lives in the room it belongs to.
+ * Invariant: nothing is opened before it is used, and after `close()` no timer and no socket remains.
+ * Source: features.md FA-1, FA-4, ME-1, ME-5, ME-6.
+ */
+import { AdminClient } from './admin/index.js'
+import { closeEach } from './closing.js'
+import { ConnectionPool, type PoolStats } from './cluster/index.js'
+import {
+  type ConsumerConfig,
+  type MQConfig,
+  type ProducerConfig,
+  type ProducerUpdate,
+  type ResolvedConfig,
+  resolveConfig,
+  resolveConsumerConfig,
+  resolveProducerConfig,
+} from './config/index.js'
+import {
+  type CommitTarget,
+  Consumer,
+  type ConsumerMetrics,
+  type OffsetsToCommit,
+  type OnRecord,
+  type SubscribeOptions,
+  type Topics,
+  type WarningEvent,
+} from './consumer/index.js'
+import type { MQError } from './errors/index.js'
+import {
+  type Alert,
+  HealthChecks,
+  type HealthReport,
+  Metrics,
+  Monitor,
+  type MonitorReport,
+  Operations,
+  type OperationsSnapshot,
+  ProcessMonitor,
+  tracingHooks,
+} from './metrics/index.js'
+import {
+  type BatchResult,
+  type BatchToSend,
+  Producer,
+  type ProducerMetrics,
+  type RecordMetadata,
+  type SendCallback,
+  type SendOptions,
+  type SendSyncOptions,
+} from './producer/index.js'
+import type { RecordBytes } from './protocol/index.js'
+import { json } from './serializers/index.js'
+import {
+  type Clock,
+  Emitter,
+  type ProcessHook,
+  type RandomSource,
+  type SendHook,
+  systemClock,
+  systemRandom,
+} from './util/index.js'
+
+/** What tests and simulations replace. */
+export interface MQDeps {
+  readonly clock?: Clock
+  readonly random?: RandomSource
+}
+
+export type MQState = 'open' | 'closing' | 'closed'
+
+export interface MQEvents {
+  /** Every `error` event of the parts: nothing that goes wrong in the background is silent. */
+  error: MQError
+  warning: WarningEvent
+  /** Each `monitoring.intervalMs`. */
+  report: MonitorReport
+  /** A threshold of `monitoring.alerts` was crossed; once per crossing. */
+  alert: Alert
+}
+
+/** A snapshot of everything (features.md part 5). */
+export interface MQMetrics extends OperationsSnapshot {
+  readonly producer: ProducerMetrics
+  readonly consumer: ConsumerMetrics
+  readonly connectionPool: PoolStats
+  readonly channel: ReturnType<Producer['channelStats']>
+  /** Null: this version has no write-ahead log. */
+  readonly wal: null
+}
+
+/** What records hold when they are read: bytes, unless a serializer makes something else of them. */
+type Read<T> = RecordBytes extends T ? Buffer : T
+
+/**
+ * Everything a service needs of Kafka, from one configuration. `V` and `K` are the types of values and keys that the
+ * configured serializers take; without them bytes and strings.
+ *
+ * ```ts
+ * const mq = new MQ({ brokers: 'localhost:9092', consumer: { groupId: 'billing' } })
+ * await mq.subscribe('orders', (record) => { console.log(record.value?.toString()) })
+ * await mq.sendSync('orders', 'created', { key: 'customer-7' })
+ * await mq.close()
+ * ```
+ * Throws INVALID_CONFIG or MISSING_CONFIG with every finding in `context.issues`.
+ */
+export class MQ<V = RecordBytes, K = RecordBytes> {
+  /** Complete and frozen; secrets are hidden when it is printed. */
+  readonly config: ResolvedConfig
+  readonly metrics: Metrics
+  readonly #input: MQConfig
+  readonly #deps: Required<MQDeps>
+  readonly #hooks: (SendHook & ProcessHook) | null
+  readonly #events: Emitter<MQEvents>
+  readonly #checks: HealthChecks
+  readonly #operations: Operations
+  readonly #monitor: Monitor
+  readonly #process: ProcessMonitor | null
+  readonly #producers = new Set<Producer<never, never>>()
+  readonly #consumers = new Set<Consumer<unknown, unknown>>()
+  #producer: Producer<V, K> | null = null
+  #consumer: Consumer<Read<V>, Read<K>> | null = null
+  #admin: AdminClient | null = null
+  #pool: ConnectionPool | null = null
+  #closing: Promise<void> | null = null
+  #state: MQState = 'open'
+
+  constructor(config: MQConfig = {}, deps: MQDeps = {}) {
+    this.#input = config
+    this.config = resolveConfig(config)
+    this.#deps = { clock: deps.clock ?? systemClock, random: deps.random ?? systemRandom }
+    const { clock } = this.#deps
+    const { logger, clientId, metrics, monitoring, performance } = this.config
+    const { targetThroughputPerSec } = performance
+    this.#events = new Emitter((error) => logger.error('a listener of the instance threw', { error: String(error) }))
+    this.metrics = new Metrics({ settings: metrics, clientId, targetThroughputPerSec, clock, logger })
+    this.#hooks = monitoring.enableTracing ? tracingHooks({ clientId, logger }) : null
+    this.#checks = new HealthChecks({ clock, timeoutMs: monitoring.healthTimeoutMs })
+    this.#operations = new Operations({ clock })
+    this.#monitor = new Monitor({
+      settings: monitoring,
+      clock,
+      logger,
+      metrics: () => this.getMetrics(),
+      report: (report) => this.#events.emit('report', report),
+      alert: (alert) => this.#events.emit('alert', alert),
+    })
+    this.#process = metrics.process
+      ? new ProcessMonitor({ intervalMs: metrics.processIntervalMs, clock, logger })
+      : null
+    this.#registerChecks()
+    this.metrics.setHealth(() => this.health())
+  }
+
+  get state(): MQState {
+    return this.#state
+  }
+
+  /** The instance's producer, made when it is first asked for. After `close()` its calls reject with PRODUCER_CLOSED. */
+  get producer(): Producer<V, K> {
+    this.#producer ??= this.createProducer<V, K>()
+    return this.#producer
+  }
+
+  /** The instance's consumer, made when it is first asked for. After `close()` its calls reject with CONSUMER_CLOSED. */
+  get consumer(): Consumer<Read<V>, Read<K>> {
+    this.#consumer ??= this.createConsumer<Read<V>, Read<K>>()
+    return this.#consumer
+  }
+
+  /** Topics, configurations and groups. After `close()` its calls reject with CONNECTION_CLOSED. */
+  get admin(): AdminClient {
+    if (this.#admin === null) {
+      this.#admin = new AdminClient(this.config)
+      this.#keep(this.#admin)
+    }
+    return this.#admin
+  }
+
+  /** Connections to lend, and figures of all connections of this instance. After `close()` it rejects with CONNECTION_CLOSED. */
+  get pool(): ConnectionPool {
+    if (this.#pool === null) {
+      this.#pool = new ConnectionPool(this.config, this.#deps)
+      this.metrics.attachConnections(this.#pool)
+      this.#keep(this.#pool)
+    }
+    return this.#pool
+  }
+
+  /**
+   * A further producer with settings of its own over those of this instance; it is measured and closed with it.
+   *
+   * ```ts
+   * const orders = mq.createProducer<Order>({ valueSerializer: json<Order>(), lingerMs: 20 })
+   * ```
+   */
+  createProducer<V2 = V, K2 = K>(config: ProducerConfig = {}): Producer<V2, K2> {
+    const resolved = resolveProducerConfig(config, this.#input)
+    const producer = new Producer<V2, K2>(resolved, { ...this.#deps, hooks: this.#hooks })
+    producer.on('error', (error) => this.#events.emit('error', error))
+    producer.on('warning', (warning) => this.#events.emit('warning', warning))
+    this.metrics.attachProducer(producer)
+    this.pool.include(producer)
+    this.#producers.add(producer as Producer<never, never>)
+    this.#begin()
+    this.#keep(producer)
+    return producer
+  }
+
+  /** A further consumer with settings of its own, another `groupId` for example; it is measured and closed with the instance. */
+  createConsumer<V2 = Read<V>, K2 = Read<K>>(config: ConsumerConfig = {}): Consumer<V2, K2> {
+    const resolved = resolveConsumerConfig(config, this.#input)
+    const deadLetters = { sendSync: this.#sendDeadLetter }
+    const consumer = new Consumer<V2, K2>(resolved, { ...this.#deps, hooks: this.#hooks, deadLetters })
+    consumer.on('error', (error) => this.#events.emit('error', error))
+    consumer.on('warning', (warning) => this.#events.emit('warning', warning))
+    this.metrics.attachConsumer(consumer)
+    this.pool.include(consumer)
+    this.#consumers.add(consumer as Consumer<unknown, unknown>)
+    this.#begin()
+    this.#keep(consumer)
+    return consumer
+  }
+
+  /**
+   * A producer of typed values, on its own: JSON unless `valueSerializer` says otherwise.
+   *
+   * ```ts
+   * const orders = MQ.producer<Order>({ brokers: 'localhost:9092' })
+   * await orders.sendSync('orders', { id: 7, total: 12.5 })
+   * ```
+   */
+  static producer<V, K = RecordBytes>(config: ProducerConfig = {}): Producer<V, K> {
+    return new Producer<V, K>({ ...config, valueSerializer: config.valueSerializer ?? json<V>() })
+  }
+
+  /** A consumer of typed values, on its own: JSON unless `valueDeserializer` says otherwise. */
+  static consumer<V, K = Buffer>(config: ConsumerConfig = {}): Consumer<V, K> {
+    return new Consumer<V, K>({ ...config, valueDeserializer: config.valueDeserializer ?? json<V>() })
+  }
+
+  /** `producer.sendSync`. Rejects with an MQError. */
+  async sendSync(topic: string, value: V | null, options?: SendSyncOptions<K>): Promise<RecordMetadata> {
+    return this.producer.sendSync(topic, value, options)
+  }
+
+  /** `producer.sendAsync`: true, or false when memory is above the soft limit (`producer.ready()` waits for room). */
+  sendAsync(
+    topic: string,
+    value: V | null,
+    options?: SendOptions<K> | SendCallback | null,
+    callback?: SendCallback | null,
+  ): boolean {
+    return this.producer.sendAsync(topic, value, options, callback)
+  }
+
+  /** `producer.sendBatchSync`: one result per message, in input order. */
+  async sendBatchSync(batch: BatchToSend<V, K>): Promise<BatchResult[]> {
+    return this.producer.sendBatchSync(batch)
+  }
+
+  /** `producer.sendBatchAsync`. */
+  sendBatchAsync(
+    batch: BatchToSend<V, K>,
+    callback: (error: MQError | null, results: BatchResult[] | null) => void,
+  ): void {
+    this.producer.sendBatchAsync(batch, callback)
+  }
+
+  /** `consumer.subscribe`: joins `consumer.groupId` and calls back per record. Without a callback records wait to be pulled. */
+  async subscribe(topics: Topics, options?: SubscribeOptions): Promise<void>
+  async subscribe(topics: Topics, callback: OnRecord<Read<V>, Read<K>>, options?: SubscribeOptions): Promise<void>
+  async subscribe(topics: Topics, ...how: unknown[]): Promise<void> {
+    const { consumer } = this
+    await (consumer.subscribe as (topics: Topics, ...how: unknown[]) => Promise<void>).call(consumer, topics, ...how)
+  }
+
+  /** `consumer.unsubscribe`: gives those topics back; the others go on. */
+  async unsubscribe(topics: Topics): Promise<void> {
+    await this.consumer.unsubscribe(topics)
+  }
+
+  /** `consumer.commitOffset`. */
+  async commitOffset(target: CommitTarget, offset?: number): Promise<void> {
+    await this.consumer.commitOffset(target, offset)
+  }
+
+  /** `consumer.commitOffsets`. */
+  async commitOffsets(offsets: OffsetsToCommit): Promise<void> {
+    await this.consumer.commitOffsets(offsets)
+  }
+
+  /**
+   * A round trip to any broker. Rejects with CONNECTION_FAILED, CONNECTION_TIMEOUT (nothing within `timeoutMs`, default
+   * `connection.readTimeoutMs`), AUTHENTICATION_FAILED, or `signal.reason`.
+   */
+  async ping(options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {}) {
+    return this.pool.ping(options)
+  }
+
+  /** Runs every check in parallel: the built-in ones (brokers, producer, consumer, pool) and those you registered. */
+  health(): Promise<HealthReport> {
+    return this.#checks.run()
+  }
+
+  /** A check of your own; it fails when it throws, rejects or takes longer than `monitoring.healthTimeoutMs`. */
+  registerCheck(name: string, check: () => unknown): void {
+    this.#checks.register(name, check)
+  }
+
+  unregisterCheck(name: string): void {
+    this.#checks.unregister(name)
+  }
+
+  /** Figures of all parts, as plain numbers; asking costs no round trip. */
+  getMetrics(): MQMetrics {
+    return {
+      producer: this.producer.getMetrics(),
+      consumer: this.consumer.getMetrics(),
+      connectionPool: this.pool.getStats(),
+      channel: this.producer.channelStats(),
+      wal: null,
+      ...this.#operations.snapshot(),
+    }
+  }
+
+  /** Latencies, rates and operations start anew; what the sums of records rest on goes on counting. */
+  resetMetrics(): void {
+    this.producer.resetMetrics()
+    this.consumer.resetMetrics()
+    this.#operations.reset()
+  }
+
+  /** Notes how long an operation of yours took. Milliseconds. Seen in `getMetrics().latency`. */
+  recordLatency(operation: string, ms: number): void {
+    this.#operations.recordLatency(operation, ms)
+  }
+
+  /** Notes how much an operation of yours handled. Seen in `getMetrics().throughput`. */
+  recordThroughput(operation: string, count: number, bytes = 0): void {
+    this.#operations.recordThroughput(operation, count, bytes)
+  }
+
+  /** Notes that an operation of yours failed. Seen in `getMetrics().errors`. */
+  recordError(operation: string, type: string, error: unknown): void {
+    this.#operations.recordError(operation, type, error)
+  }
+
+  /** Changes the producer while it runs (PR-11). Throws INVALID_CONFIG, and nothing changes then. */
+  updateConfig(update: ProducerUpdate): void {
+    this.producer.updateConfig(update)
+  }
+
+  on<E extends keyof MQEvents>(event: E, listener: (event: MQEvents[E]) => unknown): () => void {
+    return this.#events.on(event, listener)
+  }
+
+  /**
+   * Closes the consumers (callbacks end, offsets are committed), then the producers (what was accepted is sent), then
+   * admin and pool. Every part is closed; the first error is thrown, the others are in its `context.others`. Idempotent.
+   * `timeoutMs`: of all of it, default `closeTimeoutMs`.
+   */
+  close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.timeoutMs ?? this.config.closeTimeoutMs)
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    this.#state = 'closing'
+    this.#monitor.close()
+    this.#process?.close()
+    const control = [this.#admin, this.#pool].filter((part) => part !== null)
+    const steps = [[...this.#consumers], [...this.#producers], ...control.map((part) => [part]), [this.metrics]]
+    await closeEach(steps, timeoutMs, this.#deps.clock).finally(() => {
+      this.#state = 'closed'
+    })
+  }
+
+  /** What is made after `close()` is closed at once, so that its calls reject instead of opening something. */
+  #keep(part: { close(): Promise<unknown> }): void {
+    if (this.#state !== 'open')
+      void part.close().catch((error: unknown) => this.#events.emit('error', error as MQError))
+  }
+
+  #begin(): void {
+    if (this.#state !== 'open') return
+    this.#monitor.start()
+    this.#process?.start()
+    this.metrics.start()
+  }
+
+  readonly #sendDeadLetter: Producer['sendSync'] = (...record) =>
+    (this.producer as unknown as Producer).sendSync(...record)
+
+  #registerChecks(): void {
+    this.#checks.register('brokers', () => this.ping({ timeoutMs: this.config.monitoring.healthTimeoutMs }))
+    this.#checks.register('producer', () => this.#producer?.checkHealth())
+    this.#checks.register('consumer', () => this.#consumer?.checkHealth())
+    this.#checks.register('pool', () => this.#pool?.checkHealth())
+  }
+}
