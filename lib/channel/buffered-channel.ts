@@ -4,7 +4,7 @@
  * back once (on reading, release, eviction or close); nobody overtakes a writer that waits. CH-16, CH-17, CH-19.
  */
 import type { MQError } from '../errors/index.js'
-import { type Clock, Emitter, systemClock } from '../util/index.js'
+import { Buckets, type Clock, Emitter, systemClock } from '../util/index.js'
 import type {
   BufferedChannelEvents,
   BufferedChannelOptions,
@@ -24,7 +24,9 @@ import {
 import type { ChannelState, ChannelStats, CloseOptions, CloseResult } from './channel-types.js'
 import { DoubleBufferChannel } from './double-buffer-channel.js'
 import { type EvictPolicy, type EvictStats, WaterMarkPolicy } from './evict-policy.js'
+import { type ChannelMeasures, SWITCH_SECONDS } from './measures.js'
 import { MemoryBudget } from './memory-budget.js'
+import { OverdueLeases } from './overdue-leases.js'
 import { type ChannelSettings, type ChannelUpdate, channelSettings } from './settings.js'
 import { WaiterQueue, type WaitOptions } from './waiters.js'
 
@@ -48,6 +50,9 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
   readonly #evictPolicy: EvictPolicy
   readonly #maxBlockMs: number
   protected maxBytes: number
+  protected readonly overdue = new OverdueLeases()
+  readonly #switchSeconds = new Buckets(SWITCH_SECONDS)
+  #buffersMade = 0
   /** Writers that wait, including those that have their room but did not run yet. */
   #blockedWriters = 0
   #isOpen = true
@@ -86,7 +91,10 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
     this.budget.onResume = () => this.#crossings.push('drain')
     this.core = new DoubleBufferChannel<B>(
       {
-        createBuffer: makeBuffer,
+        createBuffer: () => {
+          this.#buffersMade++
+          return makeBuffer()
+        },
         clearBuffer: (buffer) => this.#clear(buffer),
         onSealed: () => this.#serveReaders(),
         onConfig: (configVersion) => this.#events.emit('config', { configVersion, settings: this.settings }),
@@ -94,7 +102,12 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
         waiting: () => this.#readers.size,
       },
       settings,
-      { clock, ...(sequencer === undefined ? {} : { sequencer }), ...(maxSpares === undefined ? {} : { maxSpares }) },
+      {
+        clock,
+        switchSeconds: this.#switchSeconds,
+        ...(sequencer === undefined ? {} : { sequencer }),
+        ...(maxSpares === undefined ? {} : { maxSpares }),
+      },
     )
   }
 
@@ -163,6 +176,31 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
       failedReads: this.#failedReads,
       droppedRecords: this.#droppedRecords,
       discardedRecords: this.#discardedRecords,
+    }
+  }
+
+  /** Buffers really allocated, not taken from a pool. */
+  get allocations(): number {
+    return this.#buffersMade
+  }
+
+  /** Everything metrics want to know, read at once; a few numbers and one small object. */
+  measures(): ChannelMeasures {
+    const { activeRecords, activeBytes, switches, skippedSwitches } = this.core.stats()
+    return {
+      writes: this.#writtenRecords,
+      writeFailures: this.#refusedWrites,
+      writtenBytes: this.#writtenBytes,
+      reads: this.#readRecords,
+      readFailures: this.#failedReads,
+      readBytes: this.#readBytes,
+      switches,
+      skippedSwitches,
+      switchSeconds: this.#switchSeconds,
+      allocations: this.allocations,
+      activeRecords,
+      activeBytes,
+      overdueLeases: this.overdue.total(this.clock.monotonicMs()),
     }
   }
 
@@ -279,6 +317,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
 
   #takeNext(): B | null {
     this.#reading = this.core.take() ?? null
+    if (this.#reading !== null) this.overdue.tick(this.clock.monotonicMs())
     return this.#reading
   }
 

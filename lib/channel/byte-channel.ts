@@ -46,7 +46,8 @@ export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk> {
   readonly #copies: boolean
   readonly #isSafe: boolean
   readonly #copyReturns: Returns = (arena) => this.#small.release(arena as Arena)
-  readonly #leaseReturns: Returns = (arena, chargeBytes) => {
+  readonly #leaseReturns: Returns = (arena, chargeBytes, begun) => {
+    this.overdue.end(begun)
     if (arena !== null) this.#arenas.release(arena)
     this.giveBack(chargeBytes)
   }
@@ -88,7 +89,7 @@ export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk> {
   }
 
   /** Buffers really allocated for copies, on writing and reading (metric `pool_alloc_total`). */
-  get allocations(): number {
+  override get allocations(): number {
     return this.#arenas.stats().allocations + this.#small.stats().allocations
   }
 
@@ -121,7 +122,7 @@ export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk> {
     const length = buffer.lengths[index] as number
     buffer.holders[index] = null
     if (this.#isSafe && length < COPY_BELOW_BYTES) return this.#copyOut(holder, start, length)
-    if (this.#isSafe && length > LEASE_TO_BYTES) return new ByteChunk(holder as Uint8Array, null, null, 0)
+    if (this.#isSafe && length > LEASE_TO_BYTES) return new ByteChunk(holder as Uint8Array, null, null, 0, 0)
     return this.#lease(holder, start, length)
   }
 
@@ -136,19 +137,20 @@ export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk> {
     if (holder instanceof Arena) holder.bytes.copy(target, 0, start, start + length)
     else target.set(holder)
     const bytes = length === arena.capacity ? target : target.subarray(0, length)
-    return new ByteChunk(bytes, this.#copyReturns, arena, 0)
+    return new ByteChunk(bytes, this.#copyReturns, arena, 0, 0)
   }
 
   #lease(holder: Holder, start: number, length: number): Chunk {
     const charge = chargeOf(length)
-    if (!(holder instanceof Arena)) return new ByteChunk(holder, this.#leaseReturns, null, charge)
+    const begun = this.overdue.begin()
+    if (!(holder instanceof Arena)) return new ByteChunk(holder, this.#leaseReturns, null, charge, begun)
     this.#arenas.retain(holder)
-    return new ByteChunk(holder.bytes.subarray(start, start + length), this.#leaseReturns, holder, charge)
+    return new ByteChunk(holder.bytes.subarray(start, start + length), this.#leaseReturns, holder, charge, begun)
   }
 }
 
 /** Takes back what a chunk held; one per way of reading, so that a chunk needs no closure of its own. */
-type Returns = (arena: Arena | null, chargeBytes: number) => void
+type Returns = (arena: Arena | null, chargeBytes: number, begun: number) => void
 
 class ByteChunk implements Chunk {
   readonly bytes: Uint8Array
@@ -156,13 +158,15 @@ class ByteChunk implements Chunk {
   #returns: Returns | null
   #arena: Arena | null
   readonly #chargeBytes: number
+  readonly #begun: number
 
-  constructor(bytes: Uint8Array, returns: Returns | null, arena: Arena | null, chargeBytes: number) {
+  constructor(bytes: Uint8Array, returns: Returns | null, arena: Arena | null, chargeBytes: number, begun: number) {
     this.bytes = bytes
     this.length = bytes.length
     this.#returns = returns
     this.#arena = arena
     this.#chargeBytes = chargeBytes
+    this.#begun = begun
   }
 
   release(): void {
@@ -171,7 +175,7 @@ class ByteChunk implements Chunk {
     const arena = this.#arena
     this.#returns = null
     this.#arena = null
-    returns(arena, this.#chargeBytes)
+    returns(arena, this.#chargeBytes, this.#begun)
   }
 }
 

@@ -2,7 +2,7 @@
  * The words between a channel and those who build on it: its buffer, its owner, what it tells and how it ends.
  */
 import type { MQError } from '../errors/index.js'
-import type { Clock } from '../util/index.js'
+import type { Buckets, Clock } from '../util/index.js'
 
 /** What the channel must know of a buffer. All fields exist from the start; -1 = not yet. */
 export interface ChannelBuffer {
@@ -61,6 +61,8 @@ export interface DoubleBufferOptions {
   readonly sequencer?: Sequencer
   /** Most spent buffers kept for reuse. Default 2. */
   readonly maxSpares?: number
+  /** Observes each seal, from the decision until the next buffer is active. Seconds; null or unset: not observed. */
+  readonly switchSeconds?: Buckets | null
 }
 
 export interface ChannelStats {

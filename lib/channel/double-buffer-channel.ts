@@ -11,7 +11,7 @@
  *        '---------------------------------------------------------------------------'
  */
 import { MQError } from '../errors/index.js'
-import { assert, type Clock, systemClock, type TimerHandle } from '../util/index.js'
+import { assert, type Buckets, type Clock, systemClock, type TimerHandle } from '../util/index.js'
 import {
   type ChannelBuffer,
   type ChannelOwner,
@@ -42,6 +42,7 @@ export class DoubleBufferChannel<B extends ChannelBuffer> {
   readonly #sequencer: Sequencer
   readonly #sealsItself: boolean
   readonly #maxSpares: number
+  readonly #switchSeconds: Buckets | null
   readonly #heap = new SealedHeap<B>()
   #spares: B[] | null = null // made with the first spent buffer: an idle lane costs little
   /** The active buffer has no first record that we saw: its window has not begun. */
@@ -70,6 +71,7 @@ export class DoubleBufferChannel<B extends ChannelBuffer> {
     this.#sequencer = options.sequencer ?? new CountingSequencer()
     this.#sealsItself = options.sealOn !== 'demand'
     this.#maxSpares = options.maxSpares ?? 2
+    this.#switchSeconds = options.switchSeconds ?? null
     this.active = owner.createBuffer()
   }
 
@@ -94,6 +96,16 @@ export class DoubleBufferChannel<B extends ChannelBuffer> {
     return this.#heap.size
   }
 
+  /** Seals so far. */
+  get switches(): number {
+    return this.#switches
+  }
+
+  /** Deadline checks that sealed nothing. */
+  get skippedSwitches(): number {
+    return this.#skippedSwitches
+  }
+
   /** Records in active, sealed and taken buffers, for an owner that recycles what it takes. */
   get pendingRecords(): number {
     return this.active.records + this.#sealedRecords + this.#takenRecords
@@ -112,6 +124,7 @@ export class DoubleBufferChannel<B extends ChannelBuffer> {
   seal(): B | null {
     const sealed = this.active
     if (sealed.records === 0) return null
+    const decidedMs = this.#switchSeconds === null ? 0 : this.#clock.monotonicMs()
     // First, because it may throw; until then nothing has changed.
     const next = this.#spares?.pop() ?? this.#owner.createBuffer()
     const sequence = this.#sequencer.next()
@@ -121,6 +134,7 @@ export class DoubleBufferChannel<B extends ChannelBuffer> {
     this.#sequence = sequence
     this.#switches++
     this.active = next
+    this.#switchSeconds?.observe((this.#clock.monotonicMs() - decidedMs) / 1000)
     this.#beginGeneration()
     this.#shelve(sealed)
     return sealed
@@ -168,10 +182,15 @@ export class DoubleBufferChannel<B extends ChannelBuffer> {
    * Throws INVALID_CONFIG and changes nothing when a value is wrong or a field unknown. Returns the new version.
    */
   updateConfig(update: ChannelUpdate): number {
-    this.#settings = channelSettings(update, this.#settings)
+    return this.useSettings(channelSettings(update, this.#settings))
+  }
+
+  /** As `updateConfig`, with what `channelSettings` gave: many channels share one object. */
+  useSettings(settings: ChannelSettings): number {
+    this.#settings = settings
     this.#configVersion++
     if (this.active.records > 0 && !this.#isDue) this.#rearm()
-    this.#announceConfig()
+    if (this.#owner.onConfig !== undefined) this.#announceConfig()
     return this.#configVersion
   }
 

@@ -221,7 +221,7 @@ export class Answers {
     batch.lastError = error
     if (this.isExpired(batch)) return this.expire(lane, batch)
     if (batch.attempts > this.#settings.maxRetries) return this.#exhausted(lane, batch, error)
-    this.#counters.retries++
+    this.#counters.retried(error)
     lane.putBack(batch)
     lane.isRetrying = true
     lane.window.close()

@@ -40,8 +40,8 @@ export class BlockedSends {
   size = 0
   /** Of these, sends that were not accepted yet. */
   newSends = 0
-  /** Time senders spent here, summed. Milliseconds. */
-  blockedMs = 0
+  #blockedMs = 0 // until #countedMs
+  #countedMs = 0 // monotonic
 
   constructor(budget: MemoryBudget, clock: Clock) {
     this.#budget = budget
@@ -53,7 +53,21 @@ export class BlockedSends {
     return this.#first.size > 0
   }
 
+  /** Time that sends spent here, all of them summed, those that still wait too. Milliseconds. */
+  get blockedMs(): number {
+    this.#countTime()
+    return this.#blockedMs
+  }
+
+  /** Before `size` changes: so many have waited since the last time. */
+  #countTime(): void {
+    const nowMs = this.#clock.monotonicMs()
+    this.#blockedMs += this.size * (nowMs - this.#countedMs)
+    this.#countedMs = nowMs
+  }
+
   add(send: BlockedSend): void {
+    this.#countTime()
     if (send.isAccepted) this.#first.add(send)
     else {
       this.#line.add(send)
@@ -96,7 +110,6 @@ export class BlockedSends {
   }
 
   async #run(): Promise<void> {
-    const startMs = this.#clock.monotonicMs()
     for (let head = this.#head; head !== undefined; head = this.#head) {
       if ('task' in head) {
         this.#remove(head)
@@ -104,7 +117,6 @@ export class BlockedSends {
       } else await this.#serve(head)
     }
     this.#isRunning = false
-    this.blockedMs += this.#clock.monotonicMs() - startMs
   }
 
   get #head(): Place | undefined {
@@ -155,6 +167,7 @@ export class BlockedSends {
 
   #remove(place: Place): void {
     if (!(this.#line.delete(place) || this.#first.delete(place)) || 'task' in place) return
+    this.#countTime()
     this.size--
     if (!place.isAccepted) this.newSends--
     const leave = this.#leave.get(place)

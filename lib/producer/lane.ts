@@ -13,9 +13,11 @@ import { BATCH_HEADER_BYTES, type HeadersInput, type RecordBytes, varintBytes } 
 import { type Clock, Deque, type TimerHandle } from '../util/index.js'
 import { Batch, type Outcome, type SendCallback, type SettleToken } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
+import type { ProducerCounters } from './counters.js'
 import type { CompressionHistory, CompressionPlan } from './finish-batch.js'
 import type { LaneIdentity } from './identity.js'
 import { InFlightWindow } from './in-flight-window.js'
+import type { Observations } from './observations.js'
 import type { RecordTime } from './record-clock.js'
 import type { ProducerSettings } from './settings.js'
 
@@ -25,6 +27,9 @@ export interface LaneHost {
   readonly clock: Clock
   readonly memory: BatchMemory
   readonly sequencer: Sequencer
+  readonly counters: ProducerCounters
+  /** null: `metrics.enabled` is false. */
+  readonly observations: Observations | null
   /** Lanes with records, to share memory fairly. */
   readonly busyLanes: number
   /** A lane got its first record, or settled its last. */
@@ -123,6 +128,7 @@ export class Lane implements ChannelOwner<Batch> {
       sequencer,
       sealOn: 'demand',
       maxSpares: 0,
+      switchSeconds: host.observations?.switchSeconds ?? null,
     })
   }
 
@@ -232,6 +238,11 @@ export class Lane implements ChannelOwner<Batch> {
     return this.#channel.active.records
   }
 
+  /** Deadline checks that sealed nothing. */
+  get skippedSwitches(): number {
+    return this.#channel.skippedSwitches
+  }
+
   /** Batches waiting or in flight, for the sticky partitioner. */
   get queuedBatches(): number {
     return this.#unsettled.size
@@ -299,6 +310,7 @@ export class Lane implements ChannelOwner<Batch> {
     const batch = this.#channel.seal()
     if (batch === null) return
     this.#isUrgent = false
+    this.#host.counters.seals++
     this.#expectedBytes = batch.bytes
     this.#unsettled.pushBack(batch)
     this.#host.sealed(this)
@@ -314,8 +326,15 @@ export class Lane implements ChannelOwner<Batch> {
     this.window.take()
     batch.isInFlight = true
     batch.isLookedFor = false
-    batch.attempts++
+    // The parts of a split batch were handed over once before, as one.
+    if (batch.attempts++ === 0 && batch.sequenceSpan === 1) this.#handed(batch)
     this.#lastSentMs = batch.sentAtMs = this.#host.clock.monotonicMs()
+  }
+
+  #handed(batch: Batch): void {
+    const { counters } = this.#host
+    counters.handedRecords += batch.records
+    counters.handedBytes += batch.plainBytes
   }
 
   /** Bookkeeping of an attempt that ended. */

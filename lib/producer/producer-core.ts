@@ -18,6 +18,9 @@ import type { EarlyRecords } from './early-records.js'
 import { LaneIdentity } from './identity.js'
 import { IdentitySource } from './identity-source.js'
 import { type Lane, type LaneHost, REPLACED } from './lane.js'
+import type { ProducerMeasures } from './measures.js'
+import { Observations } from './observations.js'
+import { readMeasures } from './read-measures.js'
 import { type DataLoss, LaneRepairs } from './repairs.js'
 import { Resolver } from './resolver.js'
 import { type PartitionAnswer, type ProduceAnswer, Sender, type SenderHost, type Shipment } from './sender.js'
@@ -48,6 +51,7 @@ export class ProducerCore implements LaneHost, SenderHost {
   readonly memory: BatchMemory
   readonly sequencer = new CountingSequencer()
   readonly counters: ProducerCounters
+  readonly observations: Observations | null
   busyLanes = 0
   readonly #config: ResolvedProducerConfig
   readonly #cluster: Cluster
@@ -80,6 +84,7 @@ export class ProducerCore implements LaneHost, SenderHost {
     this.#cluster = cluster
     this.#events = events
     this.counters = new ProducerCounters(clock)
+    this.observations = config.metrics.enabled ? new Observations() : null
     this.memory = new BatchMemory(
       new MemoryBudget({
         limitBytes: config.bufferMemoryBytes,
@@ -123,6 +128,13 @@ export class ProducerCore implements LaneHost, SenderHost {
     let total = 0
     for (const sender of this.#senders.values()) total += sender.inFlightRequests
     return total
+  }
+
+  /** Everything metrics want to know; `blockedMs` is what the front end has counted of sends that waited. */
+  measures(blockedMs: number): ProducerMeasures {
+    const { counters, observations, memory, inFlightRequests } = this
+    const lanes = [...this.#topics.values()].flatMap((topic) => topic.lanes)
+    return readMeasures({ counters, observations, memory, lanes, inFlightRequests, circuits: new Map(), blockedMs })
   }
 
   // --- topics ------------------------------------------------------------------------------------------------------
@@ -373,7 +385,9 @@ export class ProducerCore implements LaneHost, SenderHost {
       counters.batches++
       counters.batchWireBytes += batch.wireBytes
       counters.batchPlainBytes += batch.plainBytes
-      counters.latency.record(this.clock.monotonicMs() - batch.firstAtMs, records)
+      const latencyMs = this.clock.monotonicMs() - batch.firstAtMs
+      counters.latency.record(latencyMs, records)
+      this.observations?.acknowledged(batch, latencyMs)
       counters.recordRate.add(records)
       counters.byteRate.add(batch.plainBytes)
     } else if (outcome.error.context.reason === 'DROPPED') counters.dropped += records

@@ -28,6 +28,7 @@ import { BlockedSends } from './blocked-sends.js'
 import { type ProducerMetrics, snapshot } from './counters.js'
 import { EarlyRecords } from './early-records.js'
 import { APPENDED, type Lane, MEMORY_FULL } from './lane.js'
+import type { ProducerMeasures } from './measures.js'
 import { keyedPartition } from './partitioner.js'
 import { ProducerCore } from './producer-core.js'
 import { RecordClock, RecordTime } from './record-clock.js'
@@ -118,13 +119,16 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     this.#cluster = new Cluster(clusterOptionsOf(this.#config), { ...deps, logger: this.#config.logger })
     this.#core = new ProducerCore(this.#config, this.#cluster, this.#clock, this.#random, {
       warning: (error) => this.#warn(error),
-      error: (error) => this.#events.emit('error', error),
+      error: (error) => this.#raise(error),
       dataLoss: (loss) => this.#events.emit('dataLoss', loss),
       replay: (topic, records, done) => this.#replay(topic, records, done),
       died: (error) => this.#died(error),
     })
     const { budget } = this.#core.memory
-    budget.onSoft = () => this.#clock.defer(() => this.#events.emit('backpressure', this.#usage()))
+    budget.onSoft = () => {
+      this.#core.counters.softLimits++
+      this.#clock.defer(() => this.#events.emit('backpressure', this.#usage()))
+    }
     budget.onResume = () => this.#clock.defer(() => this.#events.emit('drain', this.#usage()))
     this.#blocked = new BlockedSends(budget, this.#clock)
     this.#maxRecordBytes = this.#config.maxBatchBytes - BATCH_HEADER_BYTES
@@ -150,7 +154,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     this.#open()
     this.#connecting ??= this.#cluster.connect().catch((error: unknown) => {
       this.#connecting = null
-      throw error
+      throw this.#core.counters.toldIfOurs(error)
     })
     return this.#connecting
   }
@@ -169,7 +173,6 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
         this.#open()
         this.#sendWaited(topic, value, options, settle, reject)
       } catch (error) {
-        this.#core.counters.refused++
         reject(this.#refusal(error, topic))
       }
     })
@@ -203,12 +206,13 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       // Nothing overtakes the sends that wait for memory.
       const isBlocked = this.#blocked.size > 0
       const result = isBlocked ? MEMORY_FULL : this.#accept(topic, value, options ?? null, callback ?? null, false)
+      if (result === MEMORY_FULL) this.#core.counters.hardLimits++
       if (result === MEMORY_FULL && !this.#makeRoom(topic, value, options ?? null, callback ?? null)) {
         this.#lacksMemory = true
         throw this.#bufferFull()
       }
     } catch (error) {
-      this.#refuse(this.#refusal(error, topic), callback ?? null)
+      this.#tellRefused(this.#refusal(error, topic), callback ?? null)
       return false
     }
     return !this.#core.memory.budget.isSoft
@@ -286,6 +290,14 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
    * refused for want of memory it resolves when there is room again, wherever the soft limit is.
    */
   async ready(options: { readonly signal?: AbortSignal; readonly timeoutMs?: number } = {}): Promise<void> {
+    try {
+      await this.#whenRoom(options)
+    } catch (error) {
+      throw this.#core.counters.toldIfOurs(error)
+    }
+  }
+
+  async #whenRoom(options: { readonly signal?: AbortSignal; readonly timeoutMs?: number }): Promise<void> {
     const { budget } = this.#core.memory
     const limits = { ...options, clock: this.#clock }
     if (this.#lacksMemory && !budget.isSoft) {
@@ -342,7 +354,22 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       bufferUsedBytes: usedBytes,
       bufferLimitBytes: limitBytes,
       inFlightRequests: this.#core.inFlightRequests,
+      circuitState: 'closed',
+      backoffMs: 0,
     })
+  }
+
+  /** What metrics read (features.md part 5): running totals, levels, histograms that go on counting. */
+  measures(): ProducerMeasures {
+    return this.#core.measures(this.#blocked.blockedMs)
+  }
+
+  /**
+   * Latencies and rates of `getMetrics` begin anew (ME-4). Counts of records and bytes go on: what is pending now is
+   * acknowledged later, and accepted = acknowledged + failed + dropped + pending must hold at every moment.
+   */
+  resetMetrics(): void {
+    this.#core.counters.resetStatistics()
   }
 
   // --- one record --------------------------------------------------------------------------------------------------
@@ -541,7 +568,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       const fail = (error: unknown) => {
         counters.failed++
         if (this.#limitsRecords) memory.budget.give(0, 1)
-        this.#tellRefused(this.#refusal(error, topic.name), callback)
+        this.#tellRefused(this.#asTold(error, topic.name), callback)
       }
       try {
         if (!this.#blocked.hasFirst && append(key, value, headers) !== MEMORY_FULL) return
@@ -600,6 +627,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     }
     try {
       if (this.#blocked.size === 0 && attempt() !== MEMORY_FULL) return accepted()
+      this.#core.counters.hardLimits++
       if (this.#config.onFull === 'dropOldest' && this.#dropUntil(attempt)) return accepted()
       this.#core.leaveSoon()
       if (this.#config.onFull !== 'block') throw this.#bufferFull()
@@ -610,7 +638,6 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
         return result
       }
       const refused = (error: unknown) => {
-        this.#core.counters.refused++
         limit.end()
         reject(this.#refusal(error, topic).with({ topic, persistence: 'not-persisted' }))
       }
@@ -650,7 +677,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
         ? null
         : this.#clock.setTimer(() => {
             limit.end()
-            reject(tooLate(timeoutMs))
+            reject(this.#core.counters.told(tooLate(timeoutMs)))
           }, timeoutMs)
     signal?.addEventListener('abort', onAbort, { once: true })
     const limit = {
@@ -703,11 +730,6 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     return false
   }
 
-  #refuse(error: MQError, callback: SendCallback | null): void {
-    this.#core.counters.refused++
-    this.#tellRefused(error, callback)
-  }
-
   #tellRefused(error: MQError, callback: SendCallback | null): void {
     this.#clock.defer(() => {
       if (callback === null) this.#events.emit('error', error)
@@ -715,20 +737,24 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
         try {
           callback(error, null)
         } catch (thrown) {
-          this.#events.emit(
-            'error',
-            toMQError(thrown, 'PRODUCE_FAILED', 'a send callback threw', { reason: 'CALLBACK' }),
-          )
+          this.#raise(toMQError(thrown, 'PRODUCE_FAILED', 'a send callback threw', { reason: 'CALLBACK' }))
         }
       }
     })
   }
 
+  /** The end of a record that was never accepted. */
   #refusal(error: unknown, topic: string): MQError {
-    return toMQError(error, 'PRODUCE_FAILED', `a record for ${topic} was refused`, {
+    this.#core.counters.refused++
+    return this.#asTold(error, topic)
+  }
+
+  #asTold(error: unknown, topic: string): MQError {
+    const known = toMQError(error, 'PRODUCE_FAILED', `a record for ${topic} was refused`, {
       topic,
       persistence: 'not-persisted',
     })
+    return this.#core.counters.told(known)
   }
 
   #serialize(data: unknown, topic: string, what: 'key' | 'value'): RecordBytes {
@@ -798,7 +824,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   #died(error: MQError): void {
     this.#blocked.failAll(error)
     this.#state = this.#state === 'closed' ? 'closed' : 'closing'
-    this.#events.emit('error', error)
+    this.#raise(error)
   }
 
   /** A callback that throws must hurt neither us nor those who wait behind this batch. */
@@ -806,8 +832,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     try {
       callback(null, results)
     } catch (thrown) {
-      const error = toMQError(thrown, 'PRODUCE_FAILED', 'a batch callback threw', { reason: 'CALLBACK' })
-      this.#events.emit('error', error)
+      this.#raise(toMQError(thrown, 'PRODUCE_FAILED', 'a batch callback threw', { reason: 'CALLBACK' }))
     }
   }
 
@@ -815,6 +840,10 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     const pendingRecords = this.#core.counters.pending + this.#blocked.newSends
     const text = `${pendingRecords} record(s) are still pending after flush timeoutMs ${timeoutMs}; they stay queued`
     return new MQError('TIMEOUT', text, { pendingRecords, timeoutMs })
+  }
+
+  #raise(error: MQError): void {
+    this.#events.emit('error', this.#core.counters.told(error))
   }
 
   #warn(error: MQError): void {

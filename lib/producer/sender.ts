@@ -17,6 +17,7 @@ import type { ProducerCounters } from './counters.js'
 import { finishBatch } from './finish-batch.js'
 import { isForgettable, SURE_MEMORY_MS } from './forgetting.js'
 import type { Lane, LaneHome } from './lane.js'
+import type { Observations } from './observations.js'
 import type { ProducerSettings } from './settings.js'
 
 /** A request closes here, so that one slow lane's megabytes do not delay the others' answers (P-49). */
@@ -45,6 +46,8 @@ export interface SenderHost {
   readonly clock: Clock
   readonly memory: BatchMemory
   readonly counters: ProducerCounters
+  /** null: `metrics.enabled` is false. */
+  readonly observations: Observations | null
   /** True when identities can be stamped; if not, asks for one and pumps again later. */
   identityReady(): boolean
   /** Stamps a finished batch with the lane's identity. */
@@ -311,8 +314,9 @@ export class Sender implements LaneHome {
       )
       return
     }
+    const sentAtMs = this.#host.observations === null ? 0 : this.#host.clock.monotonicMs()
     this.#link.request(Produce, body, { version, limitMs: requestTimeoutMs }).then(
-      (response) => this.#answered(shipments, response),
+      (response) => this.#answered(shipments, response, sentAtMs),
       (error: unknown) => this.#failed(shipments, error),
     )
   }
@@ -332,8 +336,10 @@ export class Sender implements LaneHome {
     this.#after(shipments)
   }
 
-  #answered(shipments: readonly Shipment[], response: ProduceAnswer): void {
+  #answered(shipments: readonly Shipment[], response: ProduceAnswer, sentAtMs: number): void {
     this.#inFlightRequests--
+    const { observations, clock } = this.#host
+    observations?.requestSeconds.observe((clock.monotonicMs() - sentAtMs) / 1000)
     const answers = answersOf(shipments, response)
     for (const [index, shipment] of shipments.entries()) {
       // One after the other: what an answer causes (a move, the end of the producer) must find the others in flight.
