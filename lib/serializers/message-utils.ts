@@ -176,7 +176,9 @@ export class MessageUtils<T> {
   }
 }
 
-function isSerializer(given: Partial<Serializer<never>> | null | undefined): boolean {
+function isSerializer(
+  given: { readonly serialize?: unknown; readonly deserialize?: unknown } | null | undefined,
+): boolean {
   return typeof given?.serialize === 'function' && typeof given.deserialize === 'function'
 }
 

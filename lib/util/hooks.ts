@@ -35,10 +35,13 @@ export interface ProcessHook {
   process<T>(records: readonly ObservedRecord[], run: () => T): T
 }
 
-const traceIds = new AsyncLocalStorage<string>()
+const traceIds = new AsyncLocalStorage<string | undefined>()
 
-/** Runs `task` inside a trace id: records sent in it (with `trace.enabled`) carry that id. */
-export function withTraceId<T>(traceId: string, task: () => T): T {
+/**
+ * Runs `task` inside a trace id: records sent in it (with `trace.enabled`) carry that id. `undefined` runs it in none,
+ * whatever the caller runs in.
+ */
+export function withTraceId<T>(traceId: string | undefined, task: () => T): T {
   return traceIds.run(traceId, task)
 }
 

@@ -14,9 +14,11 @@ export class RateWindow {
     this.#startMs = clock.monotonicMs()
   }
 
-  add(amount: number): void {
-    const second = Math.floor(this.#clock.monotonicMs() / 1000)
+  /** `atMs`: monotonic, when it happened if not now; what is out of the window already is left out. */
+  add(amount: number, atMs: number = this.#clock.monotonicMs()): void {
+    const second = Math.floor(atMs / 1000)
     const slot = second % SLOTS
+    if ((this.#seconds[slot] as number) > second) return
     if (this.#seconds[slot] !== second) {
       this.#seconds[slot] = second
       this.#sums[slot] = 0

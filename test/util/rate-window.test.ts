@@ -39,4 +39,18 @@ describe('RateWindow', () => {
     window.add(30)
     expect(window.perSecond()).toBeCloseTo(3, 5)
   })
+
+  it('counts for the second in which it happened, and nothing that is older than the window', () => {
+    const clock = new FakeClock()
+    const window = new RateWindow(clock)
+    clock.advance(20_000)
+    window.add(50)
+    window.add(100, 15_000)
+    window.add(7_000, 9_000) // The same slot as 20 s, eleven seconds before.
+    expect(window.perSecond()).toBeCloseTo(15, 5)
+    clock.advance(5_000)
+    expect(window.perSecond(), 'those of second 15 are about to leave').toBeCloseTo(15, 5)
+    clock.advance(1_000)
+    expect(window.perSecond()).toBeCloseTo(5, 5)
+  })
 })
