@@ -39,6 +39,8 @@ export class BrokerLink {
   onRoom: (() => void) | null = null
   /** Set by the one owner: the socket is gone, its requests have been rejected before. */
   onDown: ((reason: MQError) => void) | null = null
+  /** Set by the one owner: an attempt to connect failed. The next one is not planned yet: `rest` prevents it. */
+  onFailed: ((error: MQError) => void) | null = null
   readonly #host: LinkHost
   #connection: Connection | null = null
   #opening: Promise<void> | null = null
@@ -102,6 +104,14 @@ export class BrokerLink {
     if (this.#isClosed || this.isReady) return
     this.#isWanted = true
     this.#openWhenDue()
+  }
+
+  /** Makes no further attempt until somebody wants it again; what is under way, and a socket, go on. */
+  rest(): void {
+    this.#isWanted = false
+    if (this.#waiters.size > 0) return
+    this.#backOff?.cancel()
+    this.#backOff = null
   }
 
   /** Resolves when ready; rejects with CONNECTION_TIMEOUT, or CONNECTION_CLOSED on `close`. */
@@ -217,6 +227,7 @@ export class BrokerLink {
     this.#failures++
     this.#pauseAttempts()
     this.#host.linkFailed(this, error)
+    this.onFailed?.(error)
     if (error.fatal) {
       this.#isWanted = false
       this.#settleWaiters(error)

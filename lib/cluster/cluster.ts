@@ -4,7 +4,7 @@
  * plane, cache) has one idea of its own.
  * Invariant: after `close` no timer and no socket remains, and everything that waited has been told.
  */
-import { isRetryableError } from '../errors/index.js'
+import { isRetryableError, type MQError } from '../errors/index.js'
 import { dial } from '../net/index.js'
 import type { Api, DecodedResponseOf } from '../protocol/index.js'
 import {
@@ -83,6 +83,11 @@ export class Cluster {
 
   get isClosed(): boolean {
     return this.#closing !== null
+  }
+
+  /** Why no broker told about the cluster the last time it was asked; null when one did, or nobody asked. */
+  get metadataError(): MQError | null {
+    return this.#metadata.lastError
   }
 
   /**
