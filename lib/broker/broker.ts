@@ -5,6 +5,7 @@
  * Invariant: after `close()` neither port, connection nor timer is left.
  */
 import { MQError } from '../errors/index.js'
+import type { TlsServerOptions } from '../net/index.js'
 import { type Clock, FakeClock, type RandomSource, systemClock, systemRandom } from '../util/index.js'
 import { ClusterState } from './cluster-state.js'
 import { compactLog } from './compaction.js'
@@ -20,10 +21,25 @@ import { appendRaw } from './raw-append.js'
 import { type LoggedRecord, readRecords } from './read-records.js'
 import { Recurring } from './recurring.js'
 import type { Replicas } from './replicas.js'
+import { type BrokerSaslOptions, SaslSecurity } from './sasl/security.js'
 import { BrokerConfig, type ConfigMap, type ConfigValue } from './topic-config.js'
 import type { Topic, TopicOptions } from './topics.js'
 
 const FIRST_BROKER_ID = 1
+
+/** TLS on every port, with one certificate for all brokers. PEM texts. */
+export interface BrokerTlsOptions {
+  /** For the address that brokers listen on and tell their clients: 127.0.0.1, unless `host` says otherwise. */
+  readonly cert: string
+  readonly key: string
+  readonly passphrase?: string
+  /** Who signs client certificates; default: the authorities Node trusts. */
+  readonly ca?: string
+  /** Asks clients for a certificate; one that `ca` did not sign ends the connection. Kafka: ssl.client.auth=requested. */
+  readonly requestClientCert?: boolean
+  /** A client without one is refused too. Kafka: ssl.client.auth=required. */
+  readonly requireClientCert?: boolean
+}
 
 export interface BrokerOptions {
   /** Number of brokers, default 1. Their ids are 1, 2, .. */
@@ -40,6 +56,10 @@ export interface BrokerOptions {
   readonly racks?: readonly string[]
   /** 'header' skips reading the records of each batch; default 'full'. */
   readonly validate?: 'full' | 'header'
+  /** Present: TLS instead of plaintext. */
+  readonly tls?: BrokerTlsOptions
+  /** Present: every connection has to authenticate. With `tls` this is Kafka's SASL_SSL, without it SASL_PLAINTEXT. */
+  readonly sasl?: BrokerSaslOptions
   readonly clock?: Clock
   readonly random?: RandomSource
 }
@@ -63,7 +83,8 @@ export interface SawFilter extends RequestFilter {
  * // connect any Kafka client to broker.bootstrap
  * await broker.close()
  * ```
- * Rejects with CONNECTION_FAILED when a port is taken, with INVALID_CONFIG for a setting that does not exist.
+ * Rejects with CONNECTION_FAILED when a port is taken, with INVALID_CONFIG for a setting that does not exist or a
+ * certificate that cannot be used, with MISSING_CONFIG when `sasl` lacks what its mechanisms need.
  */
 export async function createBroker(options: BrokerOptions = {}): Promise<Broker> {
   const broker = new Broker(options)
@@ -75,6 +96,7 @@ export class Broker {
   readonly #state: ClusterState
   readonly #nodes = new Map<number, BrokerNode>()
   readonly #clock: Clock
+  readonly #sasl: SaslSecurity | null
   /** What is checked at intervals, by the setting that tells the interval. */
   readonly #checks: ReadonlyMap<string, Recurring>
   #connections = 0
@@ -99,6 +121,7 @@ export class Broker {
       check('producer.id.expiration.check.interval.ms', () => this.#state.expire()),
       check('offsets.retention.check.interval.ms', () => this.#state.expireOffsets()),
     ])
+    this.#sasl = options.sasl === undefined ? null : new SaslSecurity(options.sasl, this.#state.random)
     const port = options.port ?? 0
     for (const [index, brokerId] of brokerIds.entries()) {
       const node = new BrokerNode({
@@ -107,6 +130,8 @@ export class Broker {
         host: options.host ?? '127.0.0.1',
         port: port === 0 ? 0 : port + index,
         rack: options.racks?.[index] ?? null,
+        tls: options.tls === undefined ? null : tlsOf(options.tls),
+        sasl: this.#sasl,
         nextConnection: () => this.#connections++,
       })
       this.#nodes.set(brokerId, node)
@@ -425,6 +450,12 @@ export class Broker {
     this.#state.clusterId = clusterId
   }
 
+  /** A user of `sasl` gets this password, or goes (`null`); connections that are authenticated live on until their session ends. */
+  setUser(name: string, password: string | null): void {
+    if (this.#sasl === null) throw new MQError('INVALID_CONFIG', 'setUser() needs createBroker({ sasl })')
+    this.#sasl.credentials.set(name, password)
+  }
+
   /** Forgets the fetch sessions of one broker, or of all. */
   evictSessions(brokerId?: number): void {
     const nodes = brokerId === undefined ? [...this.#nodes.values()] : [this.#node(brokerId)]
@@ -487,4 +518,9 @@ export class Broker {
     }
     return node
   }
+}
+
+function tlsOf({ requestClientCert, requireClientCert, ...rest }: BrokerTlsOptions): TlsServerOptions {
+  const asked = requestClientCert === true ? 'requested' : 'none'
+  return { ...rest, clientCertificate: requireClientCert === true ? 'required' : asked }
 }

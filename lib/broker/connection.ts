@@ -8,7 +8,7 @@
  * Invariant: nothing is sent after `close`, and a request is taken up at most once.
  */
 import { MQError } from '../errors/index.js'
-import type { Transport } from '../net/index.js'
+import { SIZE_BYTES, type Transport } from '../net/index.js'
 import {
   type Api,
   ApiVersions,
@@ -20,6 +20,8 @@ import {
   Fetch,
   Produce,
   responseHeaderVersion,
+  SaslAuthenticate,
+  SaslHandshake,
 } from '../protocol/index.js'
 import { Deque, deferred, runInBackground } from '../util/index.js'
 import type { ClusterState } from './cluster-state.js'
@@ -29,10 +31,15 @@ import type { FetchSessions } from './fetch-sessions.js'
 import { handlerOf, offeredApis, type Reply, servedVersions } from './handler-table.js'
 import { namesPartition } from './named-partitions.js'
 import { CLOSE, type RequestContext } from './request-context.js'
+import type { SaslSession } from './sasl/session.js'
 
 const UNSUPPORTED_VERSION = 35
 /** Requests read ahead of the one that is served; a client that pipelines more meets a full socket. */
 const READ_AHEAD = 128
+/** What a connection may send before it is authenticated. */
+const APIS_OF_STRANGERS = new Set([ApiVersions.key, SaslHandshake.key, SaslAuthenticate.key])
+/** Kafka: sasl.server.max.receive.size. */
+const MAX_STRANGERS_FRAME = 524_288
 /** Answers to which `encodeResponse` adds tagged fields of its own at the end. */
 const APIS_WITH_TAGGED_TAIL = new Set([Produce.key, Fetch.key, ApiVersions.key])
 
@@ -41,6 +48,9 @@ export interface ConnectionParts {
   readonly brokerId: number
   readonly sessions: FetchSessions
   readonly transport: Transport
+  /** By certificate, or ANONYMOUS. */
+  readonly peerName: string
+  readonly sasl: SaslSession | null
   readonly number: number
   readonly onClosed: () => void
 }
@@ -73,7 +83,7 @@ export class Connection {
   resume(): void {
     this.#isPaused = false
     this.#parts.transport.resume()
-    while (this.#queue.size > 0 && !this.#isClosed) this.#arrive(this.#queue.popFront() as Uint8Array)
+    this.#takeWaiting()
     this.#pump()
   }
 
@@ -95,12 +105,20 @@ export class Connection {
 
   #onFrame(frame: Uint8Array): void {
     if (this.#isClosed || this.#isBlackhole) return
-    if (this.#isPaused) {
-      this.#queue.pushBack(frame)
-      return
-    }
-    this.#arrive(frame)
+    if (this.#isPaused || this.#queue.size > 0 || this.#mustWait()) this.#queue.pushBack(frame)
+    else this.#arrive(frame)
     this.#pump()
+  }
+
+  /** What a frame means while somebody authenticates depends on the answer before it. */
+  #mustWait(): boolean {
+    const { sasl } = this.#parts
+    return sasl?.isSerial === true && (this.#isBusy || this.#requests.size > 0)
+  }
+
+  #takeWaiting(): void {
+    while (this.#queue.size > 0 && !this.#isClosed && !this.#mustWait())
+      this.#arrive(this.#queue.popFront() as Uint8Array)
   }
 
   /** Reads and notes a request; what cannot be read or is not served closes the connection, as in Kafka. */
@@ -114,7 +132,10 @@ export class Connection {
   }
 
   #admit(frame: Uint8Array): void {
-    const { cluster, brokerId, number } = this.#parts
+    const { cluster, brokerId, number, sasl, peerName } = this.#parts
+    if (sasl?.isReady === false && frame.length > MAX_STRANGERS_FRAME)
+      return this.close('too large a frame of a stranger')
+    if (sasl?.takesBareTokens === true) return this.#takeBareToken(frame, sasl)
     const { apiKey, version, correlationId, clientId } = decodeRequestHeader(frame)
     const span = servedVersions(apiKey, cluster)
     const isServed = span !== undefined && version >= span.min && version <= span.max
@@ -122,6 +143,11 @@ export class Connection {
       this.close(`api ${apiOf(apiKey)?.name ?? apiKey} version ${version} is not offered`)
       return
     }
+    if (sasl?.isReady === false && !APIS_OF_STRANGERS.has(apiKey)) {
+      this.close(`${apiOf(apiKey)?.name ?? apiKey} came before authentication was done`)
+      return
+    }
+    if (apiKey === SaslHandshake.key) sasl?.handshakeArrived()
     const request = isServed ? decodeRequest(frame) : unknownApiVersions(version, correlationId, clientId)
     const { api, body } = request
     cluster.journal.note({
@@ -133,14 +159,26 @@ export class Connection {
       body,
       atMs: cluster.clock.now(),
       connection: number,
+      principal: sasl === null ? peerName : sasl.principal,
       bytes: frame.length,
     })
     this.#requests.pushBack(request)
     if (this.#requests.size === READ_AHEAD) this.#parts.transport.pause()
   }
 
+  /** After SaslHandshake 0 tokens travel as frames of their own, and a failure has no answer. */
+  #takeBareToken(frame: Uint8Array, sasl: SaslSession): void {
+    const { errorCode, authBytes } = sasl.authenticate(frame)
+    if (errorCode !== 0) return this.close('authentication failed')
+    const size = Buffer.alloc(SIZE_BYTES)
+    size.writeInt32BE(authBytes.length)
+    this.#write([size, authBytes])
+  }
+
   #pump(): void {
-    while (!this.#isBusy && !this.#isPaused && !this.#isClosed && !this.#isBlackhole && this.#requests.size > 0) {
+    while (!this.#isBusy && !this.#isPaused && !this.#isClosed && !this.#isBlackhole) {
+      this.#takeWaiting()
+      if (this.#requests.size === 0) return
       this.#isBusy = true
       if (this.#requests.size === READ_AHEAD) this.#parts.transport.resume()
       const served = this.#serve(this.#requests.popFront() as DecodedRequest)
@@ -165,6 +203,10 @@ export class Connection {
 
   /** Null when it is done already: most requests need no promise. */
   #serve(request: DecodedRequest): Promise<void> | null {
+    if (this.#parts.sasl?.isOverFor(request.api.key === SaslHandshake.key) === true) {
+      this.close('the session is past its lifetime and was not authenticated again')
+      return null
+    }
     const faults = this.#parts.cluster.faults.take(this.#subjectOf(request))
     if (faults.some(({ fault }) => fault.kind === 'blackhole')) {
       this.#isBlackhole = true
@@ -181,7 +223,7 @@ export class Connection {
   }
 
   #handle(request: DecodedRequest, faults: readonly ActiveFault[]): Reply | Promise<Reply> {
-    const { cluster, brokerId, sessions, transport } = this.#parts
+    const { cluster, brokerId, sessions, transport, sasl } = this.#parts
     const { api, version, clientId, body } = request
     const isUnknownVersion = api.key === ApiVersions.key && body === UNKNOWN_BODY
     if (isUnknownVersion) return { errorCode: UNSUPPORTED_VERSION, apiKeys: apiVersionsOnly(cluster) }
@@ -192,6 +234,7 @@ export class Connection {
       clientId,
       clientHost: `/${transport.remote.replace(/:\d+$/, '')}`,
       sessions,
+      sasl,
       faults,
       onGone: (listener) => {
         this.#goneListeners.add(listener)
@@ -215,6 +258,7 @@ export class Connection {
     if (reply === null) return null
     if (faults.length === 0) {
       this.#write(encodeResponse(request.api, request.version, request.correlationId, reply as never))
+      this.#closeIfRefused()
       return null
     }
     return this.#answerFaulty(request, reply, faults)
@@ -231,6 +275,7 @@ export class Connection {
     const faults = active.map(({ fault }) => fault)
     const frame = encodeResponse(request.api, request.version, request.correlationId, body as never)
     this.#writeDamaged(damaged(frame, faults, shape), faults)
+    this.#closeIfRefused()
     if (throttleTimeMs > 0) await this.#sleep(throttleTimeMs) // muted after the answer (KIP-219)
   }
 
@@ -268,6 +313,15 @@ export class Connection {
     if (this.#isClosed) return
     if (part.length === 0) this.close('disconnected on command')
     else this.#parts.transport.write([part], () => this.close('disconnected on command'))
+  }
+
+  /** A failed authentication is answered first; what was pipelined behind it is not. */
+  #closeIfRefused(): void {
+    if (this.#parts.sasl?.isFailed !== true || this.#isClosed) return
+    this.#requests.clear()
+    this.#queue.clear()
+    this.#isBlackhole = true
+    this.#parts.transport.write([], () => this.close('authentication failed'))
   }
 
   #write(segments: readonly Uint8Array[]): void {

@@ -32,6 +32,8 @@ import {
   OffsetForLeaderEpoch,
   Produce,
   type ResponseOf,
+  SaslAuthenticate,
+  SaslHandshake,
   SyncGroup,
 } from '../protocol/index.js'
 import type { ClusterState, VersionSpan } from './cluster-state.js'
@@ -51,6 +53,7 @@ import { handleDescribeCluster, handleMetadata } from './handlers/metadata.js'
 import { handleDeleteRecords, handleListOffsets, handleOffsetForLeaderEpoch } from './handlers/offsets.js'
 import { handleProduce } from './handlers/produce.js'
 import { handleDescribeProducers, handleInitProducerId } from './handlers/producers.js'
+import { handleSaslAuthenticate, handleSaslHandshake } from './handlers/sasl.js'
 import { handleCreatePartitions, handleCreateTopics, handleDeleteTopics } from './handlers/topic-admin.js'
 import type { CLOSE, RequestContext } from './request-context.js'
 
@@ -88,6 +91,7 @@ const SERVED: ReadonlyMap<number, Served> = new Map(
     serve(SyncGroup, handleSyncGroup),
     serve(DescribeGroups, handleDescribeGroups),
     serve(ListGroups, handleListGroups),
+    serve(SaslHandshake, handleSaslHandshake),
     serve(ApiVersions, handleApiVersions),
     serve(CreateTopics, handleCreateTopics),
     serve(DeleteTopics, handleDeleteTopics),
@@ -95,6 +99,7 @@ const SERVED: ReadonlyMap<number, Served> = new Map(
     serve(InitProducerId, handleInitProducerId),
     serve(OffsetForLeaderEpoch, handleOffsetForLeaderEpoch),
     serve(DescribeConfigs, handleDescribeConfigs),
+    serve(SaslAuthenticate, handleSaslAuthenticate),
     serve(CreatePartitions, handleCreatePartitions),
     serve(DeleteGroups, handleDeleteGroups),
     serve(OffsetDelete, handleOffsetDelete),

@@ -22,6 +22,8 @@ export interface ArrivedRequest {
   readonly atMs: number
   /** Connections are numbered over all brokers. */
   readonly connection: number
+  /** Who asks: `alice` after SASL, `CN=alice` by certificate, else `ANONYMOUS`; null before SASL has told. */
+  readonly principal: string | null
   readonly bytes: number
 }
 

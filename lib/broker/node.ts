@@ -3,13 +3,17 @@
  * The word: users create "a broker" (the whole cluster) and say `node` for one server of it, as kafka.md 6.2 does.
  * Invariant: the port stays the same over stop, kill and start, so that clients find a returning broker.
  */
-import { type Listener, listen } from '../net/index.js'
+import { type Listener, listen, type TlsServerOptions } from '../net/index.js'
 import type { ClusterState } from './cluster-state.js'
 import { Connection } from './connection.js'
 import { FetchSessions } from './fetch-sessions.js'
+import type { SaslSecurity } from './sasl/security.js'
+import { SaslSession } from './sasl/session.js'
 
 /** Kafka: socket.request.max.bytes. */
 const MAX_FRAME_BYTES = 104_857_600
+/** Kafka's name for who neither showed a certificate nor authenticated. */
+const ANONYMOUS = 'ANONYMOUS'
 
 export interface NodeParts {
   readonly cluster: ClusterState
@@ -17,6 +21,10 @@ export interface NodeParts {
   readonly host: string
   readonly port: number
   readonly rack: string | null
+  /** Null: plaintext. */
+  readonly tls: TlsServerOptions | null
+  /** Null: nobody has to authenticate. */
+  readonly sasl: SaslSecurity | null
   /** Numbers connections over all brokers. */
   readonly nextConnection: () => number
 }
@@ -55,16 +63,18 @@ export class BrokerNode {
   }
 
   async start(): Promise<void> {
-    const { cluster, host, rack, brokerId } = this.#parts
+    const { cluster, host, rack, brokerId, tls, sasl } = this.#parts
     this.#isPaused = false
-    const options = { host, port: this.#port, maxFrameBytes: MAX_FRAME_BYTES }
-    this.#listener = await listen(options, (transport) => {
+    const options = { host, port: this.#port, maxFrameBytes: MAX_FRAME_BYTES, tls: tls ?? undefined }
+    this.#listener = await listen(options, (transport, peer) => {
       const connection: Connection = new Connection(
         {
           cluster,
           brokerId,
           sessions: this.sessions,
           transport,
+          peerName: peer.subject ?? ANONYMOUS,
+          sasl: sasl === null ? null : new SaslSession(sasl, cluster.clock),
           number: this.#parts.nextConnection(),
           onClosed: () => this.#connections.delete(connection),
         },

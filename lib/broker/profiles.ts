@@ -36,6 +36,7 @@ const KAFKA_2_1 = {
   DescribeGroups: 2,
   ListGroups: 2,
   DeleteGroups: 1,
+  SaslHandshake: 1,
   ApiVersions: 2,
   CreateTopics: 3,
   DeleteTopics: 3,
@@ -43,6 +44,7 @@ const KAFKA_2_1 = {
   InitProducerId: 1,
   OffsetForLeaderEpoch: 2,
   DescribeConfigs: 2,
+  SaslAuthenticate: 0,
   CreatePartitions: 1,
 }
 
@@ -68,6 +70,7 @@ const KAFKA_2_4 = {
   DeleteTopics: 4,
   InitProducerId: 2,
   OffsetForLeaderEpoch: 3,
+  SaslAuthenticate: 1,
 }
 
 const KAFKA_2_8 = {
@@ -86,6 +89,7 @@ const KAFKA_2_8 = {
   InitProducerId: 4,
   OffsetForLeaderEpoch: 4,
   DescribeConfigs: 4,
+  SaslAuthenticate: 2,
   CreatePartitions: 3,
   DescribeCluster: 0,
   DescribeProducers: 0,

@@ -6,6 +6,7 @@ import type { ClusterState } from './cluster-state.js'
 import type { ActiveFault, Fault } from './faults.js'
 import type { FetchSessions } from './fetch-sessions.js'
 import type { Replicas } from './replicas.js'
+import type { SaslSession } from './sasl/session.js'
 
 export type ErrorFault = Extract<Fault, { readonly kind: 'error' }>
 
@@ -20,6 +21,8 @@ export interface RequestContext {
   /** Address of the asker as Kafka shows it, `/127.0.0.1`. */
   readonly clientHost: string
   readonly sessions: FetchSessions
+  /** Null on a listener without SASL. */
+  readonly sasl: SaslSession | null
   readonly faults: readonly ActiveFault[]
   /** Calls once when the asker is gone or the broker stops, so that long polls end; returns how to unsubscribe. */
   readonly onGone: (listener: () => void) => () => void

@@ -4,11 +4,31 @@
  * Invariant: after `close()` has resolved, every transport has told its owner `onClosed`.
  */
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import { MQError } from '../errors/index.js'
 import { type Clock, systemClock } from '../util/index.js'
 import { addressText } from './dial.js'
 import { SocketTransport } from './socket-transport.js'
 import { type Transport, WRITE_BUFFER_BYTES } from './transport.js'
+
+/** What a TLS listener shows and asks for. PEM texts. */
+export interface TlsServerOptions {
+  /** Certificate, with the chain behind it if there is one. */
+  readonly cert: string
+  readonly key: string
+  /** Of an encrypted key. */
+  readonly passphrase?: string | undefined
+  /** Whose client certificates are accepted. */
+  readonly ca?: string | undefined
+  /** 'requested': a client may show none, but not a wrong one. Default 'none'. */
+  readonly clientCertificate?: 'none' | 'requested' | 'required' | undefined
+}
+
+/** What the listener knows of who called. */
+export interface Peer {
+  /** Subject of the certificate shown, `CN=alice`; null without one. */
+  readonly subject: string | null
+}
 
 export interface ListenOptions {
   readonly host: string
@@ -19,6 +39,8 @@ export interface ListenOptions {
   readonly writeTimeoutMs?: number | undefined
   /** Default WRITE_BUFFER_BYTES: from here on a transport says "full". */
   readonly writeBufferBytes?: number | undefined
+  /** Present: TLS. A transport is handed out when its handshake is done. */
+  readonly tls?: TlsServerOptions | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -32,12 +54,16 @@ export interface Listener {
   close(): Promise<void>
 }
 
-/** Listens, or rejects with CONNECTION_FAILED (port in use, no such address). */
-export function listen(options: ListenOptions, onTransport: (transport: Transport) => void): Promise<Listener> {
-  const server = createServer({
-    noDelay: true,
-    highWaterMark: options.writeBufferBytes ?? WRITE_BUFFER_BYTES,
-  })
+/** A handshake that takes longer is given up. Milliseconds. */
+const HANDSHAKE_MS = 10_000
+const NOBODY: Peer = { subject: null }
+
+/** Listens, or rejects with CONNECTION_FAILED (port in use, no such address), INVALID_CONFIG (certificate or key). */
+export async function listen(
+  options: ListenOptions,
+  onTransport: (transport: Transport, peer: Peer) => void,
+): Promise<Listener> {
+  const server = makeServer(options)
   return new Promise((resolve, reject) => {
     server.once('error', (cause) => reject(cannotListen(options, cause)))
     server.listen(options.port, options.host, () => {
@@ -48,22 +74,46 @@ export function listen(options: ListenOptions, onTransport: (transport: Transpor
   })
 }
 
+function makeServer({ tls, writeBufferBytes }: ListenOptions): Server {
+  const tcp = { noDelay: true, highWaterMark: writeBufferBytes ?? WRITE_BUFFER_BYTES }
+  if (tls === undefined) return createServer(tcp)
+  const { cert, key, passphrase, ca, clientCertificate = 'none' } = tls
+  try {
+    const rejectUnauthorized = clientCertificate === 'required'
+    const requestCert = clientCertificate !== 'none'
+    const secrets = { cert, key, passphrase, ...(ca === undefined ? {} : { ca }) }
+    return createTlsServer({ ...tcp, ...secrets, requestCert, rejectUnauthorized, handshakeTimeout: HANDSHAKE_MS })
+  } catch (error) {
+    // Without the cause: what a PEM reader complains about may quote the text it read.
+    const why = (error as NodeJS.ErrnoException).code ?? 'unreadable'
+    throw new MQError('INVALID_CONFIG', `certificate, key and ca of a TLS listener must be PEM texts that fit: ${why}`)
+  }
+}
+
 class TcpListener implements Listener {
   readonly port: number
   readonly #server: Server
   readonly #options: ListenOptions
-  readonly #onTransport: (transport: Transport) => void
+  readonly #onTransport: (transport: Transport, peer: Peer) => void
   readonly #transports = new Set<SocketTransport>()
+  /** TCP connections whose TLS handshake is not done: nobody's transport yet, but `close` must end them. */
+  readonly #handshakes = new Set<Socket>()
   #isServerClosed = false
   #onGone = () => {}
   #closing: Promise<void> | null = null
 
-  constructor(server: Server, options: ListenOptions, port: number, onTransport: (transport: Transport) => void) {
+  constructor(
+    server: Server,
+    options: ListenOptions,
+    port: number,
+    onTransport: (transport: Transport, peer: Peer) => void,
+  ) {
     this.port = port
     this.#server = server
     this.#options = options
     this.#onTransport = onTransport
-    server.on('connection', (socket) => this.#accept(socket))
+    if (options.tls === undefined) server.on('connection', (socket) => this.#accept(socket, NOBODY))
+    else this.#acceptTls()
   }
 
   get host(): string {
@@ -84,11 +134,28 @@ class TcpListener implements Listener {
       })
       this.#onGone = () => this.#resolveWhenGone(resolve)
       for (const transport of this.#transports) transport.destroy(reason)
+      for (const socket of this.#handshakes) socket.destroy()
     })
     return this.#closing
   }
 
-  #accept(socket: Socket): void {
+  #acceptTls(): void {
+    const asksForCertificate = (this.#options.tls?.clientCertificate ?? 'none') !== 'none'
+    this.#server.on('connection', (socket: Socket) => {
+      this.#handshakes.add(socket)
+      socket.on('close', () => this.#handshakes.delete(socket))
+      if (this.#closing !== null) socket.destroy()
+    })
+    // A failed handshake is the caller's affair; without a listener it would be nobody's, as Node destroys the socket.
+    this.#server.on('tlsClientError', () => {})
+    this.#server.on('secureConnection', (socket: TLSSocket) => {
+      const subject = asksForCertificate ? subjectOf(socket) : null
+      if (subject !== null && !socket.authorized) socket.destroy()
+      else this.#accept(socket, { subject })
+    })
+  }
+
+  #accept(socket: Socket, peer: Peer): void {
     const transport: SocketTransport = new SocketTransport(socket, {
       maxFrameBytes: this.#options.maxFrameBytes,
       writeTimeoutMs: this.#options.writeTimeoutMs ?? 0,
@@ -100,13 +167,22 @@ class TcpListener implements Listener {
       },
     })
     this.#transports.add(transport)
-    this.#onTransport(transport)
+    this.#onTransport(transport, peer)
     if (this.#closing !== null) transport.destroy(closedHere(this.port))
   }
 
   #resolveWhenGone(resolve: () => void): void {
     if (this.#isServerClosed && this.#transports.size === 0) resolve()
   }
+}
+
+/** As Kafka names who showed a certificate; null: nobody did. */
+function subjectOf(socket: TLSSocket): string | null {
+  const { subject } = socket.getPeerCertificate()
+  // Node gives an empty object, without a subject, when no certificate came.
+  const parts = Object.entries((subject as typeof subject | undefined) ?? {})
+  if (parts.length === 0) return socket.getPeerX509Certificate() === undefined ? null : ''
+  return parts.map(([name, value]) => `${name}=${value}`).join(',')
 }
 
 function closedHere(port: number): MQError {

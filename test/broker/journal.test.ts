@@ -3,7 +3,18 @@ import { describe, expect, it } from 'vitest'
 import { Journal } from '../../lib/broker/journal.js'
 
 function request(api: string, bytes: number, correlationId = 0) {
-  return { api, node: 1, version: 0, correlationId, clientId: null, body: {}, atMs: 0, connection: 0, bytes }
+  return {
+    api,
+    node: 1,
+    version: 0,
+    correlationId,
+    clientId: null,
+    body: {},
+    atMs: 0,
+    connection: 0,
+    principal: 'ANONYMOUS',
+    bytes,
+  }
 }
 
 describe('journal', () => {

@@ -1,0 +1,25 @@
+/** PLAIN (RFC 4616): one message `[authorization id] NUL user NUL password`, one verdict. Rules and texts as Kafka's. */
+import type { Credentials } from './credentials.js'
+import { done, failed, type SaslExchange, type SaslStep } from './exchange.js'
+
+const PARTS = 3
+
+export class PlainExchange implements SaslExchange {
+  readonly #credentials: Credentials
+
+  constructor(credentials: Credentials) {
+    this.#credentials = credentials
+  }
+
+  next(message: Uint8Array): SaslStep {
+    const parts = Buffer.from(message).toString('utf8').split('\0')
+    if (parts.length !== PARTS) return failed()
+    const [authorizationId, user, password] = parts as [string, string, string]
+    if (user === '') return failed('Authentication failed: username not specified')
+    if (password === '') return failed('Authentication failed: password not specified')
+    if (!this.#credentials.accepts(user, password)) return failed('Authentication failed: Invalid username or password')
+    if (authorizationId !== '' && authorizationId !== user)
+      return failed('Authentication failed: Client requested an authorization id that is different from username')
+    return done(user)
+  }
+}
