@@ -13,7 +13,10 @@ const made = await admin.createTopics([
   { name: names[1], partitions: 3, configs: { 'retention.ms': '604800000' } },
   { name: names[2], partitions: 2 },
 ])
-check(made.every(({ created }) => created), `created ${names.join(', ')}`)
+check(
+  made.every(({ created }) => created),
+  `created ${names.join(', ')}`,
+)
 check(!(await admin.createTopic({ name: names[0] })).created, 'what exists is not created again')
 check(!(await admin.topicExists(`never-${run}`)), 'asking for a topic does not create it')
 
@@ -35,6 +38,9 @@ check((await admin.fetchOffsets(groupId, [names[0]]))[0]?.offset === 0, 'and sta
 
 await admin.deleteGroups([groupId])
 const gone = await admin.deleteTopics([...names])
-check(gone.every(({ error }) => error === undefined), 'deleted')
+check(
+  gone.every(({ error }) => error === undefined),
+  'deleted',
+)
 await mq.close()
 await stop()

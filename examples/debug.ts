@@ -10,7 +10,11 @@ const { values: args } = parseArgs({
   options: { brokers: { type: 'string' }, topic: { type: 'string', default: 'never-created' } },
 })
 const { brokers, stop } = await exampleBrokers(args.brokers ?? process.env['KAFKA_BROKERS'])
-const mq = new MQ({ brokers, connection: { maxRetries: 0 }, producer: { allowAutoTopicCreation: false, maxBlockMs: 3_000 } })
+const mq = new MQ({
+  brokers,
+  connection: { maxRetries: 0 },
+  producer: { allowAutoTopicCreation: false, maxBlockMs: 3_000 },
+})
 
 await step('ping', async () => {
   const { rttMs, nodeId } = await mq.ping({ timeoutMs: 10_000 })

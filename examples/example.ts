@@ -5,7 +5,9 @@
 import { createBroker } from 'tandem-mq/broker'
 
 /** A Kafka given by `--brokers`, `KAFKA_BROKERS`, or a broker in this process with the topics it is asked for. */
-export async function exampleBrokers(given = process.env['KAFKA_BROKERS']): Promise<{ brokers: string; stop: () => Promise<void> }> {
+export async function exampleBrokers(
+  given = process.env['KAFKA_BROKERS'],
+): Promise<{ brokers: string; stop: () => Promise<void> }> {
   if (given !== undefined && given !== '') return { brokers: given, stop: async () => {} }
   const broker = await createBroker({ config: { 'auto.create.topics.enable': true } })
   return { brokers: broker.bootstrap, stop: () => broker.close() }

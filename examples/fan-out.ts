@@ -23,7 +23,10 @@ await audit.subscribe(topic, () => void seen++)
 for (let n = 0; n < 3_000; n++) mq.sendAsync(topic, `task ${n}`, { key: `customer-${n}` })
 await mq.producer.flush()
 await until(() => seen === 3_000 && done.reduce((a, b) => a + b) === 3_000)
-check(done.every((count) => count > 0), `the workers shared 3000 tasks: ${done.join(' + ')}`)
+check(
+  done.every((count) => count > 0),
+  `the workers shared 3000 tasks: ${done.join(' + ')}`,
+)
 check(seen === 3_000, 'the audit saw all of them')
 await Promise.all([...workers, audit].map((consumer) => consumer.close()))
 await mq.close()

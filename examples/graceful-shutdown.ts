@@ -4,7 +4,7 @@
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { closeOnSignals, Consumer, MQ } from 'tandem-mq'
+import { Consumer, closeOnSignals, MQ } from 'tandem-mq'
 import { check, exampleBrokers } from './example.js'
 
 const IN = `shutdown-in-${process.env['RUN'] ?? Date.now().toString(36)}`

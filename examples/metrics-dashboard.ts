@@ -7,7 +7,11 @@ import { closeOnSignals, MQ } from 'tandem-mq'
 import { check, exampleBrokers, sleep, until } from './example.js'
 
 const { values: args } = parseArgs({
-  options: { brokers: { type: 'string' }, address: { type: 'string', default: '127.0.0.1:0' }, stay: { type: 'boolean' } },
+  options: {
+    brokers: { type: 'string' },
+    address: { type: 'string', default: '127.0.0.1:0' },
+    stay: { type: 'boolean' },
+  },
 })
 const { brokers, stop } = await exampleBrokers(args.brokers ?? process.env['KAFKA_BROKERS'])
 const topic = `dashboard-${Date.now().toString(36)}`
@@ -30,7 +34,9 @@ await mq.producer.flush()
 await until(() => read === 5_000)
 
 const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
-const shown = text.split('\n').filter((line) => /^tandem_mq_(producer_records_total|consumer_lag|batch_records_)/.test(line))
+const shown = text
+  .split('\n')
+  .filter((line) => /^tandem_mq_(producer_records_total|consumer_lag|batch_records_)/.test(line))
 console.log(shown.join('\n'))
 check(/^tandem_mq_producer_records_total\{.*state="acknowledged".*\} 5000$/m.test(text), '5000 records acknowledged')
 check(/^tandem_mq_consumer_records_total\{.*\} 5000$/m.test(text), '5000 records read')

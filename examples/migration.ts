@@ -21,7 +21,10 @@ await mq.admin.createTopic({ name: topic, partitions: 6 })
 // before: kafkajs writes
 const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner })
 await producer.connect()
-const before = await producer.send({ topic, messages: [{ key: 'customer-7', value: 'from kafkajs', headers: { type: 'order' } }] })
+const before = await producer.send({
+  topic,
+  messages: [{ key: 'customer-7', value: 'from kafkajs', headers: { type: 'order' } }],
+})
 
 // after: tandem-mq reads
 const seen: string[] = []

@@ -46,7 +46,9 @@ console.log(`chat at http://127.0.0.1:${(web.address() as AddressInfo).port}/ ov
 
 const monitor = setInterval(() => {
   const { producer, consumer } = chat.mq.getMetrics()
-  console.log(`sent ${producer.successMessages}, received ${consumer.totalMessages}, lag ${consumer.lag}, p99 ${producer.p99LatencyMs} ms`)
+  console.log(
+    `sent ${producer.successMessages}, received ${consumer.totalMessages}, lag ${consumer.lag}, p99 ${producer.p99LatencyMs} ms`,
+  )
 }, 10_000)
 
 let sent = 0

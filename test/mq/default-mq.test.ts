@@ -26,7 +26,9 @@ describe('the default instance', () => {
     expect(await mq.sendSync('orders', 'one')).toMatchObject({ offset: 0 })
     expect(mq.sendAsync('orders', 'two')).toBe(true)
     expect(await mq.sendBatchSync({ topic: 'orders', messages: [{ value: 'three' }] })).toHaveLength(1)
-    await new Promise<void>((resolve) => mq.sendBatchAsync({ topic: 'orders', messages: [{ value: 'four' }] }, () => resolve()))
+    await new Promise<void>((resolve) =>
+      mq.sendBatchAsync({ topic: 'orders', messages: [{ value: 'four' }] }, () => resolve()),
+    )
     const seen: string[] = []
     await new Promise<void>((resolve) => {
       void mq.subscribe('orders', ({ value }) => {

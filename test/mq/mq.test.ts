@@ -28,11 +28,15 @@ describe('MQ', () => {
     broker.createTopic('orders', { partitions: 1 })
     const mq = anMQ(broker, { consumer: { groupId: 'billing', autoOffsetReset: 'earliest' } })
     expect(await mq.sendSync('orders', 'one', { key: 'k' })).toMatchObject({ topic: 'orders', partition: 0, offset: 0 })
-    const told = new Promise((resolve) => mq.sendAsync('orders', 'two', null, (error, record) => resolve([error, record?.offset])))
+    const told = new Promise((resolve) =>
+      mq.sendAsync('orders', 'two', null, (error, record) => resolve([error, record?.offset])),
+    )
     expect(await told).toEqual([null, 1])
     const results = await mq.sendBatchSync({ topic: 'orders', messages: [{ value: 'three' }, { value: 'four' }] })
     expect(results.map(({ offset }) => offset)).toEqual([2, 3])
-    await new Promise<void>((resolve) => mq.sendBatchAsync({ topic: 'orders', messages: [{ value: 'five' }] }, () => resolve()))
+    await new Promise<void>((resolve) =>
+      mq.sendBatchAsync({ topic: 'orders', messages: [{ value: 'five' }] }, () => resolve()),
+    )
 
     const seen: string[] = []
     await new Promise<void>((resolve) => {
@@ -48,7 +52,12 @@ describe('MQ', () => {
     expect(rttMs).toBeGreaterThan(0)
     await mq.unsubscribe('orders')
     const figures = mq.getMetrics()
-    expect(figures.producer).toMatchObject({ totalMessages: 5, successMessages: 5, failedMessages: 0, pendingMessages: 0 })
+    expect(figures.producer).toMatchObject({
+      totalMessages: 5,
+      successMessages: 5,
+      failedMessages: 0,
+      pendingMessages: 0,
+    })
     expect(figures.consumer.totalMessages).toBe(5)
     expect(figures.connectionPool.maxConnections).toBe(10)
     expect(figures.channel).toMatchObject({ activeRecords: 0, activeBytes: 0 })
