@@ -17,15 +17,17 @@ import {
   systemClock,
   systemRandom,
 } from '../util/index.js'
+import { unlessAborted } from './abort.js'
 import type { BrokerLink, LinkPurpose } from './broker-link.js'
+import type { Connection } from './connection.js'
 import { ControlPlane, type RequestBody, type RequestOptions } from './control-plane.js'
 import { type CoordinatorOptions, Coordinators, type GroupRequestOptions } from './coordinators.js'
 import type { ClusterEvents } from './events.js'
-import { type BrokerAddress, closedHere } from './failures.js'
+import { type BrokerAddress, closedHere, unknownBroker } from './failures.js'
 import { type ClusterSetup, type ConnectionStats, Links } from './links.js'
 import { type HintEndpoint, MetadataCache } from './metadata-cache.js'
 import { MetadataUpdater } from './metadata-updater.js'
-import type { Dial } from './open-connection.js'
+import { type Dial, openConnection } from './open-connection.js'
 import { type ClusterOptions, resolveSettings } from './settings.js'
 import type { TopicMetadata } from './topic-metadata.js'
 import type { WaitOptions } from './topic-waiters.js'
@@ -143,9 +145,25 @@ export class Cluster {
     return this.#coordinators.request(groupId, api, body, options)
   }
 
-  /** A round trip to any broker; CONNECTION_FAILED, or CONNECTION_TIMEOUT after `timeoutMs` (default `readTimeoutMs`). */
-  ping(options: { readonly timeoutMs?: number } = {}): Promise<{ rttMs: number; brokerId: number }> {
-    return this.#control.ping(options.timeoutMs ?? this.#setup.settings.readTimeoutMs)
+  /**
+   * A round trip to any broker. Rejects with CONNECTION_FAILED (refused), CONNECTION_TIMEOUT (no answer within
+   * `timeoutMs`, default `readTimeoutMs`), AUTHENTICATION_FAILED, or `signal.reason`.
+   */
+  ping(
+    options: { readonly timeoutMs?: number | undefined; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<{ rttMs: number; brokerId: number }> {
+    const { timeoutMs = this.#setup.settings.readTimeoutMs, signal } = options
+    return unlessAborted(this.#control.ping({ timeoutMs, signal }), signal)
+  }
+
+  /**
+   * A connection besides the links, ready for requests: the caller owns, counts and closes it. Rejects with
+   * CONNECTION_FAILED (refused, or no such broker), CONNECTION_TIMEOUT or AUTHENTICATION_FAILED.
+   */
+  async openConnection(brokerId: number, signal: AbortSignal): Promise<Connection> {
+    const address = this.#cache.broker(brokerId)
+    if (address === undefined) throw unknownBroker(brokerId)
+    return openConnection(address, { ...this.#setup, signal })
   }
 
   /** As cached; look at `errorCode` and the number of partitions. */

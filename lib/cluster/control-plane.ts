@@ -27,6 +27,11 @@ export interface AskOptions extends Omit<RequestOptions, 'brokerId'> {
   readonly purpose?: 'control' | 'group' | undefined
 }
 
+export interface PingOptions {
+  readonly timeoutMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
 /** A request, or what makes it once the version is known: some messages look different from version to version. */
 export type RequestBody<A extends Api> = RequestOf<A> | ((version: number) => RequestOf<A>)
 
@@ -82,23 +87,24 @@ export class ControlPlane {
     }
   }
 
-  /** A real round trip to any broker; features.md CL-5. */
-  async ping(timeoutMs: number): Promise<{ rttMs: number; brokerId: number }> {
-    const { clock } = this.#setup
+  /**
+   * A real round trip to any broker (features.md CL-5): `maxRetries` further rounds over all of them, within `timeoutMs`.
+   * The last round's error is told: why the brokers could not be reached, not that time was up.
+   */
+  async ping({ timeoutMs, signal }: PingOptions): Promise<{ rttMs: number; brokerId: number }> {
+    const { settings, clock, random } = this.#setup
     const untilMs = clock.monotonicMs() + timeoutMs
-    let last: unknown
-    for (const link of await this.#anyOf(untilMs)) {
+    for (let round = 0; ; round++) {
+      signal?.throwIfAborted()
       try {
-        await this.#within(link.tryConnect(), untilMs)
-        const fromMs = clock.monotonicMs()
-        await this.#within(this.#ask(link, ApiVersions, pingBody, {}, untilMs), untilMs)
-        return { rttMs: clock.monotonicMs() - fromMs, brokerId: link.brokerId }
+        return await this.#first(await this.#anyOf(untilMs), (link) => this.#pingOne(link, untilMs), untilMs)
       } catch (error) {
-        last = error
-        if (clock.monotonicMs() >= untilMs) break
+        const waitMs = backoffMs(round, settings.retryBackoffMs, settings.retryBackoffMaxMs, random)
+        const isLate = clock.monotonicMs() + waitMs >= untilMs
+        if (!isWorthRepeating(error) || round >= settings.maxRetries || isLate) throw error
+        await this.sleep(waitMs)
       }
     }
-    throw last ?? noBroker()
   }
 
   /** Waits; `close` ends it early. */
@@ -123,11 +129,7 @@ export class ControlPlane {
     this.#sleepers.clear()
   }
 
-  /**
-   * Each broker once, or the one asked for; the last error when none answered. After a second of silence the next one
-   * is asked too: a machine that is lost closes no socket, and who coordinates a group now is urgent. A late answer
-   * counts all the same: where all others are dead, a slow broker is the only one there is.
-   */
+  /** Each broker once, or the one asked for. */
   async #round<A extends Api>(
     api: A,
     body: RequestBody<A>,
@@ -136,12 +138,21 @@ export class ControlPlane {
   ): Promise<DecodedResponseOf<A>> {
     const { brokerId } = options
     const links = brokerId === undefined ? await this.#anyOf(untilMs) : [this.#links.link(brokerId, 'control')]
+    return this.#first(links, (link) => this.#negotiated(link, api, body, options, untilMs), untilMs)
+  }
+
+  /**
+   * The first answer; the last error when none answered. After a second of silence the next broker is asked too: a
+   * machine that is lost closes no socket, and who coordinates a group now is urgent. A late answer counts all the
+   * same: where all others are dead, a slow broker is the only one there is.
+   */
+  async #first<T>(links: readonly BrokerLink[], ask: (link: BrokerLink) => Promise<T>, untilMs: number): Promise<T> {
     const { clock } = this.#setup
-    const late: Promise<DecodedResponseOf<A>>[] = []
+    const late: Promise<T>[] = []
     let last: unknown
     for (const link of links) {
       const limitMs = link === links.at(-1) ? untilMs : Math.min(untilMs, clock.monotonicMs() + SILENCE_MS)
-      const asked = this.#negotiated(link, api, body, options, untilMs)
+      const asked = ask(link)
       try {
         return await this.#within(Promise.race([asked, ...late.map(unlessItFails)]), limitMs)
       } catch (error) {
@@ -153,6 +164,13 @@ export class ControlPlane {
     return this.#within(Promise.any(late), untilMs).catch(() => {
       throw last ?? noBroker()
     })
+  }
+
+  async #pingOne(link: BrokerLink, untilMs: number): Promise<{ rttMs: number; brokerId: number }> {
+    await link.tryConnect()
+    const fromMs = this.#setup.clock.monotonicMs()
+    await this.#ask(link, ApiVersions, pingBody, {}, untilMs)
+    return { rttMs: this.#setup.clock.monotonicMs() - fromMs, brokerId: link.brokerId }
   }
 
   /** There is no other broker to ask meanwhile: wait out the pause that follows a broken connection. */

@@ -40,6 +40,11 @@ export function unsupported(api: Api, brokerId: number): MQError {
   return notSent('CONNECTION_FAILED', text, api, context, { retryable: false })
 }
 
+export function unknownBroker(brokerId: number): MQError {
+  const text = `broker ${brokerId} is not part of the cluster now`
+  return new MQError('CONNECTION_FAILED', text, { brokerId, wasSent: 'no' })
+}
+
 export function closedHere(what: string): MQError {
   return new MQError('CONNECTION_CLOSED', `${what} was closed by this client`, { wasSent: 'no' })
 }
