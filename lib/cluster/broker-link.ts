@@ -12,7 +12,7 @@ import type { Api, DecodedResponseOf, RequestOf } from '../protocol/index.js'
 import { backoffMs, type Clock, type Deferred, deferred, type RandomSource, type TimerHandle } from '../util/index.js'
 import type { ApiRanges } from './api-ranges.js'
 import type { Connection } from './connection.js'
-import { type BrokerAddress, closedHere, notSent, placeOf, unsupported } from './failures.js'
+import { type BrokerAddress, closedHere, notSent, placeOf, unknownBroker, unsupported } from './failures.js'
 import { type Dial, openConnection } from './open-connection.js'
 import type { ClusterSettings } from './settings.js'
 
@@ -192,12 +192,12 @@ export class BrokerLink {
   }
 
   async #attempt(): Promise<void> {
-    const { settings, clock, dial } = this.#host
+    const { settings, clock, random, dial } = this.#host
     await Promise.resolve() // The caller notes the attempt before it can end.
     try {
       const address = this.#host.addressOf(this.brokerId)
-      if (address === undefined) throw this.#unknownBroker()
-      const connection = await openConnection(address, { settings, clock, dial, signal: this.#abort.signal })
+      if (address === undefined) throw unknownBroker(this.brokerId)
+      const connection = await openConnection(address, { settings, clock, random, dial, signal: this.#abort.signal })
       if (this.#isClosed) {
         connection.destroy(closedHere('the link'))
         throw closedHere('the link')
@@ -322,11 +322,6 @@ export class BrokerLink {
     const text = `no ${this.purpose} connection to broker ${this.brokerId} with room within ${timeoutMs} ms`
     const context = { brokerId: this.brokerId, wasSent: 'no', timeoutMs }
     return new MQError('CONNECTION_TIMEOUT', text, context, { cause: this.#lastError ?? undefined })
-  }
-
-  #unknownBroker(): MQError {
-    const text = `broker ${this.brokerId} is not part of the cluster now`
-    return new MQError('CONNECTION_FAILED', text, { brokerId: this.brokerId, wasSent: 'no' })
   }
 
   #defect(cause: unknown): MQError {

@@ -3,7 +3,7 @@
  * Why it gives up whole sockets: a broker answers in order, so after one answer that is late, cut or wrong no later one
  * can be trusted. Every request then is unsure and says so (W-9, W-11, W-15).
  * Invariant: a request's promise is rejected only after the transport's `onClosed`: its bytes may be reused (W-13).
- * One timer at most: for the head of the ring, or for idleness.
+ * One timer at most for the head of the ring, or for idleness; a session that ends has its own (renewal.ts).
  */
 import { findMQError, MQError } from '../errors/index.js'
 import type { Transport } from '../net/index.js'
@@ -15,15 +15,23 @@ import {
   encodeRequest,
   type RequestOf,
 } from '../protocol/index.js'
-import type { Clock, TimerHandle } from '../util/index.js'
+import { type Clock, type Deferred, deferred, type TimerHandle } from '../util/index.js'
 import type { ApiRanges } from './api-ranges.js'
 import { type BrokerAddress, lostRequest, placeOf } from './failures.js'
 import { InFlightRing } from './in-flight-ring.js'
+import { Renewal, type SessionSettings } from './renewal.js'
 import type { ClusterSettings } from './settings.js'
 
 interface PendingSend {
   readonly api: Api
   readonly reject: (reason: unknown) => void
+}
+
+/** An authenticated session: how long the broker believes it, and how it is renewed. */
+export interface Session {
+  /** Milliseconds; 0 = as long as the socket lives. */
+  readonly lifetimeMs: number
+  readonly renewal: SessionSettings
 }
 
 const ignore = () => {}
@@ -57,6 +65,8 @@ export class Connection {
   #watchDueMs = Number.POSITIVE_INFINITY
   #headSinceMs = 0 // time of the last answer
   #lastUseMs: number
+  readonly #renewal: Renewal | null
+  #slot: Deferred<void> | null = null // a renewal waits for one
 
   constructor(
     transport: Transport,
@@ -65,6 +75,7 @@ export class Connection {
     settings: ClusterSettings,
     clock: Clock,
     firstCorrelationId: number,
+    session: Session | null = null,
   ) {
     this.apis = apis
     this.address = address
@@ -76,6 +87,7 @@ export class Connection {
     transport.onFrame = (frame) => this.#received(frame)
     transport.onDrain = () => this.#drained()
     transport.onClosed = (reason) => this.#ended(reason)
+    this.#renewal = session === null ? null : this.#renewalOf(session)
     this.#watchLimit()
   }
 
@@ -88,6 +100,15 @@ export class Connection {
   }
 
   get hasRoom(): boolean {
+    return this.#hasSlot && !this.#isQuiet
+  }
+
+  /** The session is renewed: only authentication may write. */
+  get #isQuiet(): boolean {
+    return this.#renewal?.isQuiet ?? false
+  }
+
+  get #hasSlot(): boolean {
     return !this.#isFull && !this.#ring.isFull && this.#mute === null && this.#transport.isOpen
   }
 
@@ -105,7 +126,7 @@ export class Connection {
       slot.sentAtMs = nowMs
       slot.resolve = resolve as (body: never) => void
       slot.reject = reject
-      this.#lastUseMs = nowMs
+      if (!this.#isQuiet) this.#lastUseMs = nowMs
       this.#isFull = !this.#transport.write(segments)
       if (this.#ring.size === 1) this.#watchLimit()
     })
@@ -159,17 +180,49 @@ export class Connection {
     this.#ring.pop()
     this.answers++
     this.#headSinceMs = this.#clock.monotonicMs()
-    this.#lastUseMs = this.#headSinceMs
+    // A renewal is no use: a connection that nobody needs is closed all the same.
+    if (!this.#isQuiet) this.#lastUseMs = this.#headSinceMs
     const { throttleTimeMs } = body as { readonly throttleTimeMs?: number }
     if (throttleTimeMs !== undefined && throttleTimeMs > 0) this.#throttle(throttleTimeMs)
     if (this.#ring.size > 0) this.#watchLimit()
     resolve(body)
-    if (wasFull && this.hasRoom) this.onRoom()
+    if (wasFull) this.#tellRoom()
   }
 
   #drained(): void {
     this.#isFull = false
-    if (this.hasRoom) this.onRoom()
+    this.#tellRoom()
+  }
+
+  #tellRoom(): void {
+    if (!this.#hasSlot) return
+    if (this.#slot !== null) this.#slot.resolve()
+    else if (!this.#isQuiet) this.onRoom()
+  }
+
+  #renewalOf({ lifetimeMs, renewal }: Session): Renewal {
+    const made = new Renewal(
+      {
+        address: this.address,
+        apis: this.apis,
+        requestQuietly: (api, version, body) => this.#requestQuietly(api, version, body),
+        goOn: () => this.#tellRoom(),
+        destroy: (reason) => this.destroy(reason),
+      },
+      renewal,
+    )
+    made.begin(lifetimeMs)
+    return made
+  }
+
+  async #requestQuietly<A extends Api>(api: A, version: number, body: RequestOf<A>): Promise<DecodedResponseOf<A>> {
+    while (!this.#hasSlot) {
+      this.#slot = deferred()
+      await this.#slot.promise.finally(() => {
+        this.#slot = null
+      })
+    }
+    return this.request(api, version, body, 0)
   }
 
   /** KIP-219: the broker has answered and is deaf now; what we sent would only lie in its socket. */
@@ -182,7 +235,7 @@ export class Connection {
     this.#mute?.cancel()
     this.#mute = this.#clock.setTimer(() => {
       this.#mute = null
-      if (this.hasRoom) this.onRoom()
+      this.#tellRoom()
     }, ms)
   }
 
@@ -221,6 +274,8 @@ export class Connection {
     this.#watch = null
     this.#mute?.cancel()
     this.#mute = null
+    this.#renewal?.stop()
+    this.#slot?.reject(reason)
     for (let head = this.#ring.head(); head !== null; head = this.#ring.head()) {
       const { reject, api } = head
       this.#ring.pop()

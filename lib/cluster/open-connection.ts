@@ -16,9 +16,9 @@ import {
   encodeRequest,
   type RequestOf,
 } from '../protocol/index.js'
-import { type Clock, type Deferred, deferred } from '../util/index.js'
+import { type Clock, type Deferred, deferred, type RandomSource } from '../util/index.js'
 import { ApiRanges } from './api-ranges.js'
-import { Connection } from './connection.js'
+import { Connection, type Session } from './connection.js'
 import { type BrokerAddress, placeOf } from './failures.js'
 import type { ClusterSettings } from './settings.js'
 
@@ -32,6 +32,8 @@ export type Dial = (options: DialOptions) => Promise<Transport>
 export interface OpeningSetup {
   readonly settings: ClusterSettings
   readonly clock: Clock
+  /** Spreads the renewals of sessions. */
+  readonly random: RandomSource
   readonly dial: Dial
   /** Gives up at once. */
   readonly signal: AbortSignal
@@ -77,8 +79,10 @@ async function attempt(
     const answer = await negotiate(opening, address, version)
     if (answer === null) return null
     const apis = new ApiRanges(answer)
-    await settings.authenticate?.({ address, apis, request: (api, v, body) => opening.request(api, v, body) })
-    return opening.handOver(() => new Connection(transport, apis, address, settings, clock, opening.nextCorrelationId))
+    const session = await authenticated(opening, apis, address, setup)
+    return opening.handOver(
+      () => new Connection(transport, apis, address, settings, clock, opening.nextCorrelationId, session),
+    )
   } catch (error) {
     transport.destroy(error instanceof MQError ? error : givenUp(address))
     throw error instanceof MQError ? error.with(placeOf(address)) : error
@@ -86,6 +90,21 @@ async function attempt(
     timer.cancel()
     signal.removeEventListener('abort', giveUp)
   }
+}
+
+/** Null: nobody asked for authentication. */
+async function authenticated(
+  opening: Opening,
+  apis: ApiRanges,
+  address: BrokerAddress,
+  { settings, clock, random }: OpeningSetup,
+): Promise<Session | null> {
+  const { authenticate, dialTimeoutMs } = settings
+  if (authenticate === undefined) return null
+  const { signal } = opening
+  const task = authenticate({ address, apis, signal, request: (api, v, body) => opening.request(api, v, body) })
+  const lifetimeMs = await opening.whileOpen(task)
+  return { lifetimeMs, renewal: { clock, random, authenticate, dialTimeoutMs } }
 }
 
 async function negotiate(
@@ -128,6 +147,8 @@ class Opening {
   #waiting: Deferred<Uint8Array> | null = null
   #closed: MQError | null = null
   #isClosedByPeer = false
+  readonly #end = new AbortController()
+  readonly #gone = deferred<never>()
   nextCorrelationId = 0
 
   constructor(transport: Transport, clientId: string) {
@@ -135,6 +156,17 @@ class Opening {
     this.#clientId = clientId
     transport.onFrame = (frame) => this.#received(frame)
     transport.onClosed = (reason) => this.#ended(reason)
+    this.#gone.promise.catch(() => {}) // Only `whileOpen` waits for it.
+  }
+
+  /** Aborted when the socket is gone. */
+  get signal(): AbortSignal {
+    return this.#end.signal
+  }
+
+  /** The outcome of a task that may wait for others than this broker; the end of the socket ends the waiting. */
+  whileOpen<T>(task: Promise<T>): Promise<T> {
+    return Promise.race([task, this.#gone.promise])
   }
 
   async request<A extends Api>(api: A, version: number, body: RequestOf<A>): Promise<DecodedResponseOf<A>> {
@@ -184,6 +216,8 @@ class Opening {
     this.#isClosedByPeer = reason.is('CONNECTION_CLOSED') && reason.context['byUs'] !== true
     this.#waiting?.reject(reason)
     this.#waiting = null
+    this.#gone.reject(reason)
+    this.#end.abort()
   }
 }
 

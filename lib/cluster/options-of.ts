@@ -6,13 +6,18 @@ import { readFileSync } from 'node:fs'
 import type { ResolvedClientConfig, SslSettings } from '../config/index.js'
 import { MQError } from '../errors/index.js'
 import type { TlsOptions } from '../net/index.js'
+import { authenticateWith } from './sasl/authenticate-with.js'
 import type { ClusterOptions } from './settings.js'
 
-type ClientConfig = Pick<ResolvedClientConfig, 'brokers' | 'clientId' | 'metadataMaxAgeMs' | 'connection' | 'ssl'>
+type ClientConfig = Pick<
+  ResolvedClientConfig,
+  'brokers' | 'clientId' | 'metadataMaxAgeMs' | 'connection' | 'ssl' | 'sasl'
+>
 
 export function clusterOptionsOf(config: ClientConfig): ClusterOptions {
-  const { brokers, clientId, metadataMaxAgeMs, connection, ssl } = config
-  return { ...connection, brokers, clientId, metadataMaxAgeMs, tls: ssl.enabled ? tlsOf(ssl) : undefined }
+  const { brokers, clientId, metadataMaxAgeMs, connection, ssl, sasl } = config
+  const tls = ssl.enabled ? tlsOf(ssl) : undefined
+  return { ...connection, brokers, clientId, metadataMaxAgeMs, tls, authenticate: authenticateWith(sasl) }
 }
 
 function tlsOf(ssl: SslSettings): TlsOptions {

@@ -134,6 +134,7 @@ describe('opening a connection', () => {
         const answer = await request(SaslHandshake, apis.versionOf(SaslHandshake), { mechanism: 'PLAIN' })
         expect(answer.mechanisms).toEqual(['PLAIN'])
         await gate
+        return 0
       },
     })
     brokers[0]?.on(SaslHandshake, (request) => request.reply({ errorCode: 0, mechanisms: ['PLAIN'] }))
