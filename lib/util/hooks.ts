@@ -14,8 +14,8 @@ export interface SendObservation {
 }
 
 export interface SendHook {
-  /** Before a record is encoded; null: do not observe it. */
-  send(topic: string, key: unknown): SendObservation | null
+  /** Before a record is encoded; null: do not observe it. A tombstone has no value. */
+  send(topic: string, key: unknown, isTombstone?: boolean): SendObservation | null
 }
 
 /** What a hook sees of a record that was read; it must not touch key or value unless it needs them. */
@@ -25,6 +25,8 @@ export interface ObservedRecord {
   readonly offset: number
   readonly key: unknown
   readonly headers: unknown
+  /** Without a value, where that is known without touching it. */
+  readonly isTombstone?: boolean
 }
 
 export interface ProcessHook {
