@@ -1,12 +1,23 @@
 /**
  * The resolved client configuration, which producer and consumer share: every field present, checked, frozen.
  * Why one interface for both forms: the input form is derived from it (`input-types.ts`), so a field and its
- * docstring exist once. A field that may stay unset has `undefined` in its type. Source: features.md 3.1, 3.2.
+ * docstring exist once. A field that may stay unset has `undefined` in its type. Source: features.md 3.1, 3.2, 3.5, 3.6.
  */
 import type { Logger, LogLevel } from '../util/index.js'
 import type { BrokerEndpoint } from './brokers.js'
+import type { MetricsSettings, MonitoringSettings } from './metrics-types.js'
+import type { PoolSettings } from './pool-types.js'
+import type { WalSettings } from './wal-types.js'
 
 export type SecurityProtocol = 'PLAINTEXT' | 'SSL' | 'SASL_PLAINTEXT' | 'SASL_SSL'
+/** Values for a purpose; `presets.ts` has them. */
+export type PresetName =
+  | 'lowLatency'
+  | 'highThroughput'
+  | 'resourceEfficient'
+  | 'highReliability'
+  | 'development'
+  | 'production'
 export type SaslMechanism = 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512' | 'OAUTHBEARER' | 'GSSAPI'
 
 /** A SASL exchange of one's own: answers each challenge of the broker, `undefined` ends it. */
@@ -54,13 +65,14 @@ export interface SslSettings {
 }
 
 export interface SaslSettings {
-  /** Unset: no authentication. GSSAPI needs `authenticator`. */
+  /** Unset without `authenticator`: no authentication. GSSAPI needs `authenticator`. */
   readonly mechanism: SaslMechanism | undefined
   /** PLAIN and SCRAM. */
   readonly username: string | undefined
   readonly password: string | undefined
   /** OAUTHBEARER: gives a fresh token. */
   readonly token: (() => Promise<string>) | undefined
+  /** An exchange of one's own, for GSSAPI or any mechanism not named here; its `mechanism` is the name on the wire. */
   readonly authenticator: SaslAuthenticator | undefined
 }
 
@@ -84,17 +96,14 @@ export interface PerformanceSettings {
   readonly smallMessageThresholdBytes: number
 }
 
-export interface MetricsSettings {
-  /** false removes the work of measuring. Default true. Alias enableMetrics. */
-  readonly enabled: boolean
-}
-
 /** What every client needs to know; frozen and complete. */
 export interface ResolvedClientConfig {
   /** First brokers to ask. List or comma string of host:port, default ['localhost:9092']; IPv6 in brackets. Alias bootstrapServers. */
   readonly brokers: readonly BrokerEndpoint[]
   /** Name in the broker's logs and quotas. Default 'tandem-mq', 1..249 characters. Alias clientID. */
   readonly clientId: string
+  /** Values for a purpose, under everything that is given besides: see the table of presets. Default unset. */
+  readonly preset: PresetName | undefined
   /** Metadata older than this is asked again. Milliseconds, default 300000, 1000..3600000. Kafka: metadata.max.age.ms. */
   readonly metadataMaxAgeMs: number
   /** Default limit of `close()`. Milliseconds, default 30000, 0..600000; 0 = do not wait. */
@@ -110,5 +119,8 @@ export interface ResolvedClientConfig {
   readonly sasl: SaslSettings
   readonly trace: TraceSettings
   readonly performance: PerformanceSettings
+  readonly pool: PoolSettings
+  readonly wal: WalSettings
   readonly metrics: MetricsSettings
+  readonly monitoring: MonitoringSettings
 }

@@ -17,9 +17,11 @@ export interface FieldSpec {
   readonly expected: string
   readonly accepts: (value: unknown) => boolean
   readonly normalise: (value: unknown) => unknown
+  /** What findings and printouts may say of a value: itself, only what kind of thing it is, or nothing. */
+  readonly shows: 'value' | 'kind' | 'nothing'
 }
 
-/** Rows of a scope by path ('connection.dialTimeoutMs'). */
+/** Rows of a scope by path ('connection.dialTimeoutMs', 'monitoring.alerts.latencyMs'). */
 export type FieldTable = Readonly<Record<string, FieldSpec>>
 
 /** Largest number of a Kafka int32 field. */
@@ -35,6 +37,7 @@ export function int(fallback: number | undefined, min: number, max: number, ...a
     expected: `an integer ${min}..${max}`,
     accepts: (value) => Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max,
     normalise: same,
+    shows: 'value',
   }
 }
 
@@ -46,6 +49,7 @@ export function real(fallback: number | undefined, min: number, max: number): Fi
     expected: min === Number.MIN_VALUE ? `a number above 0 and up to ${max}` : `a number ${min}..${max}`,
     accepts: (value) => typeof value === 'number' && value >= min && value <= max,
     normalise: same,
+    shows: 'value',
   }
 }
 
@@ -56,6 +60,7 @@ export function bool(fallback: boolean | undefined, ...aliases: string[]): Field
     expected: 'true or false',
     accepts: (value) => typeof value === 'boolean',
     normalise: same,
+    shows: 'value',
   }
 }
 
@@ -67,12 +72,18 @@ export function name(fallback: string | undefined, ...aliases: string[]): FieldS
     expected: 'a text of 1..249 characters',
     accepts: (value) => typeof value === 'string' && value.length >= 1 && value.length <= 249,
     normalise: same,
+    shows: 'value',
   }
 }
 
 /** Any text that is not empty. */
-export function secret(): FieldSpec {
+export function anyText(): FieldSpec {
   return custom(undefined, 'a text that is not empty', (value) => typeof value === 'string' && value.length > 0)
+}
+
+/** The row, whose value is never shown. */
+export function secret(spec: FieldSpec = anyText()): FieldSpec {
+  return { ...spec, shows: 'nothing' }
 }
 
 /** One of a closed list of words. */
@@ -83,6 +94,7 @@ export function oneOf(fallback: string | undefined, values: readonly string[], .
     expected: `one of ${values.map((value) => `'${value}'`).join(', ')}`,
     accepts: (value) => values.includes(value as string),
     normalise: same,
+    shows: 'value',
   }
 }
 
@@ -98,10 +110,12 @@ export function oneOfOrFunction(fallback: string, values: readonly string[]): Fi
 
 /** An object that has the named methods. */
 export function withMethods(fallback: unknown, ...methods: string[]): FieldSpec {
-  return custom(fallback, `an object with ${methods.map((method) => `${method}()`).join(', ')}`, (value) => {
+  const expected = `an object with ${methods.map((method) => `${method}()`).join(', ')}`
+  const accepts = (value: unknown) => {
     if (typeof value !== 'object' || value === null) return false
     return methods.every((method) => typeof (value as Record<string, unknown>)[method] === 'function')
-  })
+  }
+  return { ...custom(fallback, expected, accepts), shows: 'kind' }
 }
 
 export function custom(
@@ -111,12 +125,26 @@ export function custom(
   normalise: (value: unknown) => unknown = same,
   ...aliases: string[]
 ): FieldSpec {
-  return { default: fallback, aliases: aliases.map(plainAlias), expected, accepts, normalise }
+  return { default: fallback, aliases: aliases.map(plainAlias), expected, accepts, normalise, shows: 'value' }
 }
 
-/** The row with one more alias whose number is in another unit. */
-export function scaledAlias(spec: FieldSpec, path: string, scale: number): FieldSpec {
-  return { ...spec, aliases: [...spec.aliases, { path, scale }] }
+/** The row that also takes null, which switches off. */
+export function orNull(spec: FieldSpec): FieldSpec {
+  return {
+    ...spec,
+    expected: `${spec.expected}, or null = off`,
+    accepts: (value) => value === null || spec.accepts(value),
+  }
+}
+
+/** An alias of a field in a group: people write it inside the group and, as in flat configurations, beside it. */
+export function grouped(group: string, alias: string): readonly string[] {
+  return [alias, `${group}.${alias}`]
+}
+
+/** The row with further aliases whose number is in another unit. */
+export function scaledAlias(spec: FieldSpec, scale: number, ...aliases: string[]): FieldSpec {
+  return { ...spec, aliases: [...spec.aliases, ...aliases.map((path) => ({ path, scale }))] }
 }
 
 function plainAlias(path: string): Alias {

@@ -2,8 +2,8 @@
 export { type BrokerEndpoint, parseBroker, parseBrokers } from './brokers.js'
 export type {
   ConnectionSettings,
-  MetricsSettings,
   PerformanceSettings,
+  PresetName,
   ResolvedClientConfig,
   SaslAuthenticator,
   SaslMechanism,
@@ -23,8 +23,25 @@ export type {
   ReadMode,
   ResolvedConsumerConfig,
 } from './consumer-types.js'
-export type { ClientConfig, ConsumerConfig, MQConfig, ProducerConfig, ResolvedConfig } from './input-types.js'
+export type {
+  ClientConfig,
+  ConsumerConfig,
+  MQConfig,
+  ProducerConfig,
+  ProducerUpdate,
+  ResolvedConfig,
+} from './input-types.js'
 export type { ConfigIssue, ConfigWarning } from './issues.js'
+export { type ListenAddress, parseListenAddress } from './listen-address.js'
+export type {
+  AlertSettings,
+  HistogramTotals,
+  MetricLabels,
+  MetricsSettings,
+  MetricsSink,
+  MonitoringSettings,
+} from './metrics-types.js'
+export type { PoolSettings } from './pool-types.js'
 export type {
   AdaptiveBatchSettings,
   CircuitBreakerSettings,
@@ -37,6 +54,7 @@ export type {
   SwitchStrategyFunction,
   TopicOverrides,
 } from './producer-types.js'
+export { type QueuePreset, queuePreset } from './queue-presets.js'
 export {
   configWarnings,
   defaultConfig,
@@ -47,4 +65,6 @@ export {
   resolveConfig,
   resolveConsumerConfig,
   resolveProducerConfig,
+  resolveProducerUpdate,
 } from './resolve.js'
+export type { WalDurability, WalSettings } from './wal-types.js'

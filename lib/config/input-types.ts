@@ -3,6 +3,8 @@
  * Why derived: the resolved interfaces hold the docstrings; a mapped type keeps both forms in step.
  * `undefined` is the only "unset". Aliases are accepted at run time and typed here for migration.
  */
+import type { LogLevel } from '../util/index.js'
+import type { ClientAliases, ConsumerAliases, GroupAliases, ProducerAliases } from './alias-types.js'
 import type { BrokerEndpoint } from './brokers.js'
 import type { ResolvedClientConfig } from './client-types.js'
 import type { ResolvedConsumerConfig } from './consumer-types.js'
@@ -15,77 +17,70 @@ export type GroupName =
   | 'sasl'
   | 'trace'
   | 'performance'
+  | 'pool'
+  | 'wal'
   | 'metrics'
+  | 'monitoring'
+  | 'alerts'
   | 'adaptiveBatch'
   | 'circuitBreaker'
   | 'dedup'
 
+/** Fields that take more forms than the resolved one. */
 interface WiderForms {
   brokers: string | readonly (string | BrokerEndpoint)[]
   acks: 'all' | -1 | 0 | 1
 }
 
+/** Fields of the top level that some write inside `monitoring`. */
+interface MovedFields {
+  readonly logLevel?: LogLevel | undefined
+  readonly enableMetrics?: boolean | undefined
+}
+
 type InputOf<T> = {
   readonly [K in keyof T]?:
-    | (K extends keyof WiderForms ? WiderForms[K] : K extends GroupName ? InputOf<T[K]> : T[K])
+    | (K extends keyof WiderForms ? WiderForms[K] : K extends GroupName ? GroupOf<K, T[K]> : T[K])
     | undefined
 }
 
+type GroupOf<K, T> = InputOf<T> &
+  (K extends keyof GroupAliases ? Aliased<T, GroupAliases[K]> : unknown) &
+  (K extends 'monitoring' ? MovedFields : unknown)
+
 /** Field paths of a resolved form: the rows its table must have. */
 export type PathOf<T> = {
-  [K in keyof T & string]: K extends GroupName ? `${K}.${keyof T[K] & string}` : K
+  [K in keyof T & string]: K extends GroupName ? `${K}.${PathOf<T[K]>}` : K
 }[keyof T & string]
 
 type Aliased<T, Names> = {
   readonly [A in keyof Names]?: Names[A] extends keyof InputOf<T> ? InputOf<T>[Names[A]] : never
 }
 
-interface ClientAliases {
-  bootstrapServers: 'brokers'
-  clientID: 'clientId'
-  SSL: 'ssl'
-  SASL: 'sasl'
-}
+/** Other names of fields in a group, written beside the group. */
+type NamesBeside<G extends keyof GroupAliases> = Aliased<ResolvedClientConfig[G], GroupAliases[G]>
 
-interface ProducerAliases {
-  requiredAcks: 'acks'
-  enableIdempotence: 'idempotence'
-  maxInFlightRequests: 'maxInFlight'
-  maxInFlightPerBroker: 'maxInFlight'
-  linger: 'lingerMs'
-  batchSize: 'batchBytes'
-  maxMessageBytes: 'maxBatchBytes'
-  maxBatchCount: 'batchMaxRecords'
-  maxBufferedBytes: 'bufferMemoryBytes'
-  maxBufferedRecords: 'bufferMaxRecords'
-  memorySize: 'bufferMaxRecords'
-  requestTimeout: 'requestTimeoutMs'
-  deliveryTimeout: 'deliveryTimeoutMs'
-  retries: 'maxRetries'
-  retryBackoff: 'retryBackoffMs'
-}
-
-interface ConsumerAliases {
-  groupID: 'groupId'
-  enableAutoCommit: 'autoCommit'
-  autoCommitInterval: 'autoCommitIntervalMs'
-  sessionTimeout: 'sessionTimeoutMs'
-  heartbeatInterval: 'heartbeatIntervalMs'
-  maxPollInterval: 'maxPollIntervalMs'
-  fetchMaxWait: 'fetchMaxWaitMs'
-}
+type ClientNames = Aliased<ResolvedClientConfig, ClientAliases> &
+  NamesBeside<'connection'> &
+  NamesBeside<'ssl'> &
+  NamesBeside<'performance'> &
+  NamesBeside<'pool'> &
+  NamesBeside<'wal'> &
+  NamesBeside<'metrics'> &
+  NamesBeside<'monitoring'>
 
 /** Fields that every client takes. */
-export type ClientConfig = InputOf<ResolvedClientConfig> &
-  Aliased<ResolvedClientConfig, ClientAliases> & { readonly tls?: boolean; readonly enableMetrics?: boolean }
+export type ClientConfig = InputOf<ResolvedClientConfig> & ClientNames
 
 /** All fields optional; meaning, unit, default and range stand at each field. */
 export type ProducerConfig = InputOf<ResolvedProducerConfig> &
-  Aliased<ResolvedProducerConfig, ClientAliases & ProducerAliases>
+  ClientNames &
+  Aliased<ResolvedProducerConfig, ProducerAliases>
 
 /** All fields optional; meaning, unit, default and range stand at each field. */
 export type ConsumerConfig = InputOf<ResolvedConsumerConfig> &
-  Aliased<ResolvedConsumerConfig, ClientAliases & ConsumerAliases>
+  ClientNames &
+  Aliased<ResolvedConsumerConfig, ConsumerAliases>
 
 /** The whole configuration: client fields, which `producer` and `consumer` inherit. */
 export type MQConfig = ClientConfig & {
@@ -94,6 +89,13 @@ export type MQConfig = ClientConfig & {
   readonly producerConfig?: ProducerConfig | undefined
   readonly consumerConfig?: ConsumerConfig | undefined
 }
+
+/** Fields of a producer that may change while it runs. Source: PR-11. */
+type ChangingField = 'lingerMs' | 'batchBytes' | 'batchMaxRecords' | 'compression' | 'switchStrategy' | 'maxInFlight'
+type ChangingAlias = 'linger' | 'batchSize' | 'maxBatchCount' | 'maxInFlightRequests' | 'maxInFlightPerBroker'
+
+/** What a running producer may be given anew; `undefined` leaves a field as it is. */
+export type ProducerUpdate = Pick<ProducerConfig, ChangingField | ChangingAlias>
 
 /** Frozen and complete; `resolveConfig` makes it. */
 export interface ResolvedConfig extends ResolvedClientConfig {

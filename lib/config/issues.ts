@@ -2,9 +2,10 @@
  * The findings of one configuration check.
  * Why: a caller who mends one field at a time learns the next fault only at the next start, so every finding is
  * collected first and thrown once, in `context.issues`.
- * Invariant: a secret never reaches a message. Source: features.md CF-3.
+ * Invariant: a secret never reaches a message; whoever reports a value has hidden it. Source: features.md CF-3.
  */
 import { MQError } from '../errors/index.js'
+import { shown, text } from './shown.js'
 
 /** One finding: where, what was there, what was expected. */
 export interface ConfigIssue {
@@ -19,8 +20,8 @@ export interface ConfigWarning {
   readonly message: string
 }
 
-/** Last words of paths whose values are secrets. */
-const SECRETS = /(password|passphrase|token|^key|\.key)$/i
+/** A message names so many findings; `context.issues` has them all. */
+const MOST_IN_MESSAGE = 20
 
 export class Findings {
   readonly warnings: ConfigWarning[] = []
@@ -28,7 +29,7 @@ export class Findings {
   readonly #missing: ConfigIssue[] = []
 
   invalid(path: string, value: unknown, expected: string): void {
-    addOnce(this.#invalid, { path, value: shown(path, value), expected })
+    addOnce(this.#invalid, { path, value: shown(value), expected })
   }
 
   missing(path: string, expected: string): void {
@@ -48,7 +49,9 @@ export class Findings {
     if (this.isEmpty) return
     const issues = [...this.#invalid, ...this.#missing]
     const code = this.#invalid.length > 0 ? 'INVALID_CONFIG' : 'MISSING_CONFIG'
-    throw new MQError(code, `configuration refused: ${issues.map(sentence).join('; ')}`, { issues })
+    const more = issues.length > MOST_IN_MESSAGE ? `; and ${issues.length - MOST_IN_MESSAGE} more` : ''
+    const sentences = issues.slice(0, MOST_IN_MESSAGE).map(sentence).join('; ')
+    throw new MQError(code, `configuration refused: ${sentences}${more}`, { issues })
   }
 }
 
@@ -60,24 +63,4 @@ function addOnce(issues: ConfigIssue[], issue: ConfigIssue): void {
 function sentence(issue: ConfigIssue): string {
   const got = issue.value === undefined ? '' : `, got ${text(issue.value)}`
   return `${issue.path}: expected ${issue.expected}${got}`
-}
-
-function shown(path: string, value: unknown): unknown {
-  if (typeof value === 'function') return '[function]'
-  return SECRETS.test(path) ? '[hidden]' : value
-}
-
-/** The value for a message; a secret stays hidden. */
-export function shownText(path: string, value: unknown): string {
-  const safe = shown(path, value)
-  return typeof safe === 'string' ? safe : text(safe)
-}
-
-/** A short, safe text of anything a caller may have passed. */
-export function text(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}...` : value)
-  if (typeof value === 'bigint') return `${value}n`
-  if (Array.isArray(value)) return `a list of ${value.length}`
-  if (typeof value === 'object' && value !== null) return 'an object'
-  return String(value)
 }

@@ -3,12 +3,16 @@
  * Why: most unknown fields are typing errors, and the message should say which field was meant.
  */
 
+/** No field has a longer name; the rest of a longer text would only cost time. */
+const LONGEST = 100
+
 /** The closest of `names` by edit distance, first one on a tie; undefined for an empty list. */
 export function nearestName(unknown: string, names: readonly string[]): string | undefined {
+  const wanted = unknown.slice(0, LONGEST).toLowerCase()
   let best: string | undefined
   let bestDistance = Number.POSITIVE_INFINITY
   for (const name of names) {
-    const distance = editDistance(unknown.toLowerCase(), name.toLowerCase())
+    const distance = editDistance(wanted, name.toLowerCase())
     if (distance < bestDistance) {
       best = name
       bestDistance = distance

@@ -9,7 +9,8 @@ export type OnFullPolicy = 'block' | 'reject' | 'spill' | 'dropOldest'
 /** Turns values into bytes and back. */
 export interface Serializer<T> {
   readonly contentType: string
-  serialize(value: T, topic: string): Uint8Array
+  /** A string goes out as UTF-8; null is a tombstone. */
+  serialize(value: T, topic: string): Uint8Array | string | null
   deserialize(bytes: Uint8Array, topic: string): T
 }
 

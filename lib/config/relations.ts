@@ -4,19 +4,24 @@
  * names both fields. Source: features.md 3 (column "range, rule"), CF-3.
  */
 import { consoleLogger, type LogLevel } from '../util/index.js'
+import { atLeast, atMost } from './comparing.js'
 import type { Draft } from './draft.js'
+import { relateLog, relateProducerLog } from './log-relations.js'
 import type { TopicOverrides } from './producer-types.js'
+import { relateSecurity } from './security-relations.js'
 
 /** Levels each codec takes. 'none' and 'snappy' have none. */
 const LEVELS: Readonly<Record<string, readonly [number, number]>> = { gzip: [1, 9], zstd: [1, 19] }
 /** Sums of decimal weights are compared with this tolerance: 0.7 + 0.1 is below 0.8 in binary. */
 const WEIGHT_TOLERANCE = 1e-9
-const SSL_FIELDS = ['caFile', 'certFile', 'keyFile', 'ca', 'cert', 'key', 'passphrase', 'servername']
 
 export function relateClient(draft: Draft): void {
   atLeast(draft, 'connection.retryBackoffMaxMs', 'connection.retryBackoffMs')
   deriveLogger(draft)
-  deriveSecurity(draft)
+  relateSecurity(draft)
+  relatePool(draft)
+  relateLog(draft)
+  relateMetrics(draft)
 }
 
 export function relateProducer(draft: Draft): void {
@@ -28,10 +33,7 @@ export function relateProducer(draft: Draft): void {
   if (draft.get('adaptiveBatch.targetLatencyMs') === undefined) {
     draft.set('adaptiveBatch.targetLatencyMs', draft.get('performance.targetLatencyMs'))
   }
-  // The log follows in a later version; until then nothing can be spilled to it.
-  const spills = draft.get('onFull') === 'spill'
-  if (spills)
-    draft.findings.invalid(draft.at('onFull'), 'spill', "'block', 'reject' or 'dropOldest' without wal.durability")
+  relateProducerLog(draft)
 }
 
 export function relateConsumer(draft: Draft): void {
@@ -47,12 +49,22 @@ export function relateConsumer(draft: Draft): void {
   atLeast(draft, 'prefetchBytes', 'maxPartitionFetchBytes')
 }
 
-function atLeast(draft: Draft, path: string, other: string): void {
-  draft.relate(path, [other], draft.number(path) >= draft.number(other), 'at least')
-}
-
 function deriveLogger(draft: Draft): void {
   if (draft.get('logger') === undefined) draft.set('logger', consoleLogger(draft.get('logLevel') as LogLevel))
+}
+
+function relatePool(draft: Draft): void {
+  atMost(draft, 'pool.minIdle', 'pool.maxIdle')
+  atMost(draft, 'pool.maxIdle', 'pool.maxConnections')
+  const isOff = draft.number('pool.healthCheckIntervalMs') === 0
+  if (!isOff) atMost(draft, 'pool.healthCheckTimeoutMs', 'pool.healthCheckIntervalMs')
+}
+
+function relateMetrics(draft: Draft): void {
+  const repeated = (draft.get('metrics.compatPrefixes') as readonly string[]).includes(
+    String(draft.get('metrics.prefix')),
+  )
+  draft.relate('metrics.compatPrefixes', ['metrics.prefix'], !repeated, 'prefixes other than')
 }
 
 /** PR-14: 0 and 1 alone turn idempotence off with a warning; both given and clashing is refused. */
@@ -74,15 +86,10 @@ function relateIdempotence(draft: Draft): void {
 
 function relateSizes(draft: Draft): void {
   const cap = draft.number('maxBatchBytes')
-  draft.relate('batchBytes', ['maxBatchBytes'], draft.number('batchBytes') <= cap, 'at most')
+  atMost(draft, 'batchBytes', 'maxBatchBytes')
   draft.relate('bufferMemoryBytes', ['maxBatchBytes'], draft.number('bufferMemoryBytes') >= 2 * cap, 'at least 2 x')
-  draft.relate(
-    'resumePercent',
-    ['softPercent'],
-    draft.number('resumePercent') <= draft.number('softPercent'),
-    'at most',
-  )
-  draft.relate('softPercent', ['hardPercent'], draft.number('softPercent') <= draft.number('hardPercent'), 'at most')
+  atMost(draft, 'resumePercent', 'softPercent')
+  atMost(draft, 'softPercent', 'hardPercent')
   atLeast(draft, 'adaptiveBatch.maxBytes', 'adaptiveBatch.minBytes')
 }
 
@@ -117,62 +124,4 @@ function levelProblem(codec: string, level: number | undefined): string | undefi
   const range = LEVELS[codec]
   if (range === undefined) return 'no level'
   return level >= range[0] && level <= range[1] ? undefined : `a level ${range[0]}..${range[1]}`
-}
-
-/** Derives `securityProtocol` and `ssl.enabled`; refuses what contradicts or lacks something. */
-function deriveSecurity(draft: Draft): void {
-  const isTls = deriveTls(draft)
-  const isSasl = draft.get('sasl.mechanism') !== undefined
-  const derived = isSasl ? (isTls ? 'SASL_SSL' : 'SASL_PLAINTEXT') : isTls ? 'SSL' : 'PLAINTEXT'
-  const given = draft.get('securityProtocol')
-  if (given === undefined) draft.set('securityProtocol', derived)
-  const other = String(given).includes('SSL') === isTls ? 'sasl.mechanism' : 'ssl.enabled'
-  draft.relate('securityProtocol', [other], given === undefined || given === derived, `'${derived}', given`)
-  requireSecrets(draft)
-  refuseSasl(draft)
-  if (draft.get('ssl.insecureSkipVerify') === true) {
-    draft.findings.warn(draft.at('ssl.insecureSkipVerify'), 'any certificate is accepted: use it for tests only')
-  }
-}
-
-/** TLS is on when asked for, when any other `ssl` field is set, or when the protocol says so. */
-function deriveTls(draft: Draft): boolean {
-  const used = SSL_FIELDS.find((field) => draft.get(`ssl.${field}`) !== undefined)
-  const skips = draft.get('ssl.insecureSkipVerify') === true ? 'insecureSkipVerify' : undefined
-  const implied = used ?? skips
-  const asked = draft.get('ssl.enabled') as boolean | undefined
-  draft.relate('ssl.enabled', [`ssl.${implied}`], asked !== false || implied === undefined, 'true, or no')
-  const isTls = asked ?? (implied !== undefined || String(draft.get('securityProtocol')).includes('SSL'))
-  draft.set('ssl.enabled', isTls)
-  return isTls
-}
-
-function requireSecrets(draft: Draft): void {
-  const has = (path: string) => draft.get(path) !== undefined
-  if ((has('ssl.certFile') || has('ssl.cert')) && !has('ssl.keyFile') && !has('ssl.key')) {
-    draft.findings.missing(
-      draft.at('ssl.keyFile'),
-      'the key that belongs to the certificate (ssl.certFile or ssl.cert)',
-    )
-  }
-  const mechanism = draft.get('sasl.mechanism')
-  if (mechanism === undefined || has('sasl.authenticator')) return
-  for (const field of neededFor(String(mechanism))) {
-    if (!has(field)) draft.findings.missing(draft.at(field), `a value, which ${String(mechanism)} needs`)
-  }
-}
-
-function neededFor(mechanism: string): readonly string[] {
-  if (mechanism === 'GSSAPI') return ['sasl.authenticator']
-  return mechanism === 'OAUTHBEARER' ? ['sasl.token'] : ['sasl.username', 'sasl.password']
-}
-
-/**
- * SASL follows in a later version. Until the connections speak it, it is refused: a broker that asks for it would only
- * close the connection.
- */
-function refuseSasl(draft: Draft): void {
-  const expected = "'PLAINTEXT' or 'SSL': this version has no SASL yet"
-  const protocol = String(draft.get('securityProtocol'))
-  if (protocol.startsWith('SASL')) draft.findings.invalid(draft.at('securityProtocol'), protocol, expected)
 }

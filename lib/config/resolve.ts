@@ -1,33 +1,63 @@
 /**
  * From what a caller passed to a frozen, complete configuration.
- * Steps: collect along the table (aliases, ranges, unknown fields), inherit, draft with defaults, relations, throw
- * every finding at once, freeze. Invariant: the input is never changed; a resolved object resolves to itself.
- * Presets go between defaults and the caller's entries when they come. Source: features.md CF-1..CF-3.
+ * Steps: collect along the table (aliases, ranges, unknown fields), inherit, lay the preset below, draft with
+ * defaults, relations, throw every finding at once, freeze. Invariant: the input is never changed; a resolved object
+ * resolves to itself. Source: features.md CF-1..CF-4.
  */
 import { clientFields } from './client-fields.js'
-import type { ResolvedClientConfig } from './client-types.js'
+import type { PresetName, ResolvedClientConfig } from './client-types.js'
 import { consumerFields } from './consumer-fields.js'
 import type { ResolvedConsumerConfig } from './consumer-types.js'
 import { Draft } from './draft.js'
-import type { ClientConfig, ConsumerConfig, MQConfig, ProducerConfig, ResolvedConfig } from './input-types.js'
+import type { FieldSpec } from './field.js'
+import type {
+  ClientConfig,
+  ConsumerConfig,
+  MQConfig,
+  ProducerConfig,
+  ProducerUpdate,
+  ResolvedConfig,
+} from './input-types.js'
 import { type ConfigWarning, Findings } from './issues.js'
+import { PRESETS } from './presets.js'
 import { producerFields } from './producer-fields.js'
 import type { ResolvedProducerConfig } from './producer-types.js'
 import { relateClient, relateConsumer, relateProducer } from './relations.js'
-import { collect, type Entries, isPlainObject, type Scope, scopeOf } from './scope.js'
+import { collect, type Entries, fieldsOf, isPlainObject, isSame, type Scope, scopeOf, shownBy } from './scope.js'
+import { kindOf } from './shown.js'
 
-type Relate = (draft: Draft) => void
+/** One form of a configuration: its fields, its rules, and the parts of a preset that concern it. */
+interface Form {
+  readonly scope: Scope
+  readonly relations: readonly ((draft: Draft) => void)[]
+  readonly presetParts: readonly ('client' | 'producer' | 'consumer')[]
+}
 
-const clientScope = scopeOf(clientFields)
-const producerScope = scopeOf(producerFields, clientFields)
-const consumerScope = scopeOf(consumerFields, clientFields)
+const clientForm: Form = { scope: scopeOf(clientFields), relations: [relateClient], presetParts: ['client'] }
+const producerForm: Form = {
+  scope: scopeOf(producerFields, clientFields),
+  relations: [relateClient, relateProducer],
+  presetParts: ['client', 'producer'],
+}
+const consumerForm: Form = {
+  scope: scopeOf(consumerFields, clientFields),
+  relations: [relateClient, relateConsumer],
+  presetParts: ['client', 'consumer'],
+}
+/** PR-11: what a producer may be given anew while it runs. */
+const CHANGING_FIELDS = ['lingerMs', 'batchBytes', 'batchMaxRecords', 'compression', 'switchStrategy', 'maxInFlight']
 
-/** What resolving an object said besides its result; also marks objects that are resolved already. */
-const warningsOf = new WeakMap<object, readonly ConfigWarning[]>()
+interface Origin {
+  readonly form: Form | 'whole'
+  readonly warnings: readonly ConfigWarning[]
+}
+
+/** What resolving an object said besides its result; also marks objects that are resolved already, and as what. */
+const origins = new WeakMap<object, Origin>()
 
 /** Legal settings of a resolved configuration that its user should know about, for the `warning` event. */
 export function configWarnings(resolved: object): readonly ConfigWarning[] {
-  return warningsOf.get(resolved) ?? []
+  return origins.get(resolved)?.warnings ?? []
 }
 
 /**
@@ -39,36 +69,51 @@ export function configWarnings(resolved: object): readonly ConfigWarning[] {
  * ```
  */
 export function resolveConfig(config: MQConfig = {}): ResolvedConfig {
-  if (warningsOf.has(config)) return config as unknown as ResolvedConfig
+  if (origins.get(config)?.form === 'whole') return config as unknown as ResolvedConfig
   const findings = new Findings()
   const { rest, producer, consumer } = splitGroups(config, findings)
-  const client = collect(rest, clientScope, '', findings)
-  const root = draftOf(clientScope, client, '', findings, [relateClient])
-  const producers = groupEntries(producer, producerScope, 'producer', client, findings)
-  const consumers = groupEntries(consumer, consumerScope, 'consumer', client, findings)
-  const producerDraft = draftOf(producerScope, producers, 'producer.', findings, [relateClient, relateProducer])
-  const consumerDraft = draftOf(consumerScope, consumers, 'consumer.', findings, [relateClient, relateConsumer])
+  const client = collect(rest, clientForm.scope, '', findings)
+  const root = draftOf(clientForm, client, '', findings)
+  const producers = groupEntries(producer, producerForm.scope, 'producer', client, findings)
+  const consumers = groupEntries(consumer, consumerForm.scope, 'consumer', client, findings)
+  const producerDraft = draftOf(producerForm, producers, 'producer.', findings)
+  const consumerDraft = draftOf(consumerForm, consumers, 'consumer.', findings)
   findings.throwIfAny()
   const parts = {
-    producer: seal(producerDraft.finish(), warningsBelow('producer', findings)),
-    consumer: seal(consumerDraft.finish(), warningsBelow('consumer', findings)),
+    producer: seal(producerDraft.finish(), producerForm, warningsBelow('producer', findings)),
+    consumer: seal(consumerDraft.finish(), consumerForm, warningsBelow('consumer', findings)),
   }
-  return seal({ ...root.finish(), ...parts }, findings.warnings) as ResolvedConfig
+  return seal(Object.assign(root.finish(), parts), 'whole', findings.warnings) as ResolvedConfig
 }
 
-/** The client's own fields, checked, complete and frozen. */
+/** The client's own fields, checked, complete and frozen. Any resolved form has them and comes back as it is. */
 export function resolveClientConfig(config: ClientConfig = {}): ResolvedClientConfig {
-  return resolveOne(config, clientScope, [relateClient]) as ResolvedClientConfig
+  if (origins.has(config)) return config as ResolvedClientConfig
+  return resolveOne(config, clientForm) as ResolvedClientConfig
 }
 
-/** The configuration of a producer on its own: client fields and producer fields side by side. Throws as `resolveConfig`. */
-export function resolveProducerConfig(config: ProducerConfig = {}): ResolvedProducerConfig {
-  return resolveOne(config, producerScope, [relateClient, relateProducer]) as ResolvedProducerConfig
+/**
+ * The configuration of a producer on its own: client fields and producer fields side by side; of a resolved whole its
+ * producer. Throws as `resolveConfig`.
+ */
+export function resolveProducerConfig(config: ProducerConfig | ResolvedConfig = {}): ResolvedProducerConfig {
+  const origin = origins.get(config)?.form
+  if (origin === producerForm) return config as ResolvedProducerConfig
+  return origin === 'whole'
+    ? (config as ResolvedConfig).producer
+    : (resolveOne(config, producerForm) as ResolvedProducerConfig)
 }
 
-/** The configuration of a consumer on its own: client fields and consumer fields side by side. Throws as `resolveConfig`. */
-export function resolveConsumerConfig(config: ConsumerConfig = {}): ResolvedConsumerConfig {
-  return resolveOne(config, consumerScope, [relateClient, relateConsumer]) as ResolvedConsumerConfig
+/**
+ * The configuration of a consumer on its own: client fields and consumer fields side by side; of a resolved whole its
+ * consumer. Throws as `resolveConfig`.
+ */
+export function resolveConsumerConfig(config: ConsumerConfig | ResolvedConfig = {}): ResolvedConsumerConfig {
+  const origin = origins.get(config)?.form
+  if (origin === consumerForm) return config as ResolvedConsumerConfig
+  return origin === 'whole'
+    ? (config as ResolvedConfig).consumer
+    : (resolveOne(config, consumerForm) as ResolvedConsumerConfig)
 }
 
 export function defaultConfig(): ResolvedConfig {
@@ -88,23 +133,66 @@ export function mergeWithDefaults(partial: MQConfig): ResolvedConfig {
   return resolveConfig(partial)
 }
 
-function resolveOne(config: object, scope: Scope, relations: readonly Relate[]): object {
-  if (warningsOf.has(config)) return config
+/**
+ * A running producer's configuration with some fields anew, checked as a whole against all relations; `current` stays
+ * as it is. Only the fields of `ProducerUpdate` may change, any other is INVALID_CONFIG, also with its present value.
+ * A new codec takes its own level: `compressionLevel` was that of the old one.
+ */
+export function resolveProducerUpdate(
+  current: ResolvedProducerConfig,
+  partial: ProducerUpdate,
+): ResolvedProducerConfig {
   const findings = new Findings()
-  const draft = draftOf(scope, collectRoot(config, scope, findings), '', findings, relations)
+  const changes = collectRoot(partial, producerForm.scope, findings)
+  for (const [path, { at, value }] of changes) {
+    if (CHANGING_FIELDS.includes(path)) continue
+    const expected = `no change while the producer runs, which only ${CHANGING_FIELDS.join(', ')} may have`
+    findings.invalid(at, kindOf(value), expected)
+  }
   findings.throwIfAny()
-  return seal(draft.finish(), findings.warnings)
+  const entries = collect(current, producerForm.scope, '', findings)
+  const codec = changes.get('compression')
+  if (codec !== undefined && codec.value !== current.compression) entries.delete('compressionLevel')
+  const draft = relatedDraft(producerForm, new Map([...entries, ...changes]), '', findings)
+  findings.throwIfAny()
+  return seal(draft.finish(), producerForm, findings.warnings) as ResolvedProducerConfig
+}
+
+function resolveOne(config: object, form: Form): object {
+  const findings = new Findings()
+  const draft = draftOf(form, collectRoot(config, form.scope, findings), '', findings)
+  findings.throwIfAny()
+  return seal(draft.finish(), form, findings.warnings)
 }
 
 function collectRoot(config: unknown, scope: Scope, findings: Findings): Entries {
   if (isPlainObject(config)) return collect(config, scope, '', findings)
-  findings.invalid('config', config, 'an object')
+  findings.invalid('config', kindOf(config), 'an object')
   return new Map()
 }
 
-function draftOf(scope: Scope, entries: Entries, at: string, findings: Findings, relations: readonly Relate[]): Draft {
-  const draft = new Draft(scope, entries, at, findings)
-  for (const relate of relations) relate(draft)
+/** A draft of what was given, above the values of its preset. */
+function draftOf(form: Form, given: Entries, at: string, findings: Findings): Draft {
+  const preset = given.get('preset')
+  const below = preset === undefined || preset.isBad ? [] : presetEntries(form, preset.value as PresetName)
+  return relatedDraft(form, new Map([...below, ...given]), at, findings)
+}
+
+function presetEntries(form: Form, name: PresetName): Entries {
+  const findings = new Findings()
+  const entries: Entries = new Map()
+  for (const part of form.presetParts) {
+    for (const [path, entry] of collect(PRESETS[name][part], form.scope, '', findings)) {
+      entries.set(path, { ...entry, isPreset: true })
+    }
+  }
+  findings.throwIfAny()
+  return entries
+}
+
+function relatedDraft(form: Form, entries: Entries, at: string, findings: Findings): Draft {
+  const draft = new Draft(form.scope, entries, at, findings)
+  for (const relate of form.relations) relate(draft)
   return draft
 }
 
@@ -112,8 +200,8 @@ function warningsBelow(group: string, findings: Findings): readonly ConfigWarnin
   return findings.warnings.filter(({ path }) => path.startsWith(`${group}.`) || path.startsWith(`${group}Config.`))
 }
 
-function seal(resolved: object, warnings: readonly ConfigWarning[]): object {
-  warningsOf.set(resolved, warnings)
+function seal(resolved: object, form: Origin['form'], warnings: readonly ConfigWarning[]): object {
+  origins.set(resolved, { form, warnings })
   return Object.freeze(resolved)
 }
 
@@ -126,11 +214,9 @@ type Groupish = readonly { readonly name: string; readonly value: unknown }[]
 
 /** Separates the groups from the client's fields; `producerConfig` is another name of `producer`. */
 function splitGroups(config: unknown, findings: Findings): Groups {
-  if (!isPlainObject(config)) {
-    findings.invalid('config', config, 'an object')
-    return { rest: {}, producer: [], consumer: [] }
-  }
-  const { producer, producerConfig, consumer, consumerConfig, ...rest } = config
+  const fields = isPlainObject(config) ? fieldsOf(config) : undefined
+  if (fields === undefined) findings.invalid('config', kindOf(config), 'an object')
+  const { producer, producerConfig, consumer, consumerConfig, ...rest } = fields ?? {}
   const named = (name: string, value: unknown) => ({ name, value })
   return {
     rest,
@@ -141,22 +227,21 @@ function splitGroups(config: unknown, findings: Findings): Groups {
 
 /** The client's entries, then those of the group itself. */
 function groupEntries(group: Groupish, scope: Scope, at: string, client: Entries, findings: Findings): Entries {
-  const entries: Entries = new Map(client)
   const own: Entries = new Map()
   for (const { name, value } of group) {
     if (value === undefined) continue
     if (!isPlainObject(value)) {
-      findings.invalid(name, value, 'an object')
+      findings.invalid(name, kindOf(value), 'an object')
       continue
     }
     for (const [path, entry] of collect(value, scope, `${name}.`, findings)) {
       const known = own.get(path)
-      if (known !== undefined && !Object.is(known.value, entry.value)) {
-        findings.invalid(entry.at, entry.value, `the same value as ${known.at}, since ${name} is another name of ${at}`)
+      if (known !== undefined && !isSame(known.value, entry.value)) {
+        const expected = `the same value as ${known.at}, since ${name} is another name of ${at}`
+        findings.invalid(entry.at, shownBy(scope.table[path] as FieldSpec, entry.value), expected)
       }
       own.set(path, entry)
     }
   }
-  for (const [path, entry] of own) entries.set(path, entry)
-  return entries
+  return new Map([...client, ...own])
 }

@@ -4,14 +4,17 @@
  * its input. Invariant: an entry is good (normalised) or bad (a finding names it), so relations can skip bad ones.
  */
 import type { FieldSpec, FieldTable } from './field.js'
-import { type Findings, text } from './issues.js'
+import type { Findings } from './issues.js'
 import { nearestName } from './nearest.js'
+import { HIDDEN, kindOf, looksSecret, shown, text } from './shown.js'
 
-/** A value the caller gave, `at` the path it was written under. */
+/** A value that was given, `at` the path it was written under. */
 export interface Entry {
   readonly value: unknown
   readonly at: string
   readonly isBad: boolean
+  /** Given by a preset, not by the caller. */
+  readonly isPreset: boolean
 }
 
 export type Entries = Map<string, Entry>
@@ -31,7 +34,15 @@ export interface Scope {
 }
 
 /** Other names of groups. */
-const GROUP_ALIASES: Readonly<Record<string, string>> = { SASL: 'sasl', SSL: 'ssl' }
+const GROUP_ALIASES: ReadonlyMap<string, string> = new Map([
+  ['SASL', 'sasl'],
+  ['SSL', 'ssl'],
+  ['poolConfig', 'pool'],
+])
+/** Groups in which even a misspelt field is likely to hold a secret. */
+const SECRET_GROUPS = ['sasl', 'ssl']
+/** Values of configurations nest no deeper than this. */
+const COMPARE_DEPTH = 4
 
 export function scopeOf(own: FieldTable, inherited: FieldTable = {}): Scope {
   const table = { ...inherited, ...own }
@@ -40,8 +51,7 @@ export function scopeOf(own: FieldTable, inherited: FieldTable = {}): Scope {
   for (const [path, spec] of Object.entries(table)) {
     for (const { path: name, scale } of [{ path, scale: 1 }, ...spec.aliases]) {
       rows.set(name, { path, spec, scale })
-      const dot = name.indexOf('.')
-      if (dot > 0) groups.add(name.slice(0, dot))
+      for (let dot = name.indexOf('.'); dot > 0; dot = name.indexOf('.', dot + 1)) groups.add(name.slice(0, dot))
     }
   }
   return { table, inherited, rows, groups }
@@ -54,41 +64,87 @@ export function collect(input: object, scope: Scope, prefix: string, findings: F
   return entries
 }
 
+/** The fields of something a caller passed; undefined when reading them throws. */
+export function fieldsOf(input: object): Record<string, unknown> | undefined {
+  try {
+    return { ...input }
+  } catch {
+    return undefined
+  }
+}
+
+/** An object with fields of its own; lists, maps, dates and the like are none. */
+export function isPlainObject(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) return false
+  try {
+    return Object.prototype.toString.call(value) === '[object Object]'
+  } catch {
+    return false
+  }
+}
+
+/** Equal by content, as far as configuration values go: primitives, functions, lists and plain objects of them. */
+export function isSame(a: unknown, b: unknown, depth = 0): boolean {
+  if (Object.is(a, b)) return true
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null || depth >= COMPARE_DEPTH) return false
+  const [left, right] = [fieldsOf(a), fieldsOf(b)]
+  if (left === undefined || right === undefined) return false
+  const keys = Object.keys(left)
+  if (keys.length !== Object.keys(right).length) return false
+  return keys.every((key) => Object.hasOwn(right, key) && isSame(left[key], right[key], depth + 1))
+}
+
 function walk(input: object, group: string, at: string, scope: Scope, entries: Entries, findings: Findings): void {
-  for (const [key, value] of Object.entries(input)) {
+  const fields = fieldsOf(input)
+  if (fields === undefined) findings.invalid(group === '' ? 'config' : at.slice(0, -1), '[unreadable]', 'an object')
+  for (const [key, value] of Object.entries(fields ?? {})) {
     if (value === undefined) continue
-    const name = group === '' ? (GROUP_ALIASES[key] ?? key) : `${group}.${key}`
+    const name = group === '' ? (GROUP_ALIASES.get(key) ?? key) : `${group}.${key}`
     const row = scope.rows.get(name)
     if (row !== undefined) add(row, value, at + key, entries, findings)
-    else if (group === '' && scope.groups.has(name)) enter(value, name, at + key, scope, entries, findings)
-    else findings.invalid(at + key, value, unknownField(name, group, scope))
+    else if (scope.groups.has(name)) enter(value, name, at + key, scope, entries, findings)
+    else findings.invalid(at + key, shownUnknown(key, group, value), unknownField(name, group, scope))
   }
 }
 
 function enter(value: unknown, group: string, at: string, scope: Scope, entries: Entries, findings: Findings): void {
   if (isPlainObject(value)) walk(value, group, `${at}.`, scope, entries, findings)
-  else findings.invalid(at, value, 'an object')
+  else findings.invalid(at, SECRET_GROUPS.includes(group) ? HIDDEN : kindOf(value), 'an object')
 }
 
 function add(row: Row, value: unknown, at: string, entries: Entries, findings: Findings): void {
-  const scaled = row.scale !== 1 && typeof value === 'number' ? value * row.scale : value
-  const isBad = !row.spec.accepts(scaled)
-  if (isBad) findings.invalid(at, value, row.spec.expected)
-  const entry: Entry = { value: isBad ? value : row.spec.normalise(scaled), at, isBad }
+  const entry = entryOf(row, value, at)
+  if (entry.isBad) findings.invalid(at, shownBy(row.spec, value), row.spec.expected)
   const known = entries.get(row.path)
   if (known !== undefined && !isSame(known.value, entry.value)) {
-    findings.invalid(at, value, `the same value as ${known.at} (${text(known.value)}), of which it is another name`)
+    const other = text(shownBy(row.spec, known.value))
+    const expected = `the same value as ${known.at} (${other}), of which it is another name`
+    findings.invalid(at, shownBy(row.spec, value), expected)
   }
   entries.set(row.path, entry)
 }
 
-/** Equal by content, as far as configuration values go: primitives, functions, lists and plain objects of them. */
-function isSame(a: unknown, b: unknown): boolean {
-  if (Object.is(a, b)) return true
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
-  const keys = Object.keys(a)
-  if (keys.length !== Object.keys(b).length) return false
-  return keys.every((key) => isSame((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]))
+function entryOf({ spec, scale }: Row, value: unknown, at: string): Entry {
+  const scaled = scale !== 1 && typeof value === 'number' ? value * scale : value
+  try {
+    if (spec.accepts(scaled)) return { value: spec.normalise(scaled), at, isBad: false, isPreset: false }
+  } catch {
+    // A getter or proxy of the caller threw while it was looked at: no legal value does that.
+  }
+  return { value, at, isBad: true, isPreset: false }
+}
+
+/** The value as findings and printouts may show it. */
+export function shownBy(spec: FieldSpec, value: unknown): unknown {
+  if (value === undefined) return undefined
+  if (spec.shows === 'nothing') return HIDDEN
+  return spec.shows === 'kind' ? kindOf(value) : shown(value)
+}
+
+/** Whoever misspells `password` has still written it down. */
+function shownUnknown(key: string, group: string, value: unknown): unknown {
+  const isSecret = SECRET_GROUPS.includes(group) || looksSecret(key) || SECRET_GROUPS.includes(key.toLowerCase())
+  return isSecret ? HIDDEN : kindOf(value)
 }
 
 function unknownField(name: string, group: string, scope: Scope): string {
@@ -97,8 +153,4 @@ function unknownField(name: string, group: string, scope: Scope): string {
   const nearest = nearestName(name, names)
   if (nearest === undefined) return 'no such field'
   return `a known field; the nearest is ${scope.rows.get(nearest)?.path ?? nearest}`
-}
-
-export function isPlainObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
