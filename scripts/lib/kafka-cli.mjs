@@ -21,6 +21,7 @@ import {
   waitUntilServing,
 } from './kafka-nodes.mjs'
 import { answersApiVersions, brokersSeenBy } from './kafka-probe.mjs'
+import { prepareSecurity, SECURE_PORTS, scramArguments, securityLines } from './kafka-secure.mjs'
 
 const START_LIMIT_MS = 90_000
 const STOP_LIMIT_MS = 30_000
@@ -40,6 +41,12 @@ const HELP = `scripts/kafka runs a real Apache Kafka on 127.0.0.1, fetched from 
 
 Options of up:   --set name=value   one more broker property, repeatable; {id} in it is the node's number
                  --port <n>         first port (one node: n and n+1; three: n, n+10, n+20, each with the one above)
+                 --secure           one node with further listeners, on the ports n+2 to n+6: TLS with client certificates
+                                    asked for, demanded, and with an expired certificate of its own; SASL over TLS (PLAIN,
+                                    SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER with unsecured tokens), once with sessions of
+                                    three seconds. env prints KAFKA_SSL_BROKERS, KAFKA_SSL_MUTUAL_BROKERS,
+                                    KAFKA_SSL_EXPIRED_BROKERS, KAFKA_SASL_BROKERS, KAFKA_SASL_SHORT_BROKERS, KAFKA_CA_FILE,
+                                    KAFKA_CLIENT_CERT_FILE, KAFKA_CLIENT_KEY_FILE, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD
 Environment:     KAFKA_VERSION (4.1.1)  KAFKA_PORT (as --port; default: free ports)  JAVA_HOME
                  KAFKA_STATE    folder that remembers the cluster (.kafka/run); another folder is another cluster
                  KAFKA_DATA     parent of the data folder (the system's temporary folder)`
@@ -87,7 +94,7 @@ const COMMANDS = {
 }
 
 async function up(args) {
-  const { count, firstPort, extra } = parseUp(args)
+  const wish = parseUp(args)
   const before = readState()
   if (before?.nodes.some((node) => isRunning(before, node))) {
     throw new PlainError(
@@ -97,7 +104,7 @@ async function up(args) {
   if (before) rmSync(before.dataFolder, { recursive: true, force: true })
   const java = findJava()
   const jars = ensureJars(say)
-  const cluster = await prepare(java, jars, count, firstPort, extra)
+  const cluster = await prepare(java, jars, wish)
   try {
     await bringUp(java, jars, cluster)
   } catch (error) {
@@ -108,16 +115,19 @@ async function up(args) {
 }
 
 function parseUp(args) {
-  const wanted = { count: 1, firstPort: process.env.KAFKA_PORT ? portOf(process.env.KAFKA_PORT) : undefined, extra: {} }
+  const firstPort = process.env.KAFKA_PORT ? portOf(process.env.KAFKA_PORT) : undefined
+  const wanted = { count: 1, firstPort, extra: {}, secure: false }
   for (let at = 0; at < args.length; at++) {
     if (args[at] === '1' || args[at] === '3') wanted.count = Number(args[at])
+    else if (args[at] === '--secure') wanted.secure = true
     else if (args[at] === '--port') wanted.firstPort = portOf(args[++at])
     else if (args[at] === '--set') {
       const [, name, value] = /^([^=]+)=(.*)$/.exec(args[++at] ?? '') ?? []
       if (name === undefined) throw new UsageError('--set expects name=value')
       wanted.extra[name] = value
-    } else throw new UsageError(`up takes 1 or 3, --set and --port, not ${args[at]}`)
+    } else throw new UsageError(`up takes 1 or 3, --set, --port and --secure, not ${args[at]}`)
   }
+  if (wanted.secure && wanted.count !== 1) throw new UsageError('--secure is for one node: its ports and users are')
   return wanted
 }
 
@@ -128,17 +138,22 @@ function portOf(text) {
 }
 
 /** Plans the nodes, writes and formats their folders, and remembers the cluster. */
-async function prepare(java, jars, count, firstPort, extra) {
-  const nodes = await planNodes(count, firstPort)
+async function prepare(java, jars, { count, firstPort, extra, secure }) {
+  const nodes = await planNodes(count, firstPort, secure ? SECURE_PORTS : undefined)
   const parent = process.env.KAFKA_DATA || tmpdir()
   mkdirSync(parent, { recursive: true })
   const cluster = { version: kafkaVersion(), dataFolder: mkdtempSync(join(parent, 'tandem-kafka-')), nodes }
-  for (const node of nodes)
-    writeFileSync(propertiesFile(cluster, node), propertiesOf(node, nodes, cluster.dataFolder, extra))
   writeState(cluster)
+  if (secure) cluster.security = await prepareSecurity(cluster.dataFolder)
+  const { dataFolder, security } = cluster
+  for (const node of nodes)
+    writeFileSync(propertiesFile(cluster, node), propertiesOf(node, nodes, dataFolder, extra, security))
+  writeState(cluster)
+  const more = secure ? scramArguments(security) : []
   const clusterId = runTool(java, jars, ['kafka.tools.StorageTool', 'random-uuid']).trim().split('\n').pop()
   for (const node of nodes) {
-    runTool(java, jars, ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', propertiesFile(cluster, node)])
+    const format = ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', propertiesFile(cluster, node)]
+    runTool(java, jars, [...format, ...more])
   }
   return cluster
 }
@@ -215,6 +230,7 @@ function env() {
   print(`KAFKA_BROKERS=${brokersOf(cluster)}`)
   print(`KAFKA_JARS=${jarFolder()}`)
   print(`KAFKA_DATA_FOLDER=${cluster.dataFolder}`)
+  if (cluster.security) for (const line of securityLines(cluster)) print(line)
 }
 
 async function status() {

@@ -11,11 +11,14 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PlainError } from './kafka-jars.mjs'
 import { answersApiVersions } from './kafka-probe.mjs'
+import { secureListeners, secureProperties } from './kafka-secure.mjs'
 
 /** Outside of the ephemeral range, so that a node finds its port free again after a restart. */
 const FIRST_FREE_PORT = 20_000
 const FREE_PORTS = 10_000
 const NODE_STRIDE = 10
+/** Of a node without secure listeners: clients, controllers. */
+const PORTS = 2
 
 const MEMORY = ['-Xms512m', '-Xmx512m', '-XX:+UseSerialGC', '-XX:MaxDirectMemorySize=128m']
 
@@ -54,29 +57,36 @@ const THREE_NODES = {
   'replica.lag.time.max.ms': '4000',
 }
 
-/** Addresses of `count` nodes: from `firstPort` on (10 apart, the controller one above), else wherever there is room. */
-export async function planNodes(count, firstPort) {
+/**
+ * Addresses of `count` nodes: from `firstPort` on (10 apart, the controller one above), else wherever there is room.
+ * Each takes `ports` ports in a row.
+ */
+export async function planNodes(count, firstPort, ports = PORTS) {
   const nodes = []
   for (let index = 0; index < count; index++) {
-    const port = firstPort === undefined ? await freePortPair(nodes) : firstPort + index * NODE_STRIDE
+    const port = firstPort === undefined ? await freePorts(nodes, ports) : firstPort + index * NODE_STRIDE
     nodes.push({ id: index + 1, port, controllerPort: port + 1, pid: 0 })
   }
-  for (const node of nodes) {
-    if (!((await isFree(node.port)) && (await isFree(node.controllerPort)))) {
-      throw new PlainError(
-        `port ${node.port} or ${node.controllerPort} is in use: choose another KAFKA_PORT, or leave it out`,
-      )
-    }
+  for (const { port } of nodes) {
+    if (await areFree(port, ports)) continue
+    throw new PlainError(
+      `one of the ports ${port}..${port + ports - 1} is in use: choose another KAFKA_PORT, or leave it out`,
+    )
   }
   return nodes
 }
 
-async function freePortPair(taken) {
+async function freePorts(taken, ports) {
   for (let attempt = 0; attempt < 200; attempt++) {
     const port = FIRST_FREE_PORT + 2 * Math.floor((Math.random() * FREE_PORTS) / 2)
-    if (taken.every((node) => node.port !== port) && (await isFree(port)) && (await isFree(port + 1))) return port
+    if (taken.every((node) => Math.abs(node.port - port) >= ports) && (await areFree(port, ports))) return port
   }
   throw new PlainError('found no free port between 20000 and 29999')
+}
+
+async function areFree(first, ports) {
+  for (let port = first; port < first + ports; port++) if (!(await isFree(port))) return false
+  return true
 }
 
 function isFree(port) {
@@ -88,22 +98,28 @@ function isFree(port) {
 }
 
 /** The properties file of one node, `extra` last so that a caller may override everything; `{id}` there is its number. */
-export function propertiesOf(node, nodes, dataFolder, extra) {
+export function propertiesOf(node, nodes, dataFolder, extra, security) {
   const address = `127.0.0.1:${node.port}`
   const controller = `127.0.0.1:${node.controllerPort}`
   const many = nodes.length > 1
+  const more = security === undefined ? [] : secureListeners(node)
+  const moreAddresses = more.map(({ name, port }) => `,${name}://127.0.0.1:${port}`).join('')
   const lines = {
     'process.roles': 'broker,controller',
     'node.id': node.id,
     'controller.quorum.voters': nodes.map((n) => `${n.id}@127.0.0.1:${n.controllerPort}`).join(','),
-    listeners: `PLAINTEXT://${address},CONTROLLER://${controller}`,
-    'advertised.listeners': `PLAINTEXT://${address}`,
+    listeners: `PLAINTEXT://${address},CONTROLLER://${controller}${moreAddresses}`,
+    'advertised.listeners': `PLAINTEXT://${address}${moreAddresses}`,
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAINTEXT',
-    'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
+    'listener.security.protocol.map': [
+      'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
+      ...more.map(({ name, protocol }) => `${name}:${protocol}`),
+    ].join(','),
     'log.dirs': join(dataFolder, `n${node.id}`),
     ...EVERY_NODE,
     ...(many ? { ...replicated(3, 2), ...THREE_NODES } : replicated(1, 1)),
+    ...(security === undefined ? {} : secureProperties(security)),
     ...Object.fromEntries(Object.entries(extra).map(([name, value]) => [name, value.replaceAll('{id}', node.id)])),
   }
   return Object.entries(lines)
