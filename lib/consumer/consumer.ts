@@ -18,10 +18,17 @@ import {
   resolveConsumerConfig,
 } from '../config/index.js'
 import { MQError } from '../errors/index.js'
-import { type Clock, deferred, Emitter, type RandomSource, systemClock, systemRandom } from '../util/index.js'
+import {
+  type Clock,
+  deferred,
+  Emitter,
+  type ProcessHook,
+  type RandomSource,
+  systemClock,
+  systemRandom,
+} from '../util/index.js'
 import { type Assignable, type AssignOptions, checkOffset, checkTimeout } from './assignment.js'
 import { Commits, type CommitTarget, type OffsetsToCommit } from './commits.js'
-import { ConsumerCounters } from './counters.js'
 import { type CallbackResult, type Delivery, HOLD, type RecordCallback, type TopicPartition } from './cursor.js'
 import type { DeadLetterSink } from './delivery/dead-letter.js'
 import { makeSinks, type Sinks } from './delivery/sinks.js'
@@ -32,7 +39,9 @@ import { Committer } from './group/offsets/committer.js'
 import type { CommittedOffset } from './group/offsets/offsets.js'
 import { GroupSession, type SubscribeOptions } from './group/session.js'
 import { ManualAssignment } from './manual.js'
-import { type ConsumerMetrics, consumerMetrics } from './metrics.js'
+import type { ConsumerMeasures } from './measures.js'
+import { ConsumerMeter } from './meter.js'
+import type { ConsumerMetrics } from './metrics.js'
 import type { GroupCluster } from './ports.js'
 import { PullSink } from './pull/pull-sink.js'
 import { Puller } from './pull/puller.js'
@@ -54,6 +63,8 @@ export interface ConsumerDeps {
   readonly random?: RandomSource
   /** Writes dead letters, needed with `onError` or `errorFinal` 'dlq'; a `Producer` fits. It is not closed with the consumer. */
   readonly deadLetters?: DeadLetterSink
+  /** Runs around each callback (`openTelemetryHooks`); pulled records are not observed. */
+  readonly hooks?: ProcessHook | null
 }
 
 /** Topics by name, or by a pattern. */
@@ -85,7 +96,7 @@ export class Consumer<V = Buffer, K = Buffer> {
   readonly #cluster: GroupCluster
   readonly #ownCluster: Cluster | null // null: it is shared, and not ours to close or to count
   readonly #clock: Clock
-  readonly #counters = new ConsumerCounters()
+  readonly #meter: ConsumerMeter
   readonly #reading: Reading
   readonly #sinks: Sinks
   readonly #pull: PullSink
@@ -109,19 +120,26 @@ export class Consumer<V = Buffer, K = Buffer> {
     const random = deps.random ?? systemRandom
     this.#ownCluster = deps.cluster === undefined ? makeCluster(this.config, this.#clock, random) : null
     this.#cluster = this.#ownCluster ?? (deps.cluster as GroupCluster)
-    const shared = { config: this.config, events: this.#events, counters: this.#counters, clock: this.#clock, random }
+    this.#meter = new ConsumerMeter(this.config.metrics.enabled, this.#clock, this.#events)
+    const { counters } = this.#meter
+    const shared = { config: this.config, events: this.#events, counters, clock: this.#clock, random }
     const parts = { ...shared, cluster: this.#cluster }
     this.#reading = new Reading({
       ...parts,
       memberState: () => (this.#session.isSubscribed ? this.#session.state : null),
     })
-    const begins = (nowMs: number) => this.#session.member?.checkSession(nowMs)
+    const begins = (nowMs: number) => {
+      this.#meter.sample(nowMs)
+      this.#session.member?.checkSession(nowMs)
+    }
+    const ended = (startMs: number) => this.#meter.sample(startMs)
     this.#sinks = makeSinks(
-      { ...shared, deadLetters: deps.deadLetters },
+      { ...shared, deadLetters: deps.deadLetters, hooks: deps.hooks },
       {
         unreadable: (cursor, error) => this.#reading.fetcher.unreadable(cursor, error),
         stopped: (error) => this.#stopped(error),
         begins,
+        ended,
       },
     )
     this.#pull = new PullSink(
@@ -131,9 +149,11 @@ export class Consumer<V = Buffer, K = Buffer> {
         rewound: (cursor) => this.#reading.fetcher.wake(cursor),
         failure: () => this.#failure,
         isFed: () => this.#session.isSubscribed || !this.#manual.isEmpty,
+        told: (error) => this.#meter.errors.count(error),
         begins,
+        ended,
       },
-      this.#counters,
+      counters,
       this.#clock,
     )
     this.#puller = new Puller(this.#pull)
@@ -188,34 +208,37 @@ export class Consumer<V = Buffer, K = Buffer> {
   async subscribe(topics: Topics, options?: SubscribeOptions): Promise<void>
   async subscribe(topics: Topics, callback: OnRecord<V, K>, options?: SubscribeOptions): Promise<void>
   async subscribe(topics: Topics, ...how: unknown[]): Promise<void> {
-    const { callback, options } = wayOf<SubscribeOptions>(how, 'subscribe')
-    await this.#subscribe(topics, () => this.#deliveryTo(callback), options)
+    return this.#callAsync(async () => {
+      const { callback, options } = wayOf<SubscribeOptions>(how, 'subscribe')
+      await this.#subscribe(topics, () => this.#deliveryTo(callback), options)
+    })
   }
 
   /** As `subscribe`, with up to `maxPollRecords` records of one partition per call; they count as one unit for `onError`. */
   async subscribeBatch(topics: Topics, callback: OnBatch<V, K>, options: SubscribeOptions = {}): Promise<void> {
-    await this.#subscribe(topics, () => this.#sinks.perBatch(callable(callback, 'subscribeBatch')), options)
+    const delivery = () => this.#sinks.perBatch(callable(callback, 'subscribeBatch'))
+    return this.#callAsync(() => this.#subscribe(topics, delivery, options))
   }
 
   /** As `subscribe`, for all topics whose name the pattern matches; looked for again each `metadataMaxAgeMs`. */
   async subscribePattern(pattern: RegExp, options?: SubscribeOptions): Promise<void>
   async subscribePattern(pattern: RegExp, callback: OnRecord<V, K>, options?: SubscribeOptions): Promise<void>
   async subscribePattern(pattern: RegExp, ...how: unknown[]): Promise<void> {
-    if (!(pattern instanceof RegExp)) throw new MQError('INVALID_CONFIG', 'subscribePattern takes a RegExp', {})
-    const { callback, options } = wayOf<SubscribeOptions>(how, 'subscribePattern')
-    await this.#subscribe(pattern, () => this.#deliveryTo(callback), options)
+    return this.#callAsync(async () => {
+      if (!(pattern instanceof RegExp)) throw new MQError('INVALID_CONFIG', 'subscribePattern takes a RegExp', {})
+      const { callback, options } = wayOf<SubscribeOptions>(how, 'subscribePattern')
+      await this.#subscribe(pattern, () => this.#deliveryTo(callback), options)
+    })
   }
 
   /** Commits, gives those topics back to the group and drops what is buffered of them; the others go on. */
   async unsubscribe(topics: Topics): Promise<void> {
-    this.#ensureOpen()
-    await this.#session.unsubscribe(subscriptionOf(topics))
+    return this.#callAsync(async () => this.#session.unsubscribe(subscriptionOf(topics)))
   }
 
   /** Commits, gives everything back and leaves the group. `subscribe` joins again. */
   async unsubscribeAll(): Promise<void> {
-    this.#ensureOpen()
-    await this.#session.unsubscribe(null)
+    return this.#callAsync(() => this.#session.unsubscribe(null))
   }
 
   /**
@@ -231,13 +254,16 @@ export class Consumer<V = Buffer, K = Buffer> {
   async assign(what: Assignable, options?: AssignOptions): Promise<void>
   async assign(what: Assignable, callback: OnRecord<V, K>, options?: AssignOptions): Promise<void>
   async assign(what: Assignable, ...how: unknown[]): Promise<void> {
-    const { callback, options } = wayOf<AssignOptions>(how, 'assign')
-    await this.#assign(what, () => this.#deliveryTo(callback), options)
+    return this.#callAsync(async () => {
+      const { callback, options } = wayOf<AssignOptions>(how, 'assign')
+      await this.#assign(what, () => this.#deliveryTo(callback), options)
+    })
   }
 
   /** As `assign`, with up to `maxPollRecords` records of one partition per call; they count as one unit for `onError`. */
   async assignBatch(what: Assignable, callback: OnBatch<V, K>, options: AssignOptions = {}): Promise<void> {
-    await this.#assign(what, () => this.#sinks.perBatch(callable(callback, 'assignBatch')), options)
+    const delivery = () => this.#sinks.perBatch(callable(callback, 'assignBatch'))
+    return this.#callAsync(() => this.#assign(what, delivery, options))
   }
 
   /**
@@ -289,51 +315,48 @@ export class Consumer<V = Buffer, K = Buffer> {
 
   /** Stops reading those (default: all) topics or partitions that were assigned, and drops what is buffered of them. */
   unassign(what?: Selection): void {
-    this.#ensureOpen()
-    if (this.#session.isEngaged) throw mixed('unassign', 'unsubscribe')
-    this.#manual.remove(what)
+    this.#call(() => {
+      if (this.#session.isEngaged) throw mixed('unassign', 'unsubscribe')
+      this.#manual.remove(what)
+    })
   }
 
   /** Stops fetching and delivering exactly those; buffered records are kept. */
   pause(what: Selection): void {
-    this.#ensureOpen()
-    this.#reading.pause(what)
+    this.#call(() => this.#reading.pause(what))
   }
 
   /** Goes on where `pause` stopped: nothing is skipped, nothing repeated. */
   resume(what: Selection): void {
-    this.#ensureOpen()
-    this.#reading.resume(what)
+    this.#call(() => this.#reading.resume(what))
   }
 
   /** The next record will be `offset`; a callback that runs meanwhile does not move the position. */
   seek(tp: TopicPartition, offset: number): void {
-    this.#ensureOpen()
-    this.#reading.seek(tp, offset)
+    this.#call(() => this.#reading.seek(tp, offset))
   }
 
   /** Goes to the first records there are; resolves when the positions are known. */
   async seekToBeginning(what: Selection): Promise<void> {
-    this.#ensureOpen()
-    await this.#reading.seekTo(what, EARLIEST)
+    return this.#callAsync(() => this.#reading.seekTo(what, EARLIEST))
   }
 
   /** Goes to the end: only what comes later is read. */
   async seekToEnd(what: Selection): Promise<void> {
-    this.#ensureOpen()
-    await this.#reading.seekTo(what, LATEST)
+    return this.#callAsync(() => this.#reading.seekTo(what, LATEST))
   }
 
   /** Goes to the first record at or after `timestamp` (ms since 1970), or to the end. */
   async seekToTimestamp(what: Selection, timestamp: number): Promise<void> {
-    this.#ensureOpen()
-    checkOffset(timestamp, { topic: '', partition: -1 })
-    await this.#reading.seekTo(what, timestamp)
+    return this.#callAsync(async () => {
+      checkOffset(timestamp, { topic: '', partition: -1 })
+      await this.#reading.seekTo(what, timestamp)
+    })
   }
 
   /** Offset of the next record to process; moves when its callback has returned. */
   position(tp: TopicPartition): number {
-    return this.#reading.cursorOf(tp).position
+    return this.#meter.errors.of(() => this.#reading.cursorOf(tp).position)
   }
 
   /** The same as `position`. */
@@ -349,14 +372,12 @@ export class Consumer<V = Buffer, K = Buffer> {
 
   /** As `getCommittedOffset` for many, with leader epoch and metadata; null where there is none. */
   async committed(partitions: readonly TopicPartition[]): Promise<(CommittedOffset | null)[]> {
-    this.#ensureOpen()
-    return this.#commits.stored(partitions)
+    return this.#callAsync(() => this.#commits.stored(partitions))
   }
 
   /** Commits what has been processed of all partitions. Rejects with OFFSET_COMMIT_FAILED. */
   async commit(): Promise<void> {
-    this.#ensureOpen()
-    await this.#commits.processed()
+    return this.#callAsync(() => this.#commits.processed())
   }
 
   /**
@@ -364,14 +385,12 @@ export class Consumer<V = Buffer, K = Buffer> {
    * to read. Rejects with OFFSET_COMMIT_FAILED, also when the partition is not this consumer's any more.
    */
   async commitOffset(target: CommitTarget, offset?: number): Promise<void> {
-    this.#ensureOpen()
-    await this.#commits.one(target, offset)
+    return this.#callAsync(() => this.#commits.one(target, offset))
   }
 
   /** Commits next offsets to read: a map by partition, or a list that may carry leader epochs and metadata. */
   async commitOffsets(offsets: OffsetsToCommit): Promise<void> {
-    this.#ensureOpen()
-    await this.#commits.many(offsets)
+    return this.#callAsync(() => this.#commits.many(offsets))
   }
 
   /** Sockets of this consumer, now and in all (CL-3); none when it shares a cluster. A connection pool adds them up. */
@@ -379,14 +398,23 @@ export class Consumer<V = Buffer, K = Buffer> {
     return this.#ownCluster?.stats() ?? NO_CONNECTIONS
   }
 
+  /** A snapshot: totals since construction or `resetMetrics()`, rates of the last 10 s, where things stand. */
   getMetrics(): ConsumerMetrics {
-    return consumerMetrics(this.#reading.cursors, this.#counters, {
-      prefetchBytes: this.#reading.fetcher.credit.usedBytes,
-      runningCallbacks: this.#reading.running,
+    return this.#meter.metrics(this.#reading, {
       groupState: this.#session.state,
       memberId: this.#session.identity?.memberId ?? '',
       generation: this.#session.identity?.generation ?? -1,
     })
+  }
+
+  /** Totals of `getMetrics()` begin at 0 again (ME-4); offsets, lag and what `measures()` shows stay. */
+  resetMetrics(): void {
+    this.#meter.reset()
+  }
+
+  /** Running totals, levels and histograms of every series, for metrics; the histograms are live, not copies. */
+  measures(): ConsumerMeasures {
+    return this.#meter.measures(this.#reading)
   }
 
   /** Resolves when delivery ended: a callback returned false, or `close()`. Rejects with the failure that ended it. */
@@ -404,7 +432,7 @@ export class Consumer<V = Buffer, K = Buffer> {
    * what is processed, leaves the group, then closes timers and sockets. Idempotent.
    */
   async close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    const timeoutMs = checkTimeout(options.timeoutMs ?? this.config.closeTimeoutMs)
+    const timeoutMs = this.#meter.errors.of(() => checkTimeout(options.timeoutMs ?? this.config.closeTimeoutMs))
     this.#closing ??= this.#close(timeoutMs)
     return this.#closing
   }
@@ -418,7 +446,6 @@ export class Consumer<V = Buffer, K = Buffer> {
   }
 
   async #subscribe(topics: unknown, delivery: () => Delivery, options: SubscribeOptions): Promise<void> {
-    this.#ensureOpen()
     const wanted = subscriptionOf(topics)
     if (this.config.groupId === undefined) {
       const text = 'subscribe needs a groupId: set it, or read without a group through assign'
@@ -476,6 +503,21 @@ export class Consumer<V = Buffer, K = Buffer> {
     this.#state = 'closed'
     if (this.#failure === null) this.#end.resolve()
     else this.#end.reject(this.#failure)
+  }
+
+  /** A call of the user: refused unless the consumer is open; what it throws is counted. */
+  #call<T>(task: () => T): T {
+    return this.#meter.errors.of(() => {
+      this.#ensureOpen()
+      return task()
+    })
+  }
+
+  #callAsync<T>(task: () => Promise<T>): Promise<T> {
+    return this.#meter.errors.ofAsync(() => {
+      this.#ensureOpen()
+      return task()
+    })
   }
 
   #ensureOpen(): void {

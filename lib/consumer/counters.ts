@@ -1,5 +1,13 @@
-/** Plain numbers that the hot path adds to; `getMetrics()` copies them. */
-export class ConsumerCounters {
+/**
+ * What the parts of a consumer count: plain numbers that the hot path adds to, and two histograms.
+ * Invariant: everything here only grows, from construction to the end, since metrics read running totals; `resetMetrics`
+ * remembers where the numbers stood.
+ */
+import type { OnErrorPolicy } from '../config/index.js'
+import { Buckets, LATENCY_SECONDS } from '../util/index.js'
+
+/** Counted numbers: what `getMetrics()` shows, less what they were at the last reset. */
+export class ConsumerCounts {
   records = 0 // whose callback has returned, skipped ones included
   bytes = 0 // of fetched batches, headers included
   callbackErrors = 0
@@ -15,4 +23,18 @@ export class ConsumerCounters {
   rebalances = 0 // assignments that the group gave
   commits = 0 // that the coordinator has stored
   commitFailures = 0
+}
+
+export class ConsumerCounters extends ConsumerCounts {
+  /** Failed callbacks, by what was done about it. */
+  readonly errorActions: Record<OnErrorPolicy, number> = { retry: 0, skip: 0, dlq: 0, stop: 0 }
+  /** Null: nobody measures, so nobody looks at the clock for it. */
+  readonly callbackSeconds: Buckets | null
+  readonly fetchSeconds: Buckets | null
+
+  constructor(isTimed = true) {
+    super()
+    this.callbackSeconds = isTimed ? new Buckets(LATENCY_SECONDS) : null
+    this.fetchSeconds = isTimed ? new Buckets(LATENCY_SECONDS) : null
+  }
 }

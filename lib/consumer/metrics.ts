@@ -1,13 +1,17 @@
-/** The snapshot of `getMetrics()`: plain numbers, read when asked. Source: features.md part 5. */
-import type { ConsumerCounters } from './counters.js'
+/** The snapshot of `getMetrics()`: plain numbers, read when asked. Source: features.md part 5 (ME-4). */
+import type { ConsumerCounts } from './counters.js'
 import type { PartitionCursor } from './cursor.js'
 import type { MemberState } from './group/ports.js'
 
+/** Totals count from construction, or from `resetMetrics()`. */
 export interface ConsumerMetrics {
-  /** Records whose callback has returned. */
+  /** Records whose callback has returned, or that were pulled. */
   readonly totalMessages: number
   /** Bytes of the fetched batches they came in. */
   readonly totalBytes: number
+  /** Of the last 10 s. */
+  readonly messagesPerSecond: number
+  readonly bytesPerSecond: number
   /** Sum over partitions whose lag is known. Records. */
   readonly lag: number
   /** By `topic-partition`: next offset to process, and how far that is from the end (-1 unknown). */
@@ -47,14 +51,17 @@ export interface ConsumerMetrics {
   readonly commitFailures: number
 }
 
+/** What is not counted but so at the moment, beside the partitions. */
+export type MomentaryMetrics = Pick<ConsumerMetrics, 'groupState' | 'memberId' | 'generation'>
+type Levels = 'messagesPerSecond' | 'bytesPerSecond' | 'prefetchBytes' | 'runningCallbacks'
+
 export function consumerMetrics(
   cursors: readonly PartitionCursor[],
-  counters: ConsumerCounters,
-  now: Pick<ConsumerMetrics, 'prefetchBytes' | 'runningCallbacks' | 'groupState' | 'memberId' | 'generation'>,
+  { records, bytes, ...counts }: ConsumerCounts,
+  now: MomentaryMetrics & Pick<ConsumerMetrics, Levels>,
 ): ConsumerMetrics {
   const named = cursors.map((cursor) => [`${cursor.topic}-${cursor.partition}`, cursor] as const)
   const lagByPartition = Object.fromEntries(named.map(([name, cursor]) => [name, cursor.lag]))
-  const { records, bytes, ...counts } = counters
   return {
     totalMessages: records,
     totalBytes: bytes,

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { ConsumerCounters } from '../../lib/consumer/counters.js'
 import type { RecordSink } from '../../lib/consumer/cursor.js'
 import { type CallbackResult, HOLD, PartitionCursor } from '../../lib/consumer/cursor.js'
+import { CallbackTimes } from '../../lib/consumer/delivery/callback-times.js'
 import { Dispatcher } from '../../lib/consumer/delivery/dispatcher.js'
 import { ProgressWatch } from '../../lib/consumer/progress.js'
 import type { MQError } from '../../lib/errors/index.js'
@@ -28,6 +29,7 @@ class Stage {
     },
     new ConsumerCounters(),
     this.clock,
+    new CallbackTimes(this.clock, null),
   )
   readonly watch = new ProgressWatch({
     maxPollIntervalMs: LIMIT_MS,

@@ -13,6 +13,7 @@ import type { MQError } from '../../errors/index.js'
 import { assert, type Clock, Deque } from '../../util/index.js'
 import type { ConsumerCounters } from '../counters.js'
 import type { AnyRecord, CallbackResult, PartitionCursor, RecordSink } from '../cursor.js'
+import type { CallbackTimes } from './callback-times.js'
 import { callWithError, isThenable, keepError, takeError } from './error-delivery.js'
 import { whenOpened } from './opening.js'
 import { isLookDue, LoopSlice } from './slice.js'
@@ -29,6 +30,8 @@ export interface DispatcherHooks {
   stopped(): void
   /** Work begins in this turn of the event loop: partitions that are not ours any more may be taken away first. */
   readonly begins?: ((nowMs: number) => void) | undefined
+  /** The turn that began then is over. */
+  readonly ended?: ((startMs: number) => void) | undefined
 }
 
 export interface DispatcherOptions {
@@ -44,19 +47,27 @@ export class Dispatcher implements RecordSink {
   readonly #counters: ConsumerCounters
   readonly #ready = new Deque<PartitionCursor>()
   readonly #slice: LoopSlice
+  readonly #times: CallbackTimes
   #running = 0 // callbacks whose promise has not settled
   #writing = 0 // dead letters that are not acknowledged; they take no place of `concurrency`
   #isPumping = false
   #isStopped = false
   #onIdle: (() => void) | null = null
 
-  constructor(options: DispatcherOptions, hooks: DispatcherHooks, counters: ConsumerCounters, clock: Clock) {
+  constructor(
+    options: DispatcherOptions,
+    hooks: DispatcherHooks,
+    counters: ConsumerCounters,
+    clock: Clock,
+    times: CallbackTimes,
+  ) {
+    this.#times = times
     this.#concurrency = options.concurrency
     this.#maxPollRecords = options.maxPollRecords
     this.#hooks = hooks
     this.#counters = counters
     this.#clock = clock
-    this.#slice = new LoopSlice(clock, () => this.pump(), hooks.begins)
+    this.#slice = new LoopSlice(clock, () => this.pump(), hooks.begins, hooks.ended)
   }
 
   /** Callbacks whose promise has not settled. */
@@ -85,11 +96,13 @@ export class Dispatcher implements RecordSink {
         this.#slice.continueLater()
         break
       }
+      this.#times.mark(this.#slice.nowMs)
       const cursor = this.#ready.popFront() as PartitionCursor
       cursor.isQueued = false
       if (!cursor.isHeldBack) this.#turn(cursor)
     }
     this.#isPumping = false
+    this.#times.rest()
   }
 
   /** `pump` in a later turn of the loop: for callers that must not run callbacks themselves. */
@@ -122,7 +135,10 @@ export class Dispatcher implements RecordSink {
 
   /** A turn of many slow callbacks must not keep the loop either, whatever `maxPollRecords` allows. */
   #isTurnSpent(cursor: PartitionCursor): boolean {
-    return isLookDue(this.#maxPollRecords - cursor.left) && this.#slice.isTimeUp()
+    if (!isLookDue(this.#maxPollRecords - cursor.left)) return false
+    const isSpent = this.#slice.isTimeUp()
+    this.#times.mark(this.#slice.nowMs)
+    return isSpent
   }
 
   #turn(cursor: PartitionCursor): void {
@@ -224,6 +240,7 @@ export class Dispatcher implements RecordSink {
             ? delivery.perBatch(unit as AnyRecord[], cursor.tp, null)
             : undefined
     } catch (error) {
+      this.#times.calls++
       this.#fail(cursor, unit, end, generation, error)
       return false
     }
@@ -233,9 +250,13 @@ export class Dispatcher implements RecordSink {
       cursor.left--
       cursor.position = end
       this.#counters.records++
+      this.#times.calls++
       return true
     }
-    if (!isThenable(result)) return this.#finish(cursor, unit, end, generation, result)
+    if (!isThenable(result)) {
+      this.#times.calls++
+      return this.#finish(cursor, unit, end, generation, result)
+    }
     this.#await(cursor, unit, end, generation, result)
     return false
   }
@@ -255,7 +276,7 @@ export class Dispatcher implements RecordSink {
 
   #open(cursor: PartitionCursor, unit: AnyRecord | AnyRecord[] | null, end: number, generation: number): void {
     cursor.isBusy = true
-    cursor.busySinceMs = this.#clock.monotonicMs()
+    cursor.busySinceMs = this.#times.opened()
     cursor.pending = unit
     cursor.pendingEnd = end
     cursor.pendingGeneration = generation
@@ -275,6 +296,7 @@ export class Dispatcher implements RecordSink {
   }
 
   #settled(cursor: PartitionCursor): PartitionCursor {
+    this.#times.settled(cursor.busySinceMs)
     this.#ended(cursor)
     this.#running--
     return cursor
@@ -358,6 +380,7 @@ export class Dispatcher implements RecordSink {
   /** The position moves when the letter is acknowledged; until then the partition waits, as for a callback. */
   #bury(cursor: PartitionCursor, unit: AnyRecord | AnyRecord[], end: number, letter: DeadLetter): void {
     const { generation } = cursor
+    this.#times.rest()
     this.#open(cursor, unit, end, generation)
     cursor.letter = null
     this.#writing++
@@ -387,8 +410,10 @@ export class Dispatcher implements RecordSink {
           this.#awaitTold(cursor, result)
           return false
         }
+        this.#times.calls++
         if (result === false) this.#end()
       } catch (thrown) {
+        this.#times.calls++
         this.#hooks.errorRefused(cursor, thrown)
       }
       if (this.#isStopped || cursor.isHeldBack) return false

@@ -41,6 +41,7 @@ export class ErrorPolicy {
     const action = this.#action(attempts)
     const failure = callbackError(cursor, unit, error, attempts, action)
     this.#counters.callbackErrors++
+    this.#counters.errorActions[action]++
     this.#events.emit('error', failure)
     // A record that cannot be deserialized is an error of its partition too, told once however often it is tried.
     if (this.#config.deliverErrors && attempts === 1 && failure.is('DESERIALIZATION_FAILED')) {

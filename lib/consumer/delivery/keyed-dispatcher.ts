@@ -13,6 +13,7 @@ import type { MQError } from '../../errors/index.js'
 import { type Clock, Deque } from '../../util/index.js'
 import type { ConsumerCounters } from '../counters.js'
 import type { AnyRecord, CallbackResult, PartitionCursor, RecordSink } from '../cursor.js'
+import type { CallbackTimes } from './callback-times.js'
 import type { DispatcherHooks, DispatcherOptions } from './dispatcher.js'
 import { callWithError, isThenable, keepError, takeError } from './error-delivery.js'
 import { type Chain, type Job, KeyedPartition, keyOf, type Open } from './keyed-partition.js'
@@ -27,6 +28,7 @@ export class KeyedDispatcher implements RecordSink {
   readonly #counters: ConsumerCounters
   readonly #clock: Clock
   readonly #slice: LoopSlice
+  readonly #times: CallbackTimes
   readonly #ready = new Deque<PartitionCursor>()
   readonly #partitions = new WeakMap<PartitionCursor, KeyedPartition>()
   readonly #waiting = new Set<Chain>() // for a retry
@@ -36,14 +38,21 @@ export class KeyedDispatcher implements RecordSink {
   #isStopped = false
   #onIdle: (() => void) | null = null
 
-  constructor(options: DispatcherOptions, hooks: DispatcherHooks, counters: ConsumerCounters, clock: Clock) {
+  constructor(
+    options: DispatcherOptions,
+    hooks: DispatcherHooks,
+    counters: ConsumerCounters,
+    clock: Clock,
+    times: CallbackTimes,
+  ) {
+    this.#times = times
     this.#concurrency = options.concurrency
     this.#maxPollRecords = options.maxPollRecords
     this.#ahead = Math.max(options.maxPollRecords, options.concurrency)
     this.#hooks = hooks
     this.#counters = counters
     this.#clock = clock
-    this.#slice = new LoopSlice(clock, () => this.pump(), hooks.begins)
+    this.#slice = new LoopSlice(clock, () => this.pump(), hooks.begins, hooks.ended)
   }
 
   get running(): number {
@@ -65,11 +74,13 @@ export class KeyedDispatcher implements RecordSink {
         this.#slice.continueLater()
         break
       }
+      this.#times.mark(this.#slice.nowMs)
       const cursor = this.#ready.popFront() as PartitionCursor
       cursor.isQueued = false
       this.#turn(this.#partitionOf(cursor))
     }
     this.#isPumping = false
+    this.#times.rest()
   }
 
   pumpSoon(): void {
@@ -114,9 +125,16 @@ export class KeyedDispatcher implements RecordSink {
     while (cursor.left > 0 && this.#mayStart(partition)) {
       if (cursor.errors !== null) this.#tell(partition)
       else if (!this.#step(partition)) return
-      if (isLookDue(this.#maxPollRecords - cursor.left) && this.#slice.isTimeUp()) break
+      if (this.#isTurnSpent(cursor)) break
     }
     this.enqueue(cursor)
+  }
+
+  #isTurnSpent(cursor: PartitionCursor): boolean {
+    if (!isLookDue(this.#maxPollRecords - cursor.left)) return false
+    const isSpent = this.#slice.isTimeUp()
+    this.#times.mark(this.#slice.nowMs)
+    return isSpent
   }
 
   #mayStart(partition: KeyedPartition): boolean {
@@ -183,10 +201,12 @@ export class KeyedDispatcher implements RecordSink {
     try {
       result = cursor.delivery.perRecord?.(record, cursor.tp, null)
     } catch (error) {
+      this.#times.calls++
       this.#fail(partition, lineage.add(record, end), error)
       return
     }
     if (isThenable(result)) return this.#await(partition, lineage.add(record, end), result)
+    this.#times.calls++
     this.#counters.records++
     if (!lineage.isOver) {
       if (lineage.tracker.size > 0) lineage.tracker.done(lineage.tracker.take(end, record.leaderEpoch))
@@ -207,10 +227,12 @@ export class KeyedDispatcher implements RecordSink {
     try {
       result = cursor.delivery.perRecord?.(job.record, cursor.tp, null)
     } catch (error) {
+      this.#times.calls++
       return this.#fail(partition, job, error)
     }
-    if (isThenable(result)) this.#await(partition, job, result)
-    else this.#finish(partition, job, result)
+    if (isThenable(result)) return this.#await(partition, job, result)
+    this.#times.calls++
+    this.#finish(partition, job, result)
   }
 
   #await(partition: KeyedPartition, job: Job, result: Promise<unknown>): void {
@@ -231,11 +253,12 @@ export class KeyedDispatcher implements RecordSink {
 
   #opened(partition: KeyedPartition, open: Open): void {
     this.#running++
-    partition.opened(open, this.#clock.monotonicMs())
+    partition.opened(open, this.#times.opened())
   }
 
   #closed(partition: KeyedPartition, open: Open): void {
     this.#running--
+    this.#times.settled(open.sinceMs)
     partition.closed(open)
   }
 
@@ -299,9 +322,11 @@ export class KeyedDispatcher implements RecordSink {
     const { cursor } = partition
     try {
       const result = callWithError(cursor, takeError(cursor) as MQError)
-      if (isThenable(result)) this.#awaitTold(partition, result)
-      else if (result === false) this.#end()
+      if (isThenable(result)) return this.#awaitTold(partition, result)
+      this.#times.calls++
+      if (result === false) this.#end()
     } catch (thrown) {
+      this.#times.calls++
       this.#hooks.errorRefused(cursor, thrown)
     }
   }

@@ -6,15 +6,17 @@
  */
 import type { ResolvedConsumerConfig } from '../../config/index.js'
 import { MQError } from '../../errors/index.js'
-import type { Clock, Emitter, RandomSource } from '../../util/index.js'
+import type { Clock, Emitter, ProcessHook, RandomSource } from '../../util/index.js'
 import type { ConsumerCounters } from '../counters.js'
 import type { BatchCallback, Delivery, PartitionCursor, RecordCallback, RecordSink } from '../cursor.js'
 import type { ConsumerEvents } from '../events.js'
+import { CallbackTimes } from './callback-times.js'
 import { checkDeadLetters, type DeadLetterSink, DeadLetters } from './dead-letter.js'
 import { batchesOnce, DedupWindow, recordsOnce } from './dedup.js'
 import { Dispatcher, type DispatcherHooks } from './dispatcher.js'
 import { ErrorPolicy } from './error-policy.js'
 import { KeyedDispatcher } from './keyed-dispatcher.js'
+import { wrapsOf } from './observe.js'
 
 export interface SinkParts {
   readonly config: ResolvedConsumerConfig
@@ -24,6 +26,8 @@ export interface SinkParts {
   readonly random: RandomSource
   /** Who writes dead letters; needed where the settings say 'dlq'. */
   readonly deadLetters?: DeadLetterSink | undefined
+  /** Runs around callbacks. */
+  readonly hooks?: ProcessHook | null | undefined
 }
 
 export interface SinkHooks {
@@ -33,6 +37,8 @@ export interface SinkHooks {
   stopped(error: MQError | null): void
   /** Work begins in this turn of the event loop. */
   readonly begins?: ((nowMs: number) => void) | undefined
+  /** The turn that began then is over. */
+  readonly ended?: ((startMs: number) => void) | undefined
 }
 
 export interface Sinks {
@@ -65,19 +71,24 @@ export function makeSinks(parts: SinkParts, hooks: SinkHooks): Sinks {
     errorRefused: policy.errorRefused.bind(policy),
     unreadable: hooks.unreadable,
     begins: hooks.begins,
+    ended: hooks.ended,
     stopped: () => hooks.stopped(policy.stopError),
   }
-  const callbacks = new (isByKey ? KeyedDispatcher : Dispatcher)(config, callbackHooks, counters, clock)
+  const times = new CallbackTimes(clock, counters.callbackSeconds)
+  const callbacks = new (isByKey ? KeyedDispatcher : Dispatcher)(config, callbackHooks, counters, clock, times)
+  const wraps = wrapsOf(config, parts.hooks ?? null)
   const seen = config.dedup.enabled ? new DedupWindow(config.dedup, counters, clock) : null
   return {
     all: [callbacks],
     callbacks,
     perRecord(callback) {
-      return { perRecord: seen === null ? callback : recordsOnce(seen, callback), perBatch: null, sink: callbacks }
+      const wrapped = wraps.record(callback)
+      return { perRecord: seen === null ? wrapped : recordsOnce(seen, wrapped), perBatch: null, sink: callbacks }
     },
     perBatch(callback) {
       if (isByKey) throw batchesByKey()
-      return { perRecord: null, perBatch: seen === null ? callback : batchesOnce(seen, callback), sink: callbacks }
+      const wrapped = wraps.batch(callback)
+      return { perRecord: null, perBatch: seen === null ? wrapped : batchesOnce(seen, wrapped), sink: callbacks }
     },
     close: () => seen?.close(),
   }

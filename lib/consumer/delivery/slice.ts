@@ -28,19 +28,29 @@ export class LoopSlice {
   readonly #clock: Clock
   readonly #goOn: () => void
   readonly #begins: ((nowMs: number) => void) | null
+  readonly #ended: ((startMs: number) => void) | null
   #startMs = -1
+  /** What the last look at the clock has shown, monotonic. */
+  nowMs = 0
   #isFresh = false // nothing was asked of this slice yet
   #turns = 0
   #isWanted = false // somebody has work for the next slice
 
   /**
    * `goOn` is called in a later slice, once, after `continueLater`; `begins` before the first work of each slice: a
-   * process that was stopped, or a loop that was blocked, works before its timers have told it what that cost.
+   * process that was stopped, or a loop that was blocked, works before its timers have told it what that cost. `ended`
+   * is told when the slice began, if anything was done in it.
    */
-  constructor(clock: Clock, goOn: () => void, begins?: (nowMs: number) => void) {
+  constructor(
+    clock: Clock,
+    goOn: () => void,
+    begins?: ((nowMs: number) => void) | undefined,
+    ended?: ((startMs: number) => void) | undefined,
+  ) {
     this.#clock = clock
     this.#goOn = goOn
     this.#begins = begins ?? null
+    this.#ended = ended ?? null
   }
 
   /** Counts one turn of a partition; true when no further one fits. */
@@ -48,13 +58,15 @@ export class LoopSlice {
     this.#open()
     if (this.#isFresh) this.#begin()
     if (this.#turns++ >= SLICE_TURNS) return true
-    return this.#clock.monotonicMs() - this.#startMs >= SLICE_MS
+    this.nowMs = this.#clock.monotonicMs()
+    return this.nowMs - this.#startMs >= SLICE_MS
   }
 
   /** The same within a turn, by time alone; for who has looked at the clock already. */
   isTimeUp(nowMs: number = this.#clock.monotonicMs()): boolean {
     this.#open()
     if (this.#isFresh) this.#begin()
+    this.nowMs = nowMs
     return nowMs - this.#startMs >= SLICE_MS
   }
 
@@ -77,6 +89,7 @@ export class LoopSlice {
   }
 
   readonly #end = (): void => {
+    if (!this.#isFresh) this.#ended?.(this.#startMs)
     this.#startMs = -1
     if (!this.#isWanted) return
     this.#isWanted = false

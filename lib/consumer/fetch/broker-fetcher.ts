@@ -264,6 +264,8 @@ export class BrokerFetcher {
     this.#isOutstanding = false
     this.#deps.credit.settle(reserved, 0)
     if (this.#isClosed) return
+    const { clock, counters } = this.#deps
+    counters.fetchSeconds?.observe((clock.monotonicMs() - this.#sentAtMs) / 1_000)
     if (answer.errorCode !== 0) {
       this.#refused(answer.errorCode)
       return

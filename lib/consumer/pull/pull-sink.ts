@@ -28,8 +28,12 @@ export interface PullHooks {
   failure(): MQError | null
   /** True while something is subscribed or assigned. */
   isFed(): boolean
+  /** A call is about to fail with it. */
+  readonly told?: ((error: unknown) => void) | undefined
   /** As for callbacks: work begins in this turn of the event loop. */
   readonly begins?: ((nowMs: number) => void) | undefined
+  /** The turn that began then is over. */
+  readonly ended?: ((startMs: number) => void) | undefined
 }
 
 export interface PullSinkOptions {
@@ -61,7 +65,7 @@ export class PullSink implements RecordSink {
     this.#hooks = hooks
     this.#counters = counters
     this.#clock = clock
-    this.#slice = new LoopSlice(clock, () => this.pump(), hooks.begins)
+    this.#slice = new LoopSlice(clock, () => this.pump(), hooks.begins, hooks.ended)
     this.#waiting = new WaitingReaders(clock)
   }
 
@@ -150,7 +154,13 @@ export class PullSink implements RecordSink {
   wait(reader: PullReader, max: number, options: PullOptions = {}): Promise<Pulled> {
     if (!this.#isStopped && this.#isUsed && this.#hooks.isFed()) return this.#waiting.add(reader, max, options)
     const reason = this.#isStopped ? this.#endOf(reader) : notFed()
-    return reason === null ? Promise.resolve(null) : Promise.reject(reason)
+    return reason === null ? Promise.resolve(null) : this.refuse(reason)
+  }
+
+  /** Tells of the error that a call fails with. */
+  refuse(reason: unknown): Promise<never> {
+    this.#hooks.told?.(reason)
+    return Promise.reject(reason)
   }
 
   /** What the reader got counts as processed, unless its caller cannot have seen it yet. */
@@ -236,7 +246,10 @@ export class PullSink implements RecordSink {
   #endWaiter(waiter: Waiter): void {
     const reason = this.#endOf(waiter.reader)
     if (reason === null) this.#waiting.settle(waiter, null)
-    else this.#waiting.fail(waiter, reason)
+    else {
+      this.#hooks.told?.(reason)
+      this.#waiting.fail(waiter, reason)
+    }
   }
 
   /** What the reader is told now that delivery has ended; null: simply that. */

@@ -29,7 +29,7 @@ export class Puller<V, K> {
   /** See `Consumer.read`. */
   read(options?: PullOptions): Promise<RecordView<V, K> | null> {
     const refusal = options === undefined ? null : refusalOf(options)
-    if (refusal !== null) return Promise.reject(refusal.reason)
+    if (refusal !== null) return this.#sink.refuse(refusal.reason)
     const record = this.#sink.ask(this.#calls)
     const pulled = record === null ? this.#sink.wait(this.#calls, 0, options) : Promise.resolve(record)
     return pulled as Promise<RecordView<V, K> | null>
@@ -38,7 +38,7 @@ export class Puller<V, K> {
   /** See `Consumer.readBatch`. */
   readBatch(max: number, options?: PullOptions): Promise<RecordView<V, K>[]> {
     const refusal = refusalOfMax(max) ?? (options === undefined ? null : refusalOf(options))
-    if (refusal !== null) return Promise.reject(refusal.reason)
+    if (refusal !== null) return this.#sink.refuse(refusal.reason)
     const records = this.#sink.askMany(this.#calls, max)
     const pulled = records.length === 0 ? this.#sink.wait(this.#calls, max, options) : Promise.resolve(records)
     return pulled as unknown as Promise<RecordView<V, K>[]>

@@ -3,6 +3,7 @@ import { promiseHooks } from 'node:v8'
 import { describe, expect, it } from 'vitest'
 import { ConsumerCounters } from '../../../lib/consumer/counters.js'
 import { type CallbackResult, type Delivery, PartitionCursor } from '../../../lib/consumer/cursor.js'
+import { CallbackTimes } from '../../../lib/consumer/delivery/callback-times.js'
 import { Dispatcher } from '../../../lib/consumer/delivery/dispatcher.js'
 import type { Verdict } from '../../../lib/consumer/delivery/verdict.js'
 import { FakeClock } from '../../../lib/util/index.js'
@@ -34,7 +35,13 @@ class Stage {
       unreadable: (_cursor: PartitionCursor, error: unknown) => void this.unreadable.push(error),
       stopped: () => void this.stops++,
     }
-    this.dispatcher = new Dispatcher(options, hooks, this.counters, this.clock)
+    this.dispatcher = new Dispatcher(
+      options,
+      hooks,
+      this.counters,
+      this.clock,
+      new CallbackTimes(this.clock, this.counters.callbackSeconds),
+    )
   }
 
   cursor(partition: number, records: number, take: Take): PartitionCursor {
