@@ -3,6 +3,7 @@
  * Invariant: not implemented = not advertised; a range offered is served by schema and handler.
  */
 import {
+  AlterConfigs,
   type Api,
   ApiVersions,
   ConsumerGroupDescribe,
@@ -20,6 +21,7 @@ import {
   Fetch,
   FindCoordinator,
   Heartbeat,
+  IncrementalAlterConfigs,
   InitProducerId,
   JoinGroup,
   LeaveGroup,
@@ -37,6 +39,7 @@ import {
   SyncGroup,
 } from '../protocol/index.js'
 import type { ClusterState, VersionSpan } from './cluster-state.js'
+import { handleAlterConfigs, handleIncrementalAlterConfigs } from './handlers/alter-configs.js'
 import { handleApiVersions } from './handlers/api-versions.js'
 import { handleDescribeConfigs } from './handlers/configs.js'
 import { handleConsumerGroupDescribe, handleConsumerGroupHeartbeat } from './handlers/consumer-groups.js'
@@ -99,6 +102,8 @@ const SERVED: ReadonlyMap<number, Served> = new Map(
     serve(InitProducerId, handleInitProducerId),
     serve(OffsetForLeaderEpoch, handleOffsetForLeaderEpoch),
     serve(DescribeConfigs, handleDescribeConfigs),
+    serve(AlterConfigs, handleAlterConfigs),
+    serve(IncrementalAlterConfigs, handleIncrementalAlterConfigs),
     serve(SaslAuthenticate, handleSaslAuthenticate),
     serve(CreatePartitions, handleCreatePartitions),
     serve(DeleteGroups, handleDeleteGroups),

@@ -44,6 +44,7 @@ const KAFKA_2_1 = {
   InitProducerId: 1,
   OffsetForLeaderEpoch: 2,
   DescribeConfigs: 2,
+  AlterConfigs: 1,
   SaslAuthenticate: 0,
   CreatePartitions: 1,
 }
@@ -65,6 +66,7 @@ const KAFKA_2_4 = {
   ListGroups: 3,
   DeleteGroups: 2,
   OffsetDelete: 0,
+  IncrementalAlterConfigs: 1,
   ApiVersions: 3,
   CreateTopics: 5,
   DeleteTopics: 4,
@@ -89,6 +91,7 @@ const KAFKA_2_8 = {
   InitProducerId: 4,
   OffsetForLeaderEpoch: 4,
   DescribeConfigs: 4,
+  AlterConfigs: 2,
   SaslAuthenticate: 2,
   CreatePartitions: 3,
   DescribeCluster: 0,
