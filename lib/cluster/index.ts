@@ -11,6 +11,18 @@ export { type ConnectionStats, NO_CONNECTIONS } from './links.js'
 export type { HintEndpoint } from './metadata-cache.js'
 export type { Dial } from './open-connection.js'
 export { clusterOptionsOf } from './options-of.js'
+export type { ApiName, ApiRequest, ApiResponse } from './pool/apis.js'
+export { ConnectionPool } from './pool/connection-pool.js'
+export type {
+  ConnectionMeasures,
+  ConnectionPoolEvents,
+  ConnectionPoolState,
+  GetConnectionOptions,
+  PooledConnection,
+  PooledRequestOptions,
+  PoolStats,
+} from './pool/pool-types.js'
+export type { ConnectionSource } from './pool/stats.js'
 export { judgeProduce, type ProduceAction, type ProduceVerdict } from './retry.js'
 export type { BrokerEndpoint, ClusterOptions } from './settings.js'
 export type { PartitionMetadata, TopicMetadata } from './topic-metadata.js'
