@@ -111,7 +111,8 @@ export async function expose(registry: Registry, format: 'text' | 'openMetrics')
   // Declared for one content type per registry; it takes both.
   rendering.setContentType(CONTENT_TYPES[format] as never)
   for (const item of await registry.getMetricsAsJSON()) {
-    rendering.registerMetric({ ...item, get: () => Promise.resolve(item) } as never)
+    const metric = { ...item, get: () => Promise.resolve({ ...item, name: metric.name }) }
+    rendering.registerMetric(metric as never)
   }
   return rendering.metrics()
 }
