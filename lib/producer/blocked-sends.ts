@@ -20,6 +20,8 @@ export interface BlockedSend {
   /** Tries again; false: memory is still full. */
   attempt(): boolean
   fail(error: MQError): void
+  /** Its signal took it out of the line: it is not sent. */
+  withdrawn(): void
 }
 
 /** Something to do as soon as everybody before it has gone. */
@@ -75,7 +77,10 @@ export class BlockedSends {
     }
     this.size++
     if (send.signal !== undefined) {
-      const leave = () => this.#remove(send)
+      const leave = () => {
+        this.#remove(send)
+        send.withdrawn()
+      }
       this.#leave.set(send, leave)
       send.signal.addEventListener('abort', leave, { once: true })
     }

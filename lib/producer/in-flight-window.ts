@@ -11,7 +11,7 @@ import { assert } from '../util/index.js'
 export const REMEMBERED_BATCHES = 5
 
 export class InFlightWindow {
-  readonly #maxInFlight: number // batches
+  #maxInFlight: number // batches
   readonly #isGated: boolean
   #inFlight = 0 // batches
   #brokerId = -1
@@ -30,6 +30,12 @@ export class InFlightWindow {
 
   get isOpen(): boolean {
     return this.#isOpen || !this.#isGated
+  }
+
+  /** Another limit from now on; what is in flight above it stays there, and nothing joins it. */
+  resize(maxInFlight: number): void {
+    assert(maxInFlight >= 1, 'maxInFlight is at least 1: config checked it')
+    this.#maxInFlight = maxInFlight
   }
 
   /** True if one more batch may leave now. */

@@ -1,6 +1,7 @@
 /** The door of `producer`: records out. */
 export type { RecordMetadata, SendCallback } from './batch.js'
 export type { BatchResult, BatchToSend, MessageToSend } from './batch-send.js'
+export type { CircuitEvent } from './circuits.js'
 export type { ProducerMetrics } from './counters.js'
 export { BATCH_BYTES, BATCH_RECORDS, type CircuitLevel, COMPRESSION_RATIO, type ProducerMeasures } from './measures.js'
 export { murmur2 } from './murmur2.js'

@@ -7,12 +7,13 @@
  *   append -> [active] -- due, window has room: sender seals --> take() -> wire -> settle (in seal order)
  *                 \------- full: sealed into the heap ---------/     ^ putBack(): old number, leaves first
  */
-import { type ChannelOwner, DoubleBufferChannel, type Sequencer } from '../channel/index.js'
+import { type ChannelOwner, type ChannelStats, DoubleBufferChannel, type Sequencer } from '../channel/index.js'
 import type { MQError } from '../errors/index.js'
 import { BATCH_HEADER_BYTES, type HeadersInput, type RecordBytes, varintBytes } from '../protocol/index.js'
 import { type Clock, Deque, type TimerHandle } from '../util/index.js'
 import { Batch, type Outcome, type SendCallback, type SettleToken } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
+import { circuitOpen } from './circuits.js'
 import type { ProducerCounters } from './counters.js'
 import type { CompressionHistory, CompressionPlan } from './finish-batch.js'
 import type { LaneIdentity } from './identity.js'
@@ -54,6 +55,12 @@ export interface LaneHome {
   enqueue(lane: Lane): void
   /** Gives up the socket to that broker; what is on it becomes unsure. */
   abort(reason: MQError): void
+  /** Worth choosing for records that may go anywhere. */
+  readonly isAvailable: boolean
+  /** New records are refused: its circuit is open and `failFast` set. */
+  readonly isRefusing: boolean
+  /** Why there is no connection, when the last attempt or the last socket failed; null otherwise. */
+  readonly lostConnection: MQError | null
 }
 
 /** Outcome of a batch whose records went into others: nothing of it is acknowledged or failed by itself. */
@@ -74,7 +81,7 @@ export class Lane implements ChannelOwner<Batch> {
   readonly #channel: DoubleBufferChannel<Batch>
   readonly #unsettled = new Deque<Batch>()
 
-  readonly compression: CompressionPlan
+  compression: CompressionPlan
   readonly compressionHistory: CompressionHistory = { skip: 0 }
   topicId: string
   leaderId = -1
@@ -174,6 +181,8 @@ export class Lane implements ChannelOwner<Batch> {
 
   /** A larger arena, or the next buffer when this one is as large as it may be. False: memory is full. */
   #makeRoom(bodyBytes: number): boolean {
+    // Only new records are refused, and only here: `refuseNew` has seen to it that each of them comes this way.
+    if (this.home?.isRefusing === true && !this.#host.memory.usesReserve) throw circuitOpen(this.home.brokerId, this)
     const batch = this.#channel.active
     const needed = bodyBytes + 5
     const used = Math.max(batch.bytes, BATCH_HEADER_BYTES)
@@ -238,6 +247,11 @@ export class Lane implements ChannelOwner<Batch> {
     return this.#channel.active.records
   }
 
+  /** The double buffer as it stands. */
+  stats(): ChannelStats {
+    return this.#channel.stats()
+  }
+
   /** Deadline checks that sealed nothing. */
   get skippedSwitches(): number {
     return this.#channel.skippedSwitches
@@ -254,7 +268,7 @@ export class Lane implements ChannelOwner<Batch> {
   }
 
   get isAvailable(): boolean {
-    return this.home !== null
+    return this.home?.isAvailable === true
   }
 
   /** True when `take` would give a batch, apart from the socket. */
@@ -311,6 +325,7 @@ export class Lane implements ChannelOwner<Batch> {
     if (batch === null) return
     this.#isUrgent = false
     this.#host.counters.seals++
+    this.#adoptSettings() // An adapted batch size begins with a new buffer.
     this.#expectedBytes = batch.bytes
     this.#unsettled.pushBack(batch)
     this.#host.sealed(this)
@@ -419,6 +434,27 @@ export class Lane implements ChannelOwner<Batch> {
     this.home?.enqueue(this)
   }
 
+  /**
+   * Its home refuses new records from now on. The active buffer leaves its place, so that the next record finds no room
+   * and asks: no other record pays for the question.
+   */
+  refuseNew(): void {
+    this.#seal()
+  }
+
+  /** The producer's settings changed. Sealed batches stay as they are. */
+  settingsChanged(): void {
+    const { settings } = this.#host
+    this.window.resize(settings.maxInFlight)
+    this.#adoptSettings()
+    this.#offer()
+  }
+
+  #adoptSettings(): void {
+    const { channel } = this.#host.settings
+    if (this.#channel.settings !== channel) this.#channel.useSettings(channel)
+  }
+
   /** Registers a token with everything accepted so far. */
   addToken(token: SettleToken): void {
     for (const batch of this.#unsettled) batch.addToken(token)
@@ -481,6 +517,7 @@ export class Lane implements ChannelOwner<Batch> {
     this.isLingering = false
     this.isWatched = false
     this.lastRequest = -1 // Every sender counts its own requests.
+    if (home?.isRefusing === true) this.refuseNew()
     if (this.#channel.active.records > 0) home?.touch(this)
   }
 

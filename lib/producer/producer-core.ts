@@ -8,23 +8,33 @@ import type { Cluster, TopicMetadata } from '../cluster/index.js'
 import type { ResolvedProducerConfig } from '../config/index.js'
 import { MQError, toMQError } from '../errors/index.js'
 import { brokerError } from '../protocol/index.js'
-import { type Clock, Pauses, type RandomSource, runInBackground, type TimerHandle } from '../util/index.js'
+import {
+  type AdaptiveSize,
+  type CircuitState,
+  type Clock,
+  Pauses,
+  type RandomSource,
+  runInBackground,
+  type TimerHandle,
+} from '../util/index.js'
 import { Answers, failure, persistenceOf } from './answers.js'
 import type { Batch, Outcome, SettleToken } from './batch.js'
 import { BatchMemory } from './batch-memory.js'
+import { BrokerCircuit, CIRCUIT_LEVELS, type CircuitEvent } from './circuits.js'
 import { ProducerCounters } from './counters.js'
 import { Deliveries } from './deliver.js'
 import type { EarlyRecords } from './early-records.js'
+import { troubleOf } from './health.js'
 import { LaneIdentity } from './identity.js'
 import { IdentitySource } from './identity-source.js'
 import { type Lane, type LaneHost, REPLACED } from './lane.js'
-import type { ProducerMeasures } from './measures.js'
+import type { CircuitLevel, ProducerMeasures } from './measures.js'
 import { Observations } from './observations.js'
 import { readMeasures } from './read-measures.js'
 import { type DataLoss, LaneRepairs } from './repairs.js'
 import { Resolver } from './resolver.js'
 import { type PartitionAnswer, type ProduceAnswer, Sender, type SenderHost, type Shipment } from './sender.js'
-import { compressionOf, type ProducerSettings, settingsOf } from './settings.js'
+import { batchSizeOf, compressionOf, type ProducerSettings, settingsOf, withBatchBytes } from './settings.js'
 import { TopicLanes } from './topic-lanes.js'
 
 const UNKNOWN_TOPIC = 3
@@ -38,6 +48,7 @@ export interface CoreEvents {
   warning(error: MQError): void
   error(error: MQError): void
   dataLoss(loss: DataLoss): void
+  circuit(change: CircuitEvent): void
   /** Appends records that waited for metadata; the front end knows how. */
   replay(topic: TopicLanes, records: EarlyRecords, done: () => void): void
   /** Nothing can be sent any more. */
@@ -45,7 +56,8 @@ export interface CoreEvents {
 }
 
 export class ProducerCore implements LaneHost, SenderHost {
-  readonly settings: ProducerSettings
+  /** As they are now: `updateConfig` and the adaptive batch size exchange them as a whole. */
+  settings: ProducerSettings
   readonly clock: Clock
   readonly random: RandomSource
   readonly memory: BatchMemory
@@ -53,7 +65,9 @@ export class ProducerCore implements LaneHost, SenderHost {
   readonly counters: ProducerCounters
   readonly observations: Observations | null
   busyLanes = 0
-  readonly #config: ResolvedProducerConfig
+  #config: ResolvedProducerConfig
+  /** null: `adaptiveBatch` is off. */
+  readonly #batchSize: AdaptiveSize | null
   readonly #cluster: Cluster
   readonly #events: CoreEvents
   readonly #topics = new Map<string, TopicLanes>()
@@ -81,6 +95,8 @@ export class ProducerCore implements LaneHost, SenderHost {
     this.clock = clock
     this.random = random
     this.#config = config
+    this.#batchSize = batchSizeOf(config)
+    this.#adaptTo(this.#batchSize?.size ?? config.batchBytes)
     this.#cluster = cluster
     this.#events = events
     this.counters = new ProducerCounters(clock)
@@ -133,8 +149,62 @@ export class ProducerCore implements LaneHost, SenderHost {
   /** Everything metrics want to know; `blockedMs` is what the front end has counted of sends that waited. */
   measures(blockedMs: number): ProducerMeasures {
     const { counters, observations, memory, inFlightRequests } = this
-    const lanes = [...this.#topics.values()].flatMap((topic) => topic.lanes)
-    return readMeasures({ counters, observations, memory, lanes, inFlightRequests, circuits: new Map(), blockedMs })
+    const circuits = new Map<number, CircuitLevel>()
+    if (this.#config.circuitBreaker.enabled) {
+      for (const { brokerId, circuitState } of this.#senders.values())
+        circuits.set(brokerId, CIRCUIT_LEVELS[circuitState])
+    }
+    const { lanes } = this
+    return readMeasures({ counters, observations, memory, lanes, inFlightRequests, circuits, blockedMs })
+  }
+
+  /** Of all topics whose partitions are known. */
+  get lanes(): Lane[] {
+    return [...this.#topics.values()].flatMap((topic) => topic.lanes)
+  }
+
+  /** The worst of all circuits. */
+  get circuitState(): CircuitState {
+    let worst: CircuitState = 'closed'
+    for (const { circuitState } of this.#senders.values()) {
+      if (CIRCUIT_LEVELS[circuitState] > CIRCUIT_LEVELS[worst]) worst = circuitState
+    }
+    return worst
+  }
+
+  /** Until the next attempt at a broker that failed, the longest of them. Milliseconds. */
+  get backoffMs(): number {
+    let longest = 0
+    for (const { backoffMs } of this.#senders.values()) longest = Math.max(longest, backoffMs)
+    return longest
+  }
+
+  /** Why nothing can be delivered, or not everything; null when nothing is in the way. */
+  get trouble(): MQError | null {
+    const { metadataError } = this.#cluster
+    return troubleOf({ end: this.#end, metadataError, senders: this.#senders.values(), lanes: this.lanes })
+  }
+
+  /** Goes on with other settings: for lanes that exist and for later ones; sealed batches stay as they are. */
+  updateConfig(config: ResolvedProducerConfig): void {
+    const settings = settingsOf(config)
+    const isSizeGiven = config.batchBytes !== this.#config.batchBytes
+    this.#config = config
+    this.settings = settings
+    if (this.#batchSize !== null) {
+      if (isSizeGiven) this.#batchSize.restart(config.batchBytes)
+      this.#adaptTo(this.#batchSize.size)
+    }
+    for (const topic of this.#topics.values()) {
+      topic.useCompression(compressionOf(config, topic.name))
+      for (const lane of topic.lanes) lane.settingsChanged()
+    }
+    for (const sender of this.#senders.values()) sender.settingsChanged()
+  }
+
+  /** Used by each lane from its next buffer on. */
+  #adaptTo(batchBytes: number): void {
+    if (batchBytes !== this.settings.batchBytes) this.settings = withBatchBytes(this.settings, batchBytes)
   }
 
   // --- topics ------------------------------------------------------------------------------------------------------
@@ -287,10 +357,34 @@ export class ProducerCore implements LaneHost, SenderHost {
   #senderOf(brokerId: number): Sender {
     let sender = this.#senders.get(brokerId)
     if (sender === undefined) {
-      sender = new Sender(this.#cluster.link(brokerId, 'produce'), this)
+      sender = new Sender(this.#cluster.link(brokerId, 'produce'), this, this.#circuitOf(brokerId))
       this.#senders.set(brokerId, sender)
     }
     return sender
+  }
+
+  #circuitOf(brokerId: number): BrokerCircuit | null {
+    const { circuitBreaker } = this.#config
+    if (!circuitBreaker.enabled) return null
+    return new BrokerCircuit(circuitBreaker, this.clock, (from, to) => this.#circuitChanged({ brokerId, from, to }))
+  }
+
+  #circuitChanged(change: CircuitEvent): void {
+    const sender = this.#senders.get(change.brokerId)
+    if (sender === undefined) return
+    sender.circuitChanged()
+    if (change.to === 'open')
+      this.#lanesAt(sender, (topic, lane) => {
+        topic.sticky.moveOn(lane.partition)
+        if (sender.isRefusing) lane.refuseNew()
+      })
+    this.#events.circuit(change)
+  }
+
+  #lanesAt(home: Sender, visit: (topic: TopicLanes, lane: Lane) => void): void {
+    for (const topic of this.#topics.values()) {
+      for (const lane of topic.lanes) if (lane.home === home) visit(topic, lane)
+    }
   }
 
   // --- what senders ask --------------------------------------------------------------------------------------------
@@ -388,11 +482,17 @@ export class ProducerCore implements LaneHost, SenderHost {
       const latencyMs = this.clock.monotonicMs() - batch.firstAtMs
       counters.latency.record(latencyMs, records)
       this.observations?.acknowledged(batch, latencyMs)
+      if (this.#batchSize !== null) this.#adapt(this.#batchSize, batch)
       counters.recordRate.add(records)
       counters.byteRate.add(batch.plainBytes)
     } else if (outcome.error.context.reason === 'DROPPED') counters.dropped += records
     else counters.failed += records
     if (this.#limitsRecords) this.memory.budget.give(0, records)
+  }
+
+  /** By the time between wire and answer: how long a batch waited before says more about the load than about its size. */
+  #adapt(size: AdaptiveSize, batch: Batch): void {
+    if (size.observe(this.clock.monotonicMs() - batch.sentAtMs)) this.#adaptTo(size.size)
   }
 
   // --- deadlines ---------------------------------------------------------------------------------------------------

@@ -4,12 +4,16 @@
  * once per batch, in `producer-core`.
  * Invariant (PR-22): accepted = acknowledged + failed + dropped + pending, and each record is told its fate once.
  */
+import { randomUUID } from 'node:crypto'
+import type { ChannelStats } from '../channel/index.js'
 import { Cluster, type ClusterDeps, type ConnectionStats, clusterOptionsOf } from '../cluster/index.js'
 import {
   configWarnings,
   type ProducerConfig,
+  type ProducerUpdate,
   type ResolvedProducerConfig,
   resolveProducerConfig,
+  resolveProducerUpdate,
   type Serializer,
 } from '../config/index.js'
 import { MQError, toMQError } from '../errors/index.js'
@@ -21,19 +25,42 @@ import {
   type RecordBytes,
   varintBytes,
 } from '../protocol/index.js'
-import { type Clock, Emitter, type RandomSource, randomInt, systemClock, systemRandom } from '../util/index.js'
+import {
+  type Clock,
+  Emitter,
+  type RandomSource,
+  randomInt,
+  type SendHook,
+  systemClock,
+  systemRandom,
+} from '../util/index.js'
 import type { RecordMetadata, SendCallback } from './batch.js'
 import { type BatchResult, type BatchToSend, checkBatch, collectResults, type Placement, place } from './batch-send.js'
 import { BlockedSends } from './blocked-sends.js'
+import { copiedHeaders, copyOf, copyOfHeaders, isPlain, toBytes } from './caller-data.js'
+import type { CircuitEvent } from './circuits.js'
 import { type ProducerMetrics, snapshot } from './counters.js'
 import { EarlyRecords } from './early-records.js'
 import { APPENDED, type Lane, MEMORY_FULL } from './lane.js'
 import type { ProducerMeasures } from './measures.js'
 import { keyedPartition } from './partitioner.js'
 import { ProducerCore } from './producer-core.js'
+import { readStats } from './read-measures.js'
 import { RecordClock, RecordTime } from './record-clock.js'
+import {
+  badTimestamp,
+  bufferFull,
+  checkedTopic,
+  closedError,
+  invalidPartition,
+  notInTime,
+  pendingAfter,
+  tooLarge,
+} from './refusals.js'
 import type { DataLoss } from './repairs.js'
 import type { TopicLanes } from './topic-lanes.js'
+import { type Fate, Tracer } from './tracing.js'
+import { ending, limitWait, NO_LIMIT, type WaitLimit } from './wait-limit.js'
 
 /** What accompanies a value. */
 export interface SendOptions<K = RecordBytes> {
@@ -65,10 +92,17 @@ export interface ProducerEvents {
   drain: { readonly usedBytes: number; readonly limitBytes: number }
   /** A broker lost records it had acknowledged. */
   dataLoss: DataLoss
+  /** A broker's circuit changed (`circuitBreaker`). */
+  circuit: CircuitEvent
 }
 
-/** What tests and simulations replace. */
-export type ProducerDeps = Omit<ClusterDeps, 'logger'>
+/** What tests and simulations replace, and who observes records. */
+export interface ProducerDeps extends Omit<ClusterDeps, 'logger'> {
+  /** Sees each record on its way and learns what became of it; null or unset: nobody. */
+  readonly hooks?: SendHook | null | undefined
+  /** Makes trace ids for records that are sent outside of any. Default: random UUIDs. */
+  readonly newTraceId?: (() => string) | undefined
+}
 
 export type ProducerState = 'new' | 'open' | 'closing' | 'closed'
 
@@ -86,7 +120,7 @@ const SMALLEST_ARENA = 16 * 1024
  * ```
  */
 export class Producer<V = RecordBytes, K = RecordBytes> {
-  readonly #config: ResolvedProducerConfig
+  #config: ResolvedProducerConfig
   readonly #clock: Clock
   readonly #random: RandomSource
   readonly #times: RecordClock
@@ -96,6 +130,8 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   readonly #core: ProducerCore
   readonly #events: Emitter<ProducerEvents>
   readonly #blocked: BlockedSends
+  /** null: `trace` is off and nobody observes. */
+  readonly #tracer: Tracer | null
   readonly #maxRecordBytes: number
   readonly #limitsRecords: boolean
   /** Records that are appended take their place in the budget; false for those that have one. */
@@ -121,6 +157,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       warning: (error) => this.#warn(error),
       error: (error) => this.#raise(error),
       dataLoss: (loss) => this.#events.emit('dataLoss', loss),
+      circuit: (change) => this.#clock.defer(() => this.#events.emit('circuit', change)),
       replay: (topic, records, done) => this.#replay(topic, records, done),
       died: (error) => this.#died(error),
     })
@@ -131,6 +168,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     }
     budget.onResume = () => this.#clock.defer(() => this.#events.emit('drain', this.#usage()))
     this.#blocked = new BlockedSends(budget, this.#clock)
+    this.#tracer = this.#makeTracer(deps)
     this.#maxRecordBytes = this.#config.maxBatchBytes - BATCH_HEADER_BYTES
     this.#limitsRecords = this.#config.bufferMaxRecords !== undefined
     this.#takesRecords = this.#limitsRecords
@@ -139,6 +177,46 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
 
   get state(): ProducerState {
     return this.#state
+  }
+
+  /** What is in effect now; `updateConfig` exchanges it. */
+  get config(): ResolvedProducerConfig {
+    return this.#config
+  }
+
+  /** Something is in the way of delivery: `checkHealth` says what. Records are accepted all the same (PR-19). */
+  get isDegraded(): boolean {
+    return this.#core.trouble !== null
+  }
+
+  /**
+   * Throws what is in the way of delivery: CONNECTION_FAILED (no broker is reachable; the one that records wait for is
+   * not; its circuit is not closed, reason CIRCUIT_OPEN; a partition has no leader), PRODUCER_CLOSED, or the fatal error
+   * that ended the producer. Nothing of this needs a restart but the last two.
+   */
+  checkHealth(): void {
+    const { trouble } = this.#core
+    if (trouble !== null) throw trouble
+  }
+
+  /**
+   * Changes settings while records flow (PR-11): `lingerMs, batchBytes, batchMaxRecords, compression, switchStrategy,
+   * maxInFlight`. All lanes take them over at once; batches that are sealed stay as they are, and batches above a smaller
+   * `maxInFlight` finish. Throws INVALID_CONFIG, and nothing changes then; PRODUCER_CLOSED.
+   *
+   * ```ts
+   * producer.updateConfig({ lingerMs: 20, compression: 'zstd' })
+   * ```
+   */
+  updateConfig(update: ProducerUpdate): void {
+    try {
+      if (this.#state === 'closing' || this.#state === 'closed') throw this.#core.end ?? closedError()
+      const config = resolveProducerUpdate(this.#config, update)
+      this.#core.updateConfig(config)
+      this.#config = config
+    } catch (error) {
+      throw this.#core.counters.toldIfOurs(error)
+    }
   }
 
   /** Listens to an event; returns the function that ends it. */
@@ -169,11 +247,14 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
         if (error !== null) reject(error)
         else resolve(metadata as RecordMetadata)
       }
+      let fate: Fate | null = null
       try {
+        const traced = this.#tracer?.begin(topic, options)
+        fate = traced?.fate ?? null
         this.#open()
-        this.#sendWaited(topic, value, options, settle, reject)
+        this.#sendWaited(topic, value, traced?.options ?? options, settle, reject, fate)
       } catch (error) {
-        reject(this.#refusal(error, topic))
+        reject(this.#refusal(error, topic, fate))
       }
     })
   }
@@ -202,6 +283,11 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       options = null
     }
     try {
+      if (this.#tracer !== null) {
+        const traced = this.#tracer.begin(topic, options)
+        options = traced.options
+        if (traced.fate !== null) callback = traced.fate.around(callback ?? null)
+      }
       if (this.#state !== 'open') this.#open()
       // Nothing overtakes the sends that wait for memory.
       const isBlocked = this.#blocked.size > 0
@@ -209,7 +295,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       if (result === MEMORY_FULL) this.#core.counters.hardLimits++
       if (result === MEMORY_FULL && !this.#makeRoom(topic, value, options ?? null, callback ?? null)) {
         this.#lacksMemory = true
-        throw this.#bufferFull()
+        throw bufferFull(this.#usage())
       }
     } catch (error) {
       this.#tellRefused(this.#refusal(error, topic), callback ?? null)
@@ -263,14 +349,18 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     for (const [index, message] of messages.entries()) {
       const topic = message?.topic ?? (batch.topic as string)
       const settle = collect(index, topic)
+      const failed = (error: unknown) => settle(error as MQError, null)
+      let fate: Fate | null = null
       try {
-        this.#sendWaited(topic, message.value, message, settle, (error) => settle(error as MQError, null), {
+        const traced = this.#tracer?.begin(topic, message)
+        fate = traced?.fate ?? null
+        this.#sendWaited(topic, message.value, traced?.options ?? message, settle, failed, fate, {
           limits,
           lanes,
           isUrgent: lingerMs === undefined || lingerMs === 0,
         })
       } catch (error) {
-        const refusal = this.#refusal(error, topic)
+        const refusal = this.#refusal(error, topic, fate)
         this.#clock.defer(() => settle(refusal, null))
       }
     }
@@ -354,9 +444,14 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       bufferUsedBytes: usedBytes,
       bufferLimitBytes: limitBytes,
       inFlightRequests: this.#core.inFlightRequests,
-      circuitState: 'closed',
-      backoffMs: 0,
+      circuitState: this.#core.circuitState,
+      backoffMs: this.#core.backoffMs,
     })
+  }
+
+  /** All lanes of this producer as one channel (CH-2). */
+  channelStats(): ChannelStats {
+    return readStats(this.#core.lanes, this.#core.counters, this.#core.memory)
   }
 
   /** What metrics read (features.md part 5): running totals, levels, histograms that go on counting. */
@@ -474,7 +569,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     counters.accepted++
     const bytes = headerBytes + Math.max(keyLength, 0) + Math.max(valueLength, 0)
     counters.acceptedBytes += bytes
-    if (isSticky) topic.sticky.wrote(bytes, this.#config.batchBytes)
+    if (isSticky) topic.sticky.wrote(bytes, this.#core.settings.batchBytes)
     if (isUrgent) lane.leaveSoon()
     return result
   }
@@ -604,17 +699,22 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     options: SendSyncOptions<K> | undefined,
     settle: SendCallback,
     reject: (reason: unknown) => void,
+    fate: Fate | null,
     extra: { limits: Placement['limits']; lanes: Set<Lane>; isUrgent: boolean } | null = null,
   ): void {
     const { until, signal, timeoutMs } = options ?? {}
-    if (signal?.aborted) return reject(signal.reason)
+    if (signal?.aborted) {
+      fate?.withdrawn(topic)
+      return reject(signal.reason)
+    }
     const isUrgent = extra?.isUrgent ?? true
     const placement = extra === null ? null : { limits: extra.limits, lanes: extra.lanes }
     const isAcceptedEnough = until === 'accepted'
     const isLimited = timeoutMs !== undefined || signal !== undefined
     const limit = isLimited ? this.#limitWait(timeoutMs, signal, (ms) => notInTime(topic, ms), reject) : NO_LIMIT
     const settled: SendCallback = isLimited ? ending(limit, settle) : settle
-    const told = isAcceptedEnough ? null : settled
+    const caller = isAcceptedEnough ? null : settled
+    const told = fate === null ? caller : fate.around(caller)
     const attempt = () => this.#accept(topic, value, options ?? null, told, isUrgent, placement)
     const accepted = () => {
       if (isAcceptedEnough)
@@ -630,7 +730,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       this.#core.counters.hardLimits++
       if (this.#config.onFull === 'dropOldest' && this.#dropUntil(attempt)) return accepted()
       this.#core.leaveSoon()
-      if (this.#config.onFull !== 'block') throw this.#bufferFull()
+      if (this.#config.onFull !== 'block') throw bufferFull(this.#usage())
       const copy = this.#copyOf(topic, value, options)
       const again = () => {
         const result = this.#accept(topic, copy.value, copy.options, told, isUrgent, placement)
@@ -639,9 +739,9 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       }
       const refused = (error: unknown) => {
         limit.end()
-        reject(this.#refusal(error, topic).with({ topic, persistence: 'not-persisted' }))
+        reject(this.#refusal(error, topic, fate).with({ topic, persistence: 'not-persisted' }))
       }
-      this.#block(again, copy.bytes, refused, signal, false)
+      this.#block(again, copy.bytes, refused, signal, false, () => fate?.withdrawn(topic))
     } catch (error) {
       limit.end()
       throw error
@@ -661,32 +761,14 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     }
   }
 
-  /** Ends a wait with `tooLate` after `timeoutMs`, or with the signal's reason; until `end()`. */
   #limitWait(
     timeoutMs: number | undefined,
     signal: AbortSignal | undefined,
     tooLate: (timeoutMs: number) => MQError,
     reject: (reason: unknown) => void,
   ): WaitLimit {
-    const onAbort = () => {
-      limit.end()
-      reject(signal?.reason)
-    }
-    const timer =
-      timeoutMs === undefined
-        ? null
-        : this.#clock.setTimer(() => {
-            limit.end()
-            reject(this.#core.counters.told(tooLate(timeoutMs)))
-          }, timeoutMs)
-    signal?.addEventListener('abort', onAbort, { once: true })
-    const limit = {
-      end: () => {
-        timer?.cancel()
-        signal?.removeEventListener('abort', onAbort)
-      },
-    }
-    return limit
+    const told = (ms: number) => this.#core.counters.told(tooLate(ms))
+    return limitWait({ timeoutMs, signal, clock: this.#clock, tooLate: told, reject })
   }
 
   #block(
@@ -695,6 +777,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     fail: (error: unknown) => void,
     signal: AbortSignal | undefined,
     isAccepted: boolean,
+    withdrawn: () => void = () => {},
   ): void {
     this.#core.leaveSoon()
     let bytes = SMALLEST_ARENA
@@ -714,6 +797,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
         }
       },
       fail,
+      withdrawn,
     })
   }
 
@@ -732,8 +816,8 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
 
   #tellRefused(error: MQError, callback: SendCallback | null): void {
     this.#clock.defer(() => {
-      if (callback === null) this.#events.emit('error', error)
-      else {
+      if (callback === null || this.#tracer?.isAlone(callback) === true) this.#events.emit('error', error)
+      if (callback !== null) {
         try {
           callback(error, null)
         } catch (thrown) {
@@ -744,9 +828,11 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   }
 
   /** The end of a record that was never accepted. */
-  #refusal(error: unknown, topic: string): MQError {
+  #refusal(error: unknown, topic: string, fate: Fate | null = null): MQError {
     this.#core.counters.refused++
-    return this.#asTold(error, topic)
+    const refusal = this.#asTold(error, topic)
+    fate?.end(refusal, null)
+    return refusal
   }
 
   #asTold(error: unknown, topic: string): MQError {
@@ -783,20 +869,14 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     const body = size + 3 + varintBytes(keyLength) + varintBytes(valueLength)
     const bytes = BATCH_HEADER_BYTES + varintBytes(body) + body
     const { maxBatchBytes } = this.#config
-    if (bytes <= maxBatchBytes) return
-    const text = `the record takes ${bytes} B as a batch of its own, maxBatchBytes is ${maxBatchBytes}: split the value or raise the limit`
-    throw new MQError('MESSAGE_TOO_LARGE', text, { bytes, maxBatchBytes, persistence: 'not-persisted' })
+    if (bytes > maxBatchBytes) throw tooLarge(bytes, maxBatchBytes)
   }
 
-  #bufferFull(): MQError {
-    const { usedBytes, limitBytes } = this.#core.memory.budget
-    const text = `buffer memory is full (${usedBytes} of ${limitBytes} B): wait for ready() when sendAsync returns false`
-    return new MQError('POOL_EXHAUSTED', text, {
-      reason: 'BUFFER_FULL',
-      usedBytes,
-      limitBytes,
-      persistence: 'not-persisted',
-    })
+  #makeTracer({ hooks = null, newTraceId = randomUUID }: ProducerDeps): Tracer | null {
+    const settings = this.#config.trace
+    if (!settings.enabled && hooks === null) return null
+    const now = () => this.#clock.now()
+    return new Tracer({ settings, hook: hooks, now, newTraceId, warn: (error) => this.#warn(error) })
   }
 
   // --- life --------------------------------------------------------------------------------------------------------
@@ -837,9 +917,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   }
 
   #flushTimeout(timeoutMs: number): MQError {
-    const pendingRecords = this.#core.counters.pending + this.#blocked.newSends
-    const text = `${pendingRecords} record(s) are still pending after flush timeoutMs ${timeoutMs}; they stay queued`
-    return new MQError('TIMEOUT', text, { pendingRecords, timeoutMs })
+    return pendingAfter(timeoutMs, this.#core.counters.pending + this.#blocked.newSends)
   }
 
   #raise(error: MQError): void {
@@ -862,80 +940,4 @@ export interface CloseReport {
   readonly unsentRecords: number
   /** Of these, kept by the write-ahead log. */
   readonly inWalRecords: number
-}
-
-/** A time-out or an abort signal that may end a wait. */
-interface WaitLimit {
-  end(): void
-}
-
-const NO_LIMIT: WaitLimit = { end: () => {} }
-
-function ending(limit: WaitLimit, settle: SendCallback): SendCallback {
-  return (error, metadata) => {
-    limit.end()
-    settle(error, metadata)
-  }
-}
-
-function notInTime(topic: string, timeoutMs: number): MQError {
-  const text = `no acknowledgement from ${topic} within timeoutMs ${timeoutMs}; the record itself goes on`
-  return new MQError('TIMEOUT', text, { topic, timeoutMs, persistence: 'possibly-persisted' })
-}
-
-function isPlain(data: unknown): data is RecordBytes {
-  return data instanceof Uint8Array || typeof data === 'string' || data === null
-}
-
-function copyOf(bytes: RecordBytes): RecordBytes {
-  return bytes instanceof Uint8Array ? Buffer.from(bytes) : bytes
-}
-
-/** Headers of a send that waits for memory: their bytes may be reused by the caller before it is its turn. */
-function copiedHeaders(options: { readonly headers?: HeadersInput } | undefined): { headers?: HeadersInput } {
-  return options?.headers === undefined ? {} : { headers: copyOfHeaders(options.headers) as HeadersInput }
-}
-
-/** Value by value: a clone would take the whole memory that each of them is a view of. */
-function copyOfHeaders(headers: HeadersInput | null): HeadersInput | null {
-  if (headers === null || typeof headers !== 'object') return headers
-  if (Array.isArray(headers)) return headers.map((pair) => (Array.isArray(pair) ? pair.map(copyOf) : pair))
-  const copies: Record<string, RecordBytes | readonly RecordBytes[] | undefined> = {}
-  for (const name in headers) {
-    const value = (headers as Record<string, RecordBytes | readonly RecordBytes[] | undefined>)[name]
-    Object.defineProperty(copies, name, {
-      value: Array.isArray(value) ? value.map(copyOf) : copyOf(value as RecordBytes),
-      enumerable: true,
-    })
-  }
-  return copies
-}
-
-function toBytes(bytes: RecordBytes): Uint8Array | null {
-  return typeof bytes === 'string' ? Buffer.from(bytes) : bytes
-}
-
-function checkedTopic(topic: unknown): string {
-  if (typeof topic === 'string' && /^[a-zA-Z0-9._-]{1,249}$/.test(topic) && topic !== '.' && topic !== '..')
-    return topic
-  const text = `topic ${JSON.stringify(topic)}: expected 1..249 characters of a-z A-Z 0-9 . _ -, and not "." or ".."`
-  throw new MQError('INVALID_TOPIC', text, { topic: String(topic) })
-}
-
-function badTimestamp(timestamp: unknown): MQError {
-  const text = `timestamp ${String(timestamp)}: expected whole milliseconds since 1970, not negative`
-  return new MQError('SERIALIZATION_FAILED', text, { timestamp })
-}
-
-function invalidPartition(topic: TopicLanes, partition: unknown): MQError {
-  const text = `partition ${String(partition)} of ${topic.name}: expected an integer 0..${topic.partitionCount - 1}`
-  return new MQError('INVALID_PARTITION', text, {
-    topic: topic.name,
-    partitions: topic.partitionCount,
-    persistence: 'not-persisted',
-  })
-}
-
-function closedError(): MQError {
-  return new MQError('PRODUCER_CLOSED', 'the producer is closed: create a new one to go on sending')
 }

@@ -2,7 +2,7 @@
  * Puts together what metrics read, when they read it: counters as they stand, levels summed up over the lanes.
  * Why here and not kept up to date: ten thousand lanes are looked at once per flush instead of once per record.
  */
-import type { ChannelMeasures } from '../channel/index.js'
+import type { ChannelMeasures, ChannelStats } from '../channel/index.js'
 import type { BatchMemory } from './batch-memory.js'
 import type { ProducerCounters } from './counters.js'
 import type { Lane } from './lane.js'
@@ -78,4 +78,29 @@ function lanesOf({ counters, memory, lanes }: MeasureSources, observed: Observat
     activeBytes,
     overdueLeases: 0,
   }
+}
+
+/** All lanes as one channel, for people (CH-2); `pooledBuffers` are arenas that wait for reuse. */
+export function readStats(lanes: readonly Lane[], counters: ProducerCounters, memory: BatchMemory): ChannelStats {
+  const total = {
+    activeRecords: 0,
+    activeBytes: 0,
+    sealedBuffers: 0,
+    sealedBytes: 0,
+    pooledBuffers: memory.stats().pooledArenas,
+    sequence: 0,
+    switches: counters.seals,
+    skippedSwitches: 0,
+    waiters: 0,
+  }
+  for (const lane of lanes) {
+    const stats = lane.stats()
+    total.activeRecords += stats.activeRecords
+    total.activeBytes += stats.activeRecords === 0 ? 0 : stats.activeBytes
+    total.sealedBuffers += stats.sealedBuffers
+    total.sealedBytes += stats.sealedBytes
+    total.sequence = Math.max(total.sequence, stats.sequence)
+    total.skippedSwitches += stats.skippedSwitches
+  }
+  return total
 }

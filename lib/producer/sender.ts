@@ -10,9 +10,10 @@
 import type { BrokerLink } from '../cluster/index.js'
 import { findMQError, MQError } from '../errors/index.js'
 import { type DecodedResponseOf, Produce, type RequestOf, ZERO_UUID } from '../protocol/index.js'
-import { type Clock, MinHeap, type TimerHandle } from '../util/index.js'
+import { type CircuitState, type Clock, MinHeap, type TimerHandle } from '../util/index.js'
 import type { Batch } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
+import type { BrokerCircuit } from './circuits.js'
 import type { ProducerCounters } from './counters.js'
 import { finishBatch } from './finish-batch.js'
 import { isForgettable, SURE_MEMORY_MS } from './forgetting.js'
@@ -68,6 +69,8 @@ export class Sender implements LaneHome {
   readonly brokerId: number
   readonly #link: BrokerLink
   readonly #host: SenderHost
+  /** null: `circuitBreaker` is off. */
+  readonly #circuit: BrokerCircuit | null
   readonly #ready = new MinHeap<Lane>((a, b) => a.queueKey - b.queueKey)
   #lingering: Lane[] = []
   #growing: Lane[] = []
@@ -79,11 +82,43 @@ export class Sender implements LaneHome {
   #isTurnDue = false
   #isClosed = false
 
-  constructor(link: BrokerLink, host: SenderHost) {
+  constructor(link: BrokerLink, host: SenderHost, circuit: BrokerCircuit | null) {
     this.brokerId = link.brokerId
     this.#link = link
     this.#host = host
+    this.#circuit = circuit
     link.onRoom = () => this.#scheduleTurn()
+    if (circuit !== null) link.onFailed = (error) => circuit.notConnected(error)
+  }
+
+  /** Worth choosing for records that may go anywhere. */
+  get isAvailable(): boolean {
+    return this.#circuit === null || !this.#circuit.isOpen
+  }
+
+  /** New records are refused: the circuit is open and `failFast` set. */
+  get isRefusing(): boolean {
+    return this.#circuit?.isOpen === true && this.#circuit.failFast
+  }
+
+  get circuitState(): CircuitState {
+    return this.#circuit?.state ?? 'closed'
+  }
+
+  /** Until this broker is tried again; 0 = no attempt is held back. Milliseconds. */
+  get backoffMs(): number {
+    return Math.max(this.#link.isBackingOff ? this.#link.backOffMs : 0, this.#circuit?.waitMs ?? 0)
+  }
+
+  /** Why there is no connection, when the last attempt or the last socket failed; null otherwise. */
+  get lostConnection(): MQError | null {
+    return this.#link.isReady || this.#link.lastError?.context.isIdle === true ? null : this.#link.lastError
+  }
+
+  /** The circuit changed: attempts end, or may begin again. */
+  circuitChanged(): void {
+    if (this.#circuit?.isOpen === true) this.#link.rest()
+    else this.#scheduleTurn()
   }
 
   get inFlightRequests(): number {
@@ -160,7 +195,18 @@ export class Sender implements LaneHome {
   close(): void {
     this.#isClosed = true
     this.#link.onRoom = null
+    this.#link.onFailed = null
+    this.#circuit?.close()
     this.#lingerTimer?.cancel()
+  }
+
+  /** Settings changed: what waits for the end of linger looks again. */
+  settingsChanged(): void {
+    if (this.#lingerTimer !== null) {
+      this.#lingerTimer.cancel()
+      this.#armLinger(0)
+    }
+    this.#scheduleTurn()
   }
 
   #scheduleTurn(): void {
@@ -178,6 +224,7 @@ export class Sender implements LaneHome {
       this.#releaseLingering()
     }
     if (this.#ready.size === 0) return
+    if (this.#circuit?.isOpen === true) return // `circuitChanged` goes on.
     if (!this.#link.isReady) {
       this.#link.connect()
       return
@@ -198,7 +245,7 @@ export class Sender implements LaneHome {
 
   #pump(): void {
     this.#turnBytes = 0
-    while (this.#ready.size > 0 && this.#link.hasRoom) {
+    while (this.#ready.size > 0 && this.#link.hasRoom && this.#circuit?.mayBegin !== false) {
       if (this.#turnBytes >= TURN_BYTES) return this.#scheduleTurn()
       const shipments = this.#load()
       if (shipments.length === 0) return
@@ -307,17 +354,18 @@ export class Sender implements LaneHome {
     }
     this.#inFlightRequests++
     this.#host.counters.requests++
+    const attempt = this.#circuit?.begin() ?? 0
     if (acks === 0) {
       this.#link.send(Produce, body, { version }).then(
-        () => this.#taken(shipments),
-        (error: unknown) => this.#failed(shipments, error),
+        () => this.#taken(shipments, attempt),
+        (error: unknown) => this.#failed(shipments, attempt, error),
       )
       return
     }
     const sentAtMs = this.#host.observations === null ? 0 : this.#host.clock.monotonicMs()
     this.#link.request(Produce, body, { version, limitMs: requestTimeoutMs }).then(
-      (response) => this.#answered(shipments, response, sentAtMs),
-      (error: unknown) => this.#failed(shipments, error),
+      (response) => this.#answered(shipments, attempt, response, sentAtMs),
+      (error: unknown) => this.#failed(shipments, attempt, error),
     )
   }
 
@@ -327,16 +375,17 @@ export class Sender implements LaneHome {
     return version >= FIRST_VERSION_BY_ID && !hasAllIds ? FIRST_VERSION_BY_ID - 1 : version
   }
 
-  #taken(shipments: readonly Shipment[]): void {
+  #taken(shipments: readonly Shipment[], attempt: number): void {
     this.#inFlightRequests--
     for (const shipment of shipments) {
       shipment.lane.ended(shipment.batch)
       this.#host.taken(shipment)
     }
+    this.#circuit?.answered(attempt)
     this.#after(shipments)
   }
 
-  #answered(shipments: readonly Shipment[], response: ProduceAnswer, sentAtMs: number): void {
+  #answered(shipments: readonly Shipment[], attempt: number, response: ProduceAnswer, sentAtMs: number): void {
     this.#inFlightRequests--
     const { observations, clock } = this.#host
     observations?.requestSeconds.observe((clock.monotonicMs() - sentAtMs) / 1000)
@@ -348,16 +397,18 @@ export class Sender implements LaneHome {
       if (answer !== undefined) this.#host.answered(shipment, answer, response, this.brokerId)
       else this.#host.unanswered(shipment, missingAnswer(shipment, this.brokerId))
     }
+    this.#circuit?.answered(attempt)
     this.#after(shipments)
   }
 
-  #failed(shipments: readonly Shipment[], cause: unknown): void {
+  #failed(shipments: readonly Shipment[], attempt: number, cause: unknown): void {
     this.#inFlightRequests--
     const error = findMQError(cause) ?? unexpected(cause)
     for (const shipment of shipments) {
       shipment.lane.ended(shipment.batch)
       this.#host.unanswered(shipment, error)
     }
+    this.#circuit?.unanswered(attempt, error)
     this.#after(shipments)
   }
 

@@ -5,6 +5,7 @@ import { type ChannelSettings, channelSettings } from '../channel/index.js'
 import { createCompressionCodec } from '../codec/index.js'
 import type { ResolvedProducerConfig } from '../config/index.js'
 import { MQError } from '../errors/index.js'
+import { AdaptiveSize } from '../util/index.js'
 import type { CompressionPlan } from './finish-batch.js'
 
 export interface ProducerSettings {
@@ -25,6 +26,7 @@ export interface ProducerSettings {
   readonly channel: ChannelSettings
 }
 
+/** Throws INVALID_CONFIG for what this version cannot do. */
 export function settingsOf(config: ResolvedProducerConfig): ProducerSettings {
   refuseUnserved(config)
   return {
@@ -54,6 +56,20 @@ export function settingsOf(config: ResolvedProducerConfig): ProducerSettings {
   }
 }
 
+/** Where the adaptive batch size begins and how far it may go; null when it is off. */
+export function batchSizeOf(config: ResolvedProducerConfig): AdaptiveSize | null {
+  const { enabled, minBytes, maxBytes, targetLatencyMs } = config.adaptiveBatch
+  if (!enabled) return null
+  const max = Math.min(maxBytes, config.maxBatchBytes)
+  return new AdaptiveSize({ min: Math.min(minBytes, max), max, start: config.batchBytes, targetLatencyMs })
+}
+
+/** The same with another batch size: adapted, never above what a batch may have. */
+export function withBatchBytes(settings: ProducerSettings, bytes: number): ProducerSettings {
+  const batchBytes = Math.min(bytes, settings.maxBatchBytes)
+  return { ...settings, batchBytes, channel: channelSettings({ maxBytes: batchBytes }, settings.channel) }
+}
+
 /** What applies to the batches of one topic: its override, else the producer's codec. */
 export function compressionOf(config: ResolvedProducerConfig, topic: string): CompressionPlan {
   const override = config.topics[topic]
@@ -67,16 +83,18 @@ export function compressionOf(config: ResolvedProducerConfig, topic: string): Co
   }
 }
 
-/** Settings that are declared, but not served yet: accepted and ignored they would be found out in production. */
-function refuseUnserved(config: ResolvedProducerConfig): void {
-  const { circuitBreaker, adaptiveBatch, trace } = config
-  const unserved = Object.entries({ circuitBreaker, adaptiveBatch, trace }).filter(([, { enabled }]) => enabled)
-  if (unserved.length === 0) return
-  const issues = unserved.map(([name]) => ({
-    path: `${name}.enabled`,
-    value: true,
-    expected: 'false: this version does not have it yet',
-  }))
-  const text = `configuration refused: ${issues.map(({ path }) => `${path} is not there yet`).join('; ')}`
-  throw new MQError('INVALID_CONFIG', text, { issues })
+/** What this version cannot do: accepted and ignored it would be found out in production. */
+function refuseUnserved({ wal, onFull, preset }: ResolvedProducerConfig): void {
+  const expected = preset === undefined ? '' : `; the preset ${preset} asks for a log: override it`
+  const issues = []
+  if (wal.durability !== 'memory') {
+    issues.push({ path: 'wal.durability', value: wal.durability, expected: `'memory'${expected}` })
+  }
+  if (onFull === 'spill') {
+    issues.push({ path: 'onFull', value: onFull, expected: "'block', 'reject' or 'dropOldest': spilling needs a log" })
+  }
+  if (issues.length === 0) return
+  const found = issues.map(({ path, value, expected }) => `${path} is '${value}', expected ${expected}`)
+  const text = `this version has no write-ahead log yet: ${found.join('; ')}`
+  throw new MQError('INVALID_CONFIG', text, { issues, ...(preset === undefined ? {} : { preset }) })
 }

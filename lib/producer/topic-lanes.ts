@@ -14,7 +14,7 @@ export class TopicLanes implements PartitionLoad {
   readonly name: string
   readonly sticky: StickyPartition
   readonly #host: LaneHost
-  readonly #compression: CompressionPlan
+  #compression: CompressionPlan
   /** Index = partition; empty until the metadata came. */
   lanes: Lane[] = []
   partitionCount = 0
@@ -31,6 +31,15 @@ export class TopicLanes implements PartitionLoad {
     this.#compression = compression
     this.#host = host
     this.sticky = new StickyPartition(this, random)
+  }
+
+  /** For batches that get their wire form from now on; what the lanes have learnt about their data is forgotten. */
+  useCompression(plan: CompressionPlan): void {
+    this.#compression = plan
+    for (const lane of this.lanes) {
+      lane.compression = plan
+      lane.compressionHistory.skip = 0
+    }
   }
 
   queuedBatches(partition: number): number {

@@ -21,6 +21,7 @@ function setUp() {
   const budget = new MemoryBudget({ limitBytes: LIMIT, softPercent: 100, resumePercent: 100, hardPercent: 100 })
   const line = new BlockedSends(budget, clock)
   const told: string[] = []
+  const withdrawn: string[] = []
   let attempts = 0
   const add = ({ name, needs, isAccepted = false, signal, maxBlockMs = 1000 }: Send, guess = needs) =>
     line.add({
@@ -36,8 +37,9 @@ function setUp() {
         return true
       },
       fail: (error) => told.push(`${name} ${error.code}/${error.context.reason ?? ''}`),
+      withdrawn: () => withdrawn.push(name),
     })
-  return { clock, budget, line, told, add, attempts: () => attempts }
+  return { clock, budget, line, told, withdrawn, add, attempts: () => attempts }
 }
 
 describe('blocked sends', () => {
@@ -67,7 +69,7 @@ describe('blocked sends', () => {
   })
 
   it('P-7, P-54: an aborted one leaves at once, from the front and from the middle, and is never tried', async () => {
-    const { budget, line, told, add } = setUp()
+    const { budget, line, told, withdrawn, add } = setUp()
     const aborts = [new AbortController(), new AbortController()]
     budget.tryTake(LIMIT, 0)
     add({ name: 'front', needs: 10, signal: aborts[0]?.signal as AbortSignal })
@@ -76,6 +78,7 @@ describe('blocked sends', () => {
     await turns(2)
     for (const abort of aborts) abort.abort()
     expect(line.size).toBe(1)
+    expect(withdrawn).toEqual(['front', 'middle'])
     budget.give(LIMIT, 0)
     await turns(5)
     expect(told).toEqual(['last'])
@@ -94,6 +97,21 @@ describe('blocked sends', () => {
     await turns(3)
     expect(told.at(-1)).toBe('patient')
     expect(clock.pendingTimers).toBe(0)
+  })
+
+  it('ME-1: the time that sends wait is summed up over all of them, those that still wait too', async () => {
+    const { clock, budget, line, add } = setUp()
+    budget.tryTake(LIMIT, 0)
+    add({ name: 'first', needs: 10 })
+    clock.advance(100)
+    add({ name: 'second', needs: 10 })
+    clock.advance(50)
+    await turns(2)
+    expect(line.blockedMs).toBe(200)
+    budget.give(LIMIT, 0)
+    await turns(5)
+    clock.advance(1000)
+    expect(line.blockedMs).toBe(200)
   })
 
   it('PR-20: a mark is reached when those before it have gone, however many come after it', async () => {

@@ -1,0 +1,52 @@
+/**
+ * The errors of records and calls that the producer refuses before anything of them is taken.
+ * Each says what was expected, what came and what to do about it.
+ */
+import { MQError } from '../errors/index.js'
+import type { TopicLanes } from './topic-lanes.js'
+
+export function notInTime(topic: string, timeoutMs: number): MQError {
+  const text = `no acknowledgement from ${topic} within timeoutMs ${timeoutMs}; the record itself goes on`
+  return new MQError('TIMEOUT', text, { topic, timeoutMs, persistence: 'possibly-persisted' })
+}
+
+export function checkedTopic(topic: unknown): string {
+  if (typeof topic === 'string' && /^[a-zA-Z0-9._-]{1,249}$/.test(topic) && topic !== '.' && topic !== '..')
+    return topic
+  const text = `topic ${JSON.stringify(topic)}: expected 1..249 characters of a-z A-Z 0-9 . _ -, and not "." or ".."`
+  throw new MQError('INVALID_TOPIC', text, { topic: String(topic) })
+}
+
+export function badTimestamp(timestamp: unknown): MQError {
+  const text = `timestamp ${String(timestamp)}: expected whole milliseconds since 1970, not negative`
+  return new MQError('SERIALIZATION_FAILED', text, { timestamp })
+}
+
+export function invalidPartition(topic: TopicLanes, partition: unknown): MQError {
+  const text = `partition ${String(partition)} of ${topic.name}: expected an integer 0..${topic.partitionCount - 1}`
+  return new MQError('INVALID_PARTITION', text, {
+    topic: topic.name,
+    partitions: topic.partitionCount,
+    persistence: 'not-persisted',
+  })
+}
+
+export function closedError(): MQError {
+  return new MQError('PRODUCER_CLOSED', 'the producer is closed: create a new one to go on sending')
+}
+
+export function bufferFull({ usedBytes, limitBytes }: { usedBytes: number; limitBytes: number }): MQError {
+  const text = `buffer memory is full (${usedBytes} of ${limitBytes} B): wait for ready() when sendAsync returns false`
+  const context = { reason: 'BUFFER_FULL', usedBytes, limitBytes, persistence: 'not-persisted' } as const
+  return new MQError('POOL_EXHAUSTED', text, context)
+}
+
+export function tooLarge(bytes: number, maxBatchBytes: number): MQError {
+  const text = `the record takes ${bytes} B as a batch of its own, maxBatchBytes is ${maxBatchBytes}: split the value or raise the limit`
+  return new MQError('MESSAGE_TOO_LARGE', text, { bytes, maxBatchBytes, persistence: 'not-persisted' })
+}
+
+export function pendingAfter(timeoutMs: number, pendingRecords: number): MQError {
+  const text = `${pendingRecords} record(s) are still pending after flush timeoutMs ${timeoutMs}; they stay queued`
+  return new MQError('TIMEOUT', text, { pendingRecords, timeoutMs })
+}
