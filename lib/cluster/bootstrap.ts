@@ -13,7 +13,10 @@ import type { ClusterSetup } from './links.js'
 import type { MetadataAnswer } from './metadata-cache.js'
 import { openConnection } from './open-connection.js'
 
-/** Asks one address after the other, beginning anywhere; CONNECTION_FAILED when none answers as `accept` wants it. */
+/**
+ * Asks one address after the other, beginning anywhere; CONNECTION_FAILED when none answers as `accept` wants it,
+ * AUTHENTICATION_FAILED when credentials are refused, or certificates and nobody else answers.
+ */
 export async function bootstrap(
   setup: ClusterSetup,
   body: RequestOf<typeof Metadata>,
@@ -24,6 +27,7 @@ export async function bootstrap(
   const start = randomInt(setup.random, brokers.length)
   const failures: string[] = []
   let last: MQError | null = null
+  let refusal: MQError | null = null // of a certificate
   for (let index = 0; index < brokers.length; index++) {
     const endpoint = brokers[(start + index) % brokers.length]
     if (endpoint === undefined || signal.aborted) break
@@ -35,12 +39,18 @@ export async function bootstrap(
       return answer
     } catch (error) {
       last = findMQError(error) ?? new MQError('CONNECTION_FAILED', 'bootstrap failed here', {}, { cause: error })
-      if (last.fatal) throw last
+      // Credentials are the same everywhere, and tries count against them; a certificate is one broker's own.
+      if (last.fatal && !isCertificate(last)) throw last
+      if (last.fatal) refusal = last
       failures.push(last.message)
     }
   }
   if (signal.aborted) throw closedHere('the cluster')
-  throw unreachable(setup, failures, last)
+  throw refusal ?? unreachable(setup, failures, last)
+}
+
+function isCertificate({ context }: MQError): boolean {
+  return context['tlsCode'] !== undefined
 }
 
 async function askAndClose(

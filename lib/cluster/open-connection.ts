@@ -44,7 +44,7 @@ export async function openConnection(address: BrokerAddress, setup: OpeningSetup
   const untilMs = setup.clock.monotonicMs() + setup.settings.dialTimeoutMs
   // Brokers before 2.4 may close the socket on a version of ApiVersions they do not know: ask once more with 0.
   const connection = (await attempt(address, setup, untilMs, LATEST)) ?? (await attempt(address, setup, untilMs, 0))
-  if (connection === null) throw closesOnApiVersions(address)
+  if (connection === null) throw closesOnApiVersions(address, setup.settings.tls !== undefined)
   return connection
 }
 
@@ -236,8 +236,9 @@ function tooLate(address: BrokerAddress, dialTimeoutMs: number): MQError {
   return new MQError('CONNECTION_TIMEOUT', text, placeOf(address))
 }
 
-function closesOnApiVersions(address: BrokerAddress): MQError {
-  const text = `${address.host}:${address.port} closes the connection on ApiVersions: not Kafka, another security protocol, older than 0.10, or just stopping`
+function closesOnApiVersions(address: BrokerAddress, isTls: boolean): MQError {
+  const guess = isTls ? 'it wants a client certificate (ssl.certFile)' : 'its port speaks TLS (set ssl.enabled)'
+  const text = `${address.host}:${address.port} closes the connection on ApiVersions: ${guess}, is not Kafka, older than 0.10, or just stopping`
   return new MQError('CONNECTION_FAILED', text, { ...placeOf(address), reason: 'UNSUPPORTED_VERSION' })
 }
 

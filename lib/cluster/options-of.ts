@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import type { ResolvedClientConfig, SslSettings } from '../config/index.js'
 import { MQError } from '../errors/index.js'
-import type { TlsOptions } from '../net/index.js'
+import { type PemSetting, type TlsOptions, tlsOptionsOf } from '../net/index.js'
 import { authenticateWith } from './sasl/authenticate-with.js'
 import type { ClusterOptions } from './settings.js'
 
@@ -21,23 +21,29 @@ export function clusterOptionsOf(config: ClientConfig): ClusterOptions {
 }
 
 function tlsOf(ssl: SslSettings): TlsOptions {
-  const given: TlsOptions = {
-    ca: ssl.ca ?? read('ssl.caFile', ssl.caFile),
-    cert: ssl.cert ?? read('ssl.certFile', ssl.certFile),
-    key: ssl.key ?? read('ssl.keyFile', ssl.keyFile),
+  return tlsOptionsOf({
+    ca: pem('ssl.ca', ssl.ca, 'ssl.caFile', ssl.caFile),
+    cert: pem('ssl.cert', ssl.cert, 'ssl.certFile', ssl.certFile),
+    key: pem('ssl.key', ssl.key, 'ssl.keyFile', ssl.keyFile),
     passphrase: ssl.passphrase,
     servername: ssl.servername,
     rejectUnauthorized: !ssl.insecureSkipVerify,
-  }
-  // node:tls tells "absent" from "undefined" for some of them.
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+  })
 }
 
-function read(field: string, path: string | undefined): Buffer | undefined {
+/** A text counts before a file. */
+function pem(
+  textField: string,
+  text: string | undefined,
+  fileField: string,
+  path: string | undefined,
+): PemSetting | undefined {
+  if (text !== undefined) return { field: textField, text }
   if (path === undefined) return undefined
   try {
-    return readFileSync(path)
+    return { field: fileField, text: readFileSync(path, 'latin1') }
   } catch (cause) {
-    throw new MQError('INVALID_CONFIG', `${field}: expected a readable PEM file at ${path}`, { path: field }, { cause })
+    const context = { path: fileField }
+    throw new MQError('INVALID_CONFIG', `${fileField}: expected a readable PEM file at ${path}`, context, { cause })
   }
 }

@@ -6,11 +6,13 @@
  */
 import { promises as dns, type LookupAddress } from 'node:dns'
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
-import { type ConnectionOptions, connect as connectTls } from 'node:tls'
+import { type ConnectionOptions, checkServerIdentity, connect as connectTls } from 'node:tls'
 import { MQError } from '../errors/index.js'
 import { type Clock, systemClock } from '../util/index.js'
 import { FrameReader } from './frame-reader.js'
 import { SocketTransport } from './socket-transport.js'
+import { certificateRefusal, handshakeHint, type TlsTarget } from './tls-failures.js'
+import { MIN_TLS_VERSION } from './tls-options.js'
 import { type Transport, WRITE_BUFFER_BYTES } from './transport.js'
 
 export type TlsOptions = ConnectionOptions
@@ -38,13 +40,17 @@ export interface DialOptions {
 
 const systemLookup: Lookup = (host) => dns.lookup(host, { all: true, verbatim: true })
 
-/** A connected transport, or CONNECTION_FAILED / CONNECTION_TIMEOUT with `context.attempts` per address. */
+/**
+ * A connected transport, or CONNECTION_FAILED / CONNECTION_TIMEOUT with `context.attempts` per address, or
+ * AUTHENTICATION_FAILED when all that stood between was a certificate that one side refuses.
+ */
 export async function dial(options: DialOptions): Promise<Transport> {
   const clock = options.clock ?? systemClock
   const untilMs = clock.monotonicMs() + options.timeoutMs
   const addresses = await within(options, clock, options.timeoutMs, addressesOf(options))
   const attempts: string[] = []
   let lastError: unknown
+  let refusal: MQError | null = null
   for (const [index, address] of addresses.entries()) {
     const leftMs = untilMs - clock.monotonicMs()
     if (leftMs <= 0) break
@@ -56,9 +62,10 @@ export async function dial(options: DialOptions): Promise<Transport> {
       if (options.signal?.aborted === true) throw error
       attempts.push(`${address}: ${textOf(error)}`)
       lastError = error
+      if (error instanceof MQError && error.fatal) refusal = error
     }
   }
-  throw unreachable(options, attempts, lastError)
+  throw refusal?.with({ attempts }) ?? unreachable(options, attempts, lastError)
 }
 
 async function addressesOf({ host, port, lookup }: DialOptions): Promise<readonly string[]> {
@@ -101,6 +108,10 @@ async function openSocket(
   limitMs: number,
 ): Promise<Socket> {
   const socket = startSocket(options, reader, address)
+  let isTcpOpen = false
+  socket.once('connect', () => {
+    isTcpOpen = true
+  })
   const connected = new Promise<void>((resolve, reject) => {
     socket.once(options.tls === undefined ? 'connect' : 'secureConnect', () => resolve())
     socket.once('error', reject)
@@ -111,7 +122,7 @@ async function openSocket(
   } catch (error) {
     socket.on('error', () => {}) // It is given up: what it says now changes nothing.
     socket.destroy()
-    throw error
+    throw isTcpOpen && options.tls !== undefined ? handshakeFailure(error, options) : error
   }
   // Reset in the very turn in which it connected: its events are past, a transport would wait for them for ever.
   if (socket.destroyed) throw new Error('closed at once')
@@ -132,12 +143,41 @@ function startSocket({ host, port, tls, keepAliveMs }: DialOptions, reader: Fram
   }
   if (tls === undefined) return connectTcp(tcp)
   // A certificate is checked against the name that was asked for, not against the address it led to.
-  return connectTls({ ...(isIP(host) === 0 ? { servername: host } : {}), ...tls, ...tcp })
+  const name = tls.servername ?? host
+  try {
+    return connectTls({
+      minVersion: MIN_TLS_VERSION,
+      checkServerIdentity: (_address, certificate) => checkServerIdentity(name, certificate),
+      ...tls,
+      ...tcp,
+      // SNI carries names only (RFC 6066).
+      servername: isIP(name) === 0 ? name : '',
+    })
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unreadable'
+    throw new MQError('INVALID_CONFIG', `the TLS settings cannot be used (${code})`, { host, port, tlsCode: code })
+  }
+}
+
+/** TCP was open, TLS did not come about. */
+function handshakeFailure(error: unknown, options: DialOptions): unknown {
+  if (error instanceof MQError) return error // Too late, or given up here.
+  const refusal = certificateRefusal(error, targetOf(options))
+  if (refusal !== null) return refusal
+  const hint = handshakeHint(error)
+  return hint === '' ? error : new Error(`${textOf(error)}: ${hint}`, { cause: error })
+}
+
+function targetOf({ host, port, tls }: DialOptions): TlsTarget {
+  return { host, port, remote: addressText(host, port), name: tls?.servername ?? host }
 }
 
 function transportOf(socket: Socket, options: DialOptions, reader: FrameReader, clock: Clock): Transport {
   const { maxFrameBytes, writeTimeoutMs, host, port } = options
-  return new SocketTransport(socket, { maxFrameBytes, writeTimeoutMs, clock, reader, remote: addressText(host, port) })
+  const remote = addressText(host, port)
+  // With TLS 1.3 a broker looks at our certificate when we are connected already: its refusal is an error of the socket.
+  const judge = (error: Error) => (options.tls === undefined ? null : certificateRefusal(error, targetOf(options)))
+  return new SocketTransport(socket, { maxFrameBytes, writeTimeoutMs, clock, reader, judge, remote })
 }
 
 /** host:port, an IPv6 address in brackets. */
@@ -163,5 +203,6 @@ function aborted({ host, port }: DialOptions): MQError {
 }
 
 function textOf(error: unknown): string {
+  if (error instanceof MQError) return error.message
   return error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : String(error)
 }

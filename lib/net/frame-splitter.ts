@@ -18,6 +18,9 @@ const TAIL_BYTES = 16 * 1024
 /** A frame carries at least a correlation id. */
 export const MIN_FRAME_BYTES = 4
 
+/** Type of the record and major version: how a TLS peer answers what it does not understand. */
+const TLS_ALERT = 0x1503
+
 export class FrameSplitter {
   readonly #maxFrameBytes: number
   readonly #minFrameBytes: number
@@ -119,6 +122,10 @@ export class FrameSplitter {
 /** Throws CONNECTION_FAILED / MALFORMED_FRAME unless `size` is one a peer may claim. */
 export function checkFrameSize(size: number, minFrameBytes: number, maxFrameBytes: number): void {
   if (size >= minFrameBytes && size <= maxFrameBytes) return
-  const text = `expected a frame of ${minFrameBytes}..${maxFrameBytes} bytes, got a size of ${size}: is this a Kafka port, and one that speaks TLS or plain as configured?`
+  const isAlert = size >>> 16 === TLS_ALERT
+  const advice = isAlert
+    ? 'these are the first bytes of a TLS alert: the port speaks TLS, set ssl.enabled'
+    : 'is this a Kafka port, and one that speaks TLS or plain as configured?'
+  const text = `expected a frame of ${minFrameBytes}..${maxFrameBytes} bytes, got a size of ${size}: ${advice}`
   throw new MQError('CONNECTION_FAILED', text, { reason: 'MALFORMED_FRAME', size, maxFrameBytes })
 }

@@ -21,6 +21,8 @@ export interface SocketSettings {
   readonly remote: string
   /** Of a dialled socket, which reads into it; an accepted one hands out chunks. */
   readonly reader?: FrameReader | undefined
+  /** What an error of the socket means where it is more than its end. */
+  readonly judge?: ((error: Error) => MQError | null) | undefined
   /** After the owner's `onClosed`. */
   readonly onGone?: (() => void) | undefined
 }
@@ -60,7 +62,7 @@ export class SocketTransport implements Transport {
     socket.on('drain', () => {
       if (this.isOpen) this.onDrain()
     })
-    socket.on('error', (error) => this.destroy(this.#closedBy(error)))
+    socket.on('error', (error) => this.destroy(settings.judge?.(error) ?? this.#closedBy(error)))
     socket.on('end', () => this.destroy(this.#closedBy(null)))
     socket.on('close', () => {
       this.#reason ??= this.#closedBy(null)
