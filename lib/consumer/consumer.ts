@@ -14,6 +14,7 @@ import { Cluster, type ConnectionStats, clusterOptionsOf, NO_CONNECTIONS } from 
 import {
   type ConsumerConfig,
   configWarnings,
+  type Deserializer,
   type ResolvedConsumerConfig,
   resolveConsumerConfig,
 } from '../config/index.js'
@@ -78,9 +79,17 @@ export type OnRecord<V, K> = (record: RecordView<V, K>, tp: TopicPartition, erro
 /** Called with the records of one partition, at most `maxPollRecords`; with an error, none. See `Consumer.subscribeBatch`. */
 export type OnBatch<V, K> = (records: RecordView<V, K>[], tp: TopicPartition, error: MQError | null) => CallbackResult
 
+/** The type of values, or keys, follows from what reads them. */
+export interface ReadsValues<V> {
+  readonly valueDeserializer: Deserializer<V>
+}
+export interface ReadsKeys<K> {
+  readonly keyDeserializer: Deserializer<K>
+}
+
 /**
  * A consumer of a group's partitions (`subscribe`) or of assigned ones (`assign`). `V` and `K` are what the
- * deserializers give, Buffers without them.
+ * deserializers give, Buffers without them; they follow from `valueDeserializer` and `keyDeserializer` (CO-3).
  *
  * ```ts
  * const consumer = new Consumer({ brokers: 'localhost:9092', groupId: 'billing', autoOffsetReset: 'earliest' })
@@ -112,6 +121,10 @@ export class Consumer<V = Buffer, K = Buffer> {
   #failure: MQError | null = null // what ended delivery
   #state: ConsumerState = 'open'
 
+  constructor(config: ConsumerConfig & ReadsValues<V> & ReadsKeys<K>, deps?: ConsumerDeps)
+  constructor(config: ConsumerConfig & ReadsValues<V>, deps?: ConsumerDeps)
+  constructor(config: ConsumerConfig & ReadsKeys<K>, deps?: ConsumerDeps)
+  constructor(config?: ConsumerConfig, deps?: ConsumerDeps)
   constructor(config: ConsumerConfig = {}, deps: ConsumerDeps = {}) {
     this.config = resolveConsumerConfig(config)
     const { logger } = this.config

@@ -27,10 +27,8 @@ export interface BytesSerializer {
   readonly contentType: string
   /** Throws SERIALIZATION_FAILED. */
   serialize(value: Uint8Array, topic?: string): Buffer
-  serialize(value: Uint8Array | null, topic?: string): Buffer | null
   /** Throws DESERIALIZATION_FAILED. */
   deserialize(bytes: Uint8Array, topic?: string): Buffer
-  deserialize(bytes: Uint8Array | null, topic?: string): Buffer | null
 }
 
 /**

@@ -7,14 +7,15 @@
 import type { Serializer } from '../config/index.js'
 import { type ErrorContext, MQError } from '../errors/index.js'
 
-/** A `Serializer` that can be called directly as well: the topic may be left out, and null stays null. */
+/**
+ * A `Serializer` that can be called directly as well: the topic may be left out. Null is a tombstone, which clients do
+ * not hand to serializers; whoever does gets null back.
+ */
 export interface ValueSerializer<T> extends Serializer<T> {
   /** Throws SERIALIZATION_FAILED. */
   serialize(value: T, topic?: string): Buffer
-  serialize(value: T | null, topic?: string): Buffer | null
   /** Throws DESERIALIZATION_FAILED. */
   deserialize(bytes: Uint8Array, topic?: string): T
-  deserialize(bytes: Uint8Array | null, topic?: string): T | null
 }
 
 /** One format: how its values become bytes and come back. Both throw anything; the text of an `Unfit` is shown. */
@@ -29,29 +30,30 @@ export interface Format<T> {
 /** Content type of bytes that say nothing about themselves. */
 export const OCTETS = 'application/octet-stream'
 
+/** The types say Buffer, since nobody who follows them gets one. */
+const TOMBSTONE = null as never
+
 export function valueSerializer<T>(format: Format<T>): ValueSerializer<T> {
   const { name, contentType } = format
-  function serialize(value: T, topic?: string): Buffer
-  function serialize(value: T | null, topic?: string): Buffer | null
-  function serialize(value: T | null, topic?: string): Buffer | null {
-    if (value === null) return null
-    try {
-      return format.write(value)
-    } catch (cause) {
-      throw failure('SERIALIZATION_FAILED', `a value${to(topic)} cannot be written as ${name}`, topic, cause)
-    }
-  }
-  function deserialize(bytes: Uint8Array, topic?: string): T
-  function deserialize(bytes: Uint8Array | null, topic?: string): T | null
-  function deserialize(bytes: Uint8Array | null, topic?: string): T | null {
-    if (bytes === null) return null
-    try {
-      return format.read(checked(bytes))
-    } catch (cause) {
-      throw failure('DESERIALIZATION_FAILED', `bytes${of(topic)} cannot be read as ${name}`, topic, cause)
-    }
-  }
-  return Object.freeze({ contentType, serialize, deserialize })
+  return Object.freeze({
+    contentType,
+    serialize(value: T, topic?: string) {
+      if (value === null) return TOMBSTONE
+      try {
+        return format.write(value)
+      } catch (cause) {
+        throw failure('SERIALIZATION_FAILED', `a value${to(topic)} cannot be written as ${name}`, topic, cause)
+      }
+    },
+    deserialize(bytes: Uint8Array, topic?: string) {
+      if (bytes === null) return bytes
+      try {
+        return format.read(checked(bytes))
+      } catch (cause) {
+        throw failure('DESERIALIZATION_FAILED', `bytes${of(topic)} cannot be read as ${name}`, topic, cause)
+      }
+    },
+  })
 }
 
 /** A reason of ours, to be shown; what a parser says may hold a piece of the data, so that stays in `cause`. */
@@ -81,10 +83,11 @@ function failure(
   thrown: unknown,
 ): MQError {
   if (thrown instanceof MQError && thrown.is(code)) return thrown
-  const context: ErrorContext = topic === undefined ? {} : { topic }
+  const context: ErrorContext = isNamed(topic) ? { topic } : {}
   if (!(thrown instanceof Unfit)) return new MQError(code, text, context, { cause: thrown })
   return new MQError(code, `${text}: ${thrown.message}`, context, { cause: thrown.cause })
 }
 
-const to = (topic: string | undefined) => (topic === undefined ? '' : ` for ${topic}`)
-const of = (topic: string | undefined) => (topic === undefined ? '' : ` of ${topic}`)
+const isNamed = (topic: string | undefined): topic is string => topic !== undefined && topic !== ''
+const to = (topic: string | undefined) => (isNamed(topic) ? ` for ${topic}` : '')
+const of = (topic: string | undefined) => (isNamed(topic) ? ` of ${topic}` : '')

@@ -244,7 +244,9 @@ function deserialized(
   try {
     return deserializer.deserialize(bytes, topic)
   } catch (cause) {
+    const where = { topic, partition, offset, part }
+    if (cause instanceof MQError && cause.is('DESERIALIZATION_FAILED')) throw cause.with(where)
     const text = `the ${part} deserializer threw for ${topic}/${partition} offset ${offset}: mend it or set onError`
-    throw new MQError('DESERIALIZATION_FAILED', text, { topic, partition, offset, part }, { cause })
+    throw new MQError('DESERIALIZATION_FAILED', text, where, { cause })
   }
 }
