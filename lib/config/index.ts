@@ -64,6 +64,8 @@ export {
   resolveClientConfig,
   resolveConfig,
   resolveConsumerConfig,
+  resolveFurtherConsumer,
+  resolveFurtherProducer,
   resolveProducerConfig,
   resolveProducerUpdate,
 } from './resolve.js'

@@ -3,6 +3,7 @@ import { bool, custom, type FieldSpec, grouped, INT32_MAX, int, orNull, real, wi
 import type { PathOf } from './input-types.js'
 import { parseListenAddress } from './listen-address.js'
 import type { MetricsSettings, MonitoringSettings } from './metrics-types.js'
+import { isPlainObject } from './objects.js'
 
 const HIGH = Number.MAX_SAFE_INTEGER
 /** Prometheus: metric names, so also what begins one. */
@@ -18,7 +19,7 @@ const isPrefixes = (value: unknown) =>
   Array.isArray(value) && Array.from(value).every(isPrefix) && new Set(value).size === value.length
 
 function isLabels(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  if (!isPlainObject(value)) return false
   return Object.entries(value).every(
     ([name, text]) => LABEL_NAME.test(name) && !RESERVED_LABELS.includes(name) && typeof text === 'string',
   )

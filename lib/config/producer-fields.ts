@@ -5,6 +5,7 @@
 import type { ResolvedClientConfig } from './client-types.js'
 import { bool, custom, type FieldSpec, INT32_MAX, int, oneOf, oneOfOrFunction, real, withMethods } from './field.js'
 import type { PathOf } from './input-types.js'
+import { isPlainObject } from './objects.js'
 import type { ResolvedProducerConfig } from './producer-types.js'
 
 export const COMPRESSIONS = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
@@ -23,10 +24,6 @@ export const topicFields: Readonly<Record<string, FieldSpec>> = {
   compressionLevel: int(undefined, LOWEST_LEVEL, HIGHEST_LEVEL),
   keySerializer: withMethods(undefined, 'serialize'),
   valueSerializer: withMethods(undefined, 'serialize'),
-}
-
-function isPlainObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function isTopics(value: unknown): boolean {

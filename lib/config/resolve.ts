@@ -19,11 +19,12 @@ import type {
   ResolvedConfig,
 } from './input-types.js'
 import { type ConfigWarning, Findings } from './issues.js'
+import { fieldsOf, isPlainObject, isSame } from './objects.js'
 import { PRESETS } from './presets.js'
 import { producerFields } from './producer-fields.js'
 import type { ResolvedProducerConfig } from './producer-types.js'
 import { relateClient, relateConsumer, relateProducer } from './relations.js'
-import { collect, type Entries, fieldsOf, isPlainObject, isSame, type Scope, scopeOf, shownBy } from './scope.js'
+import { collect, type Entries, type Scope, scopeOf, shownBy } from './scope.js'
 import { kindOf } from './shown.js'
 
 /** One form of a configuration: its fields, its rules, and the parts of a preset that concern it. */
@@ -116,6 +117,16 @@ export function resolveConsumerConfig(config: ConsumerConfig | ResolvedConfig = 
     : (resolveOne(config, consumerForm) as ResolvedConsumerConfig)
 }
 
+/** A further producer of an instance: `own` over what `base` says of producers and of all clients. Throws as `resolveConfig`. */
+export function resolveFurtherProducer(base: MQConfig, own: ProducerConfig): ResolvedProducerConfig {
+  return resolveFurther(base, own, producerForm, 'producer') as ResolvedProducerConfig
+}
+
+/** A further consumer of an instance: `own` over what `base` says of consumers and of all clients. Throws as `resolveConfig`. */
+export function resolveFurtherConsumer(base: MQConfig, own: ConsumerConfig): ResolvedConsumerConfig {
+  return resolveFurther(base, own, consumerForm, 'consumer') as ResolvedConsumerConfig
+}
+
 export function defaultConfig(): ResolvedConfig {
   return resolveConfig({})
 }
@@ -161,6 +172,17 @@ export function resolveProducerUpdate(
 function resolveOne(config: object, form: Form): object {
   const findings = new Findings()
   const draft = draftOf(form, collectRoot(config, form.scope, findings), '', findings)
+  findings.throwIfAny()
+  return seal(draft.finish(), form, findings.warnings)
+}
+
+function resolveFurther(base: MQConfig, own: object, form: Form, group: 'producer' | 'consumer'): object {
+  const findings = new Findings()
+  const groups = splitGroups(base, findings)
+  const client = collect(groups.rest, clientForm.scope, '', findings)
+  const inherited = groupEntries(groups[group], form.scope, group, client, findings)
+  const given = collectRoot(own, form.scope, findings)
+  const draft = draftOf(form, new Map([...inherited, ...given]), '', findings)
   findings.throwIfAny()
   return seal(draft.finish(), form, findings.warnings)
 }

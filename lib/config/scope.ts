@@ -6,6 +6,7 @@
 import type { FieldSpec, FieldTable } from './field.js'
 import type { Findings } from './issues.js'
 import { nearestName } from './nearest.js'
+import { fieldsOf, isPlainObject, isSame } from './objects.js'
 import { HIDDEN, kindOf, looksSecret, shown, text } from './shown.js'
 
 /** A value that was given, `at` the path it was written under. */
@@ -41,8 +42,6 @@ const GROUP_ALIASES: ReadonlyMap<string, string> = new Map([
 ])
 /** Groups in which even a misspelt field is likely to hold a secret. */
 const SECRET_GROUPS = ['sasl', 'ssl']
-/** Values of configurations nest no deeper than this. */
-const COMPARE_DEPTH = 4
 
 export function scopeOf(own: FieldTable, inherited: FieldTable = {}): Scope {
   const table = { ...inherited, ...own }
@@ -62,36 +61,6 @@ export function collect(input: object, scope: Scope, prefix: string, findings: F
   const entries: Entries = new Map()
   walk(input, '', prefix, scope, entries, findings)
   return entries
-}
-
-/** The fields of something a caller passed; undefined when reading them throws. */
-export function fieldsOf(input: object): Record<string, unknown> | undefined {
-  try {
-    return { ...input }
-  } catch {
-    return undefined
-  }
-}
-
-/** An object with fields of its own; lists, maps, dates and the like are none. */
-export function isPlainObject(value: unknown): value is Record<string, unknown> {
-  if (typeof value !== 'object' || value === null) return false
-  try {
-    return Object.prototype.toString.call(value) === '[object Object]'
-  } catch {
-    return false
-  }
-}
-
-/** Equal by content, as far as configuration values go: primitives, functions, lists and plain objects of them. */
-export function isSame(a: unknown, b: unknown, depth = 0): boolean {
-  if (Object.is(a, b)) return true
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null || depth >= COMPARE_DEPTH) return false
-  const [left, right] = [fieldsOf(a), fieldsOf(b)]
-  if (left === undefined || right === undefined) return false
-  const keys = Object.keys(left)
-  if (keys.length !== Object.keys(right).length) return false
-  return keys.every((key) => Object.hasOwn(right, key) && isSame(left[key], right[key], depth + 1))
 }
 
 function walk(input: object, group: string, at: string, scope: Scope, entries: Entries, findings: Findings): void {

@@ -36,21 +36,24 @@ function deriveTls(draft: Draft): boolean {
 }
 
 function requireSecrets(draft: Draft): void {
-  const has = (path: string) => draft.get(path) !== undefined
+  // A value that is wrong is named already; that it is missing as well would be one finding too many.
+  const has = (path: string) => draft.isSet(path)
   if ((has('ssl.certFile') || has('ssl.cert')) && !has('ssl.keyFile') && !has('ssl.key')) {
     draft.findings.missing(
       draft.at('ssl.keyFile'),
       'the key that belongs to the certificate (ssl.certFile or ssl.cert)',
     )
   }
-  const mechanism = draft.get('sasl.mechanism')
-  if (has('sasl.authenticator')) return
-  if (mechanism === undefined) {
-    const given = SASL_SECRETS.find(has)
-    if (given !== undefined) draft.findings.missing(draft.at('sasl.mechanism'), `a mechanism for ${draft.at(given)}`)
-    return
+  if (!has('sasl.authenticator')) requireForMechanism(draft, has)
+}
+
+function requireForMechanism(draft: Draft, has: (path: string) => boolean): void {
+  const given = SASL_SECRETS.find(has)
+  if (given !== undefined && !has('sasl.mechanism')) {
+    draft.findings.missing(draft.at('sasl.mechanism'), `a mechanism for ${draft.at(given)}`)
   }
-  for (const field of neededFor(String(mechanism))) {
+  const mechanism = draft.get('sasl.mechanism')
+  for (const field of mechanism === undefined ? [] : neededFor(String(mechanism))) {
     if (!has(field)) draft.findings.missing(draft.at(field), `a value, which ${String(mechanism)} needs`)
   }
 }

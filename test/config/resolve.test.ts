@@ -1,30 +1,18 @@
 /** Merge, inheritance, relations and the one error with every finding. */
 import { describe, expect, it } from 'vitest'
 import {
-  type ConfigIssue,
   configWarnings,
   defaultConfig,
   defaultConsumerConfig,
   defaultProducerConfig,
   mergeWithDefaults,
   parseBroker,
+  resolveClientConfig,
   resolveConfig,
   resolveConsumerConfig,
   resolveProducerConfig,
 } from '../../lib/config/index.js'
-import { MQError } from '../../lib/errors/index.js'
-
-function refusal(action: () => unknown): MQError {
-  try {
-    action()
-  } catch (error) {
-    expect(error).toBeInstanceOf(MQError)
-    return error as MQError
-  }
-  throw new Error('expected a refusal, but the configuration was taken')
-}
-
-const issuesOf = (error: MQError) => error.context.issues as readonly ConfigIssue[]
+import { issuesOf, refusal } from './refusal.js'
 
 describe('merge', () => {
   it('CF-1: producer and consumer inherit client fields and may have their own', () => {
@@ -77,19 +65,48 @@ describe('merge', () => {
     expect(resolveProducerConfig({ ...resolved, lingerMs: 7 })).toEqual(resolved)
     expect(resolveConfig(resolveConfig({ logLevel: 'silent' })).logLevel).toBe('silent')
   })
+  it('CF-1: of a resolved whole, producer and consumer take their part; any resolved form serves as a client', () => {
+    const whole = resolveConfig({ clientId: 'shop', producer: { lingerMs: 1 } })
+    expect(resolveProducerConfig(whole)).toBe(whole.producer)
+    expect(resolveConsumerConfig(whole)).toBe(whole.consumer)
+    expect(resolveClientConfig(whole)).toBe(whole)
+    expect(resolveClientConfig(whole.producer)).toBe(whole.producer)
+  })
+  it('CF-3: a resolved form of another kind is checked, never taken for what it is not', () => {
+    const producer = resolveProducerConfig({})
+    expect(issuesOf(refusal(() => resolveConfig(producer as never))).map((issue) => issue.path)).toContain('acks')
+    expect(issuesOf(refusal(() => resolveConsumerConfig(producer as never))).map((i) => i.path)).toContain('acks')
+    const client = resolveClientConfig({ clientId: 'shop' })
+    expect(resolveConfig(client).producer).toMatchObject({ clientId: 'shop', acks: -1 })
+    expect(resolveProducerConfig(client)).toMatchObject({ clientId: 'shop', acks: -1 })
+  })
   it('CF-1: defaults are valid together and the same by every way (trap 1)', () => {
     const bare = (config: object) => JSON.parse(JSON.stringify(config)) as object
     expect(bare(defaultConfig().producer)).toEqual(bare(defaultProducerConfig()))
     expect(bare(mergeWithDefaults({}).consumer)).toEqual(bare(defaultConsumerConfig()))
     expect(configWarnings(defaultConfig())).toEqual([])
   })
-  it('CF-2: producerConfig, consumerConfig, SSL and SASL are other names of their groups', () => {
+  it('CF-2: producerConfig, consumerConfig, poolConfig, SSL and SASL are other names of their groups', () => {
     expect(resolveConfig({ producerConfig: { linger: 9 } }).producer.lingerMs).toBe(9)
     expect(resolveConfig({ consumerConfig: { groupID: 'g' } }).consumer.groupId).toBe('g')
     const clash = refusal(() => resolveConfig({ producer: { lingerMs: 1 }, producerConfig: { lingerMs: 2 } }))
     expect(issuesOf(clash)[0]).toMatchObject({ path: 'producerConfig.lingerMs' })
     expect(issuesOf(clash)[0]?.expected).toContain('producer.lingerMs')
     expect(resolveConfig({ SSL: { enabled: false } }).ssl.enabled).toBe(false)
+    expect(resolveConfig({ poolConfig: { maxIdleConnections: 7 } }).pool.maxIdle).toBe(7)
+    const twice = refusal(() => resolveConfig({ pool: { minIdle: 1 }, poolConfig: { minIdle: 2 } }))
+    expect(issuesOf(twice)).toEqual([
+      {
+        path: 'poolConfig.minIdle',
+        value: 2,
+        expected: 'the same value as pool.minIdle (1), of which it is another name',
+      },
+    ])
+  })
+  it('CF-2: a group and its other name may say the same, in any form', () => {
+    const group = { brokers: ['a:1'], topics: { t: { compression: 'gzip' as const } } }
+    expect(resolveConfig({ producer: group, producerConfig: structuredClone(group) }).producer.brokers).toHaveLength(1)
+    expect(resolveConfig({ brokers: 'a:1', bootstrapServers: ['a:1'] }).brokers).toHaveLength(1)
   })
 })
 
@@ -129,51 +146,55 @@ describe('findings', () => {
     expect(refusal(() => resolveConfig('a:9092' as never)).code).toBe('INVALID_CONFIG')
     expect(refusal(() => resolveProducerConfig(null as never)).code).toBe('INVALID_CONFIG')
   })
+  it('CF-3: lists, maps, dates and the like are no groups', () => {
+    for (const value of [
+      [],
+      new Map([['brokers', 'a']]),
+      new Date(0),
+      new Set(),
+      /x/,
+      Promise.resolve(),
+      'a',
+      7,
+      null,
+    ]) {
+      expect(refusal(() => resolveConfig(value as never)).code, String(value)).toBe('INVALID_CONFIG')
+      expect(refusal(() => resolveConfig({ connection: value } as never)).code, String(value)).toBe('INVALID_CONFIG')
+    }
+  })
+  it('CF-3: names that every object has are unknown like any other', () => {
+    const names = ['constructor', 'toString', 'hasOwnProperty', '__proto__', 'valueOf']
+    const config = JSON.parse(`{${names.map((name) => `"${name}": 1`).join(',')}}`) as object
+    expect(issuesOf(refusal(() => resolveConfig(config))).map((issue) => issue.path)).toEqual(names)
+    expect(issuesOf(refusal(() => resolveProducerConfig({ pool: config }))).map((issue) => issue.path)).toEqual(
+      names.map((name) => `pool.${name}`),
+    )
+  })
+  it('CF-3: a message names the first findings and counts the rest, the context has them all', () => {
+    const config = Object.fromEntries(Array.from({ length: 30 }, (_, at) => [`field${at}`, at]))
+    const error = refusal(() => resolveConfig(config))
+    expect(issuesOf(error)).toHaveLength(30)
+    expect(error.message).toContain('field19')
+    expect(error.message).not.toContain('field20')
+    expect(error.message).toContain('and 10 more')
+  })
+  it('CF-3: findings survive JSON and structuredClone, whatever was passed', () => {
+    const config = {
+      clientId: 7n,
+      brokers: [Symbol('x'), () => 1, new Map(), 7n],
+      logger: { debug: Symbol('y') },
+      lingerMs: () => 1,
+    }
+    const error = refusal(() => resolveProducerConfig(config as never))
+    expect(() => structuredClone(error.context)).not.toThrow()
+    expect(JSON.parse(JSON.stringify(error)).context.issues).toEqual(issuesOf(error))
+  })
   it('CF-3: a bad inherited field is named once, not once per heir', () => {
     expect(issuesOf(refusal(() => resolveConfig({ connection: { retryBackoffMs: 6_000 } })))).toHaveLength(1)
   })
   it('CF-3: a secret reaches neither message nor context', () => {
     const error = refusal(() => resolveConfig({ sasl: { password: 12_345 } } as object))
     expect(JSON.stringify([error.message, error.context])).not.toContain('12345')
-  })
-  it('CF-3: SASL is not there yet and is refused, never ignored', () => {
-    const sasl = { mechanism: 'PLAIN' as const, username: 'u' }
-    const paths = issuesOf(refusal(() => resolveConfig({ sasl }))).map((issue) => issue.path)
-    expect(paths).toEqual(['securityProtocol', 'sasl.password'])
-    expect(refusal(() => resolveConfig({ sasl })).message).toContain('no SASL yet')
-  })
-  it.each([
-    [{}, 'PLAINTEXT', false],
-    [{ tls: true }, 'SSL', true],
-    [{ securityProtocol: 'SSL' as const }, 'SSL', true],
-    [{ ssl: { ca: 'pem' } }, 'SSL', true],
-    [{ ssl: { insecureSkipVerify: true } }, 'SSL', true],
-    [{ ssl: { enabled: true }, securityProtocol: 'SSL' as const }, 'SSL', true],
-    [{ ssl: { enabled: false } }, 'PLAINTEXT', false],
-  ])('CF-1: %j means %s', (config, protocol, isTls) => {
-    const resolved = resolveConfig(config)
-    expect([resolved.securityProtocol, resolved.ssl.enabled]).toEqual([protocol, isTls])
-    expect(resolveConfig({ ...resolved, producer: {}, consumer: {} }).ssl.enabled).toBe(isTls)
-  })
-  it('CF-3: ssl and securityProtocol that contradict each other are named together', () => {
-    const cases = [
-      { securityProtocol: 'PLAINTEXT' as const, ssl: { enabled: true } },
-      { securityProtocol: 'SSL' as const, tls: false },
-      { securityProtocol: 'PLAINTEXT' as const, ssl: { ca: 'pem' } },
-    ]
-    for (const config of cases) {
-      const message = refusal(() => resolveConfig(config)).message
-      expect(message).toMatch(/securityProtocol.*(ssl\.enabled|tls)/)
-    }
-    const off = refusal(() => resolveConfig({ ssl: { enabled: false, key: 'top secret' } })).message
-    expect(off).toContain('ssl.enabled: expected true, or no ssl.key')
-    expect(off).not.toContain('top secret')
-  })
-  it('CF-3: a certificate without its key is MISSING_CONFIG; skipping verification warns', () => {
-    const error = refusal(() => resolveConfig({ ssl: { certFile: 'cert.pem' } }))
-    expect([error.code, issuesOf(error)[0]?.path]).toEqual(['MISSING_CONFIG', 'ssl.keyFile'])
-    const { ssl } = { ssl: { insecureSkipVerify: true } }
-    expect(configWarnings(resolveConfig({ ssl })).map(({ path }) => path)).toContain('ssl.insecureSkipVerify')
   })
 })
 
@@ -216,7 +237,26 @@ describe('relations', () => {
       'compressionLevel',
       ['compression'],
     ],
-    ['spill without a log', () => resolveProducerConfig({ onFull: 'spill' }), 'onFull', ['wal.durability']],
+    ['pool minimum', () => resolveConfig({ pool: { minIdle: 6 } }), 'pool.minIdle', ['pool.maxIdle']],
+    ['pool maximum', () => resolveConfig({ pool: { maxConnections: 4 } }), 'pool.maxIdle', ['pool.maxConnections']],
+    [
+      'a probe longer than its interval',
+      () => resolveConfig({ pool: { healthCheckIntervalMs: 4_999 } }),
+      'pool.healthCheckTimeoutMs',
+      ['pool.healthCheckIntervalMs'],
+    ],
+    [
+      'the same prefix twice',
+      () => resolveConfig({ metrics: { prefix: 'a_', compatPrefixes: ['b_', 'a_'] } }),
+      'metrics.compatPrefixes',
+      ['metrics.prefix'],
+    ],
+    [
+      'adaptive bounds',
+      () => resolveProducerConfig({ adaptiveBatch: { minBytes: 9, maxBytes: 8 } }),
+      'adaptiveBatch.maxBytes',
+      ['adaptiveBatch.minBytes'],
+    ],
     [
       'heartbeat against session',
       () => resolveConsumerConfig({ heartbeatIntervalMs: 10_000 }),
@@ -258,6 +298,12 @@ describe('relations', () => {
     expect(resolveProducerConfig({ deliveryTimeoutMs: 30_005 }).deliveryTimeoutMs).toBe(30_005)
     expect(resolveProducerConfig({ timeWeight: 0.7, sizeWeight: 0.1, threshold: 0.8 }).threshold).toBe(0.8)
     expect(resolveConsumerConfig({ heartbeatIntervalMs: 9_999 }).heartbeatIntervalMs).toBe(9_999)
+    expect(resolveConfig({ pool: { maxConnections: 5 } }).pool.maxConnections).toBe(5)
+    expect(resolveConfig({ pool: { minIdle: 5 } }).pool.minIdle).toBe(5)
+    expect(resolveConfig({ pool: { healthCheckIntervalMs: 5_000 } }).pool.healthCheckTimeoutMs).toBe(5_000)
+  })
+  it('CF-3: a probe that is switched off may have any limit', () => {
+    expect(resolveConfig({ pool: { healthCheckIntervalMs: 0 } }).pool.healthCheckTimeoutMs).toBe(5_000)
   })
   it('PR-14: acks 0 or 1 alone turns idempotence off, with one warning', () => {
     for (const acks of [0, 1] as const) {

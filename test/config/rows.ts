@@ -21,6 +21,8 @@ interface More {
 const MIB = 1_048_576
 const INT32 = 2_147_483_647
 const HIGH = Number.MAX_SAFE_INTEGER
+/** Aliases of a field in a group stand inside the group and beside it. */
+const both = (group: string, alias: string) => [alias, `${group}.${alias}`]
 const named = (names: readonly string[] = []) => names.map((path) => ({ path, factor: 1 }))
 
 function integer(path: string, fallback: number | undefined, low: number, high: number, more: More = {}): Row {
@@ -82,14 +84,22 @@ export const clientRows: readonly Row[] = [
     aliases: named(['bootstrapServers']),
   },
   text('clientId', 'tandem-mq', 'clientID'),
+  words('preset', undefined, [
+    'lowLatency',
+    'highThroughput',
+    'resourceEfficient',
+    'highReliability',
+    'development',
+    'production',
+  ]),
   integer('metadataMaxAgeMs', 300_000, 1_000, 3_600_000),
   integer('closeTimeoutMs', 30_000, 0, 600_000),
   methods('logger', silent),
   words('logLevel', 'info', ['debug', 'info', 'warn', 'error', 'silent'], 'monitoring.logLevel'),
-  integer('connection.dialTimeoutMs', 10_000, 1, 300_000, { aliases: ['connection.dialTimeout'] }),
-  integer('connection.readTimeoutMs', 10_000, 1, 300_000, { aliases: ['connection.readTimeout'] }),
-  integer('connection.writeTimeoutMs', 10_000, 1, 300_000, { aliases: ['connection.writeTimeout'] }),
-  integer('connection.keepAliveMs', 7_000, 0, 7_200_000, { aliases: ['connection.keepAlive'] }),
+  integer('connection.dialTimeoutMs', 10_000, 1, 300_000, { aliases: ['dialTimeout', 'connection.dialTimeout'] }),
+  integer('connection.readTimeoutMs', 10_000, 1, 300_000, { aliases: ['readTimeout', 'connection.readTimeout'] }),
+  integer('connection.writeTimeoutMs', 10_000, 1, 300_000, { aliases: ['writeTimeout', 'connection.writeTimeout'] }),
+  integer('connection.keepAliveMs', 7_000, 0, 7_200_000, { aliases: ['keepAlive', 'connection.keepAlive'] }),
   integer('connection.maxRetries', 3, 0, 1_000),
   integer('connection.retryBackoffMs', 100, 1, 60_000, { high: { connection: { retryBackoffMaxMs: 60_000 } } }),
   integer('connection.retryBackoffMaxMs', 5_000, 1, 60_000, { low: { connection: { retryBackoffMs: 1 } } }),
@@ -99,22 +109,233 @@ export const clientRows: readonly Row[] = [
   text('trace.timestampHeader', undefined),
   {
     ...fraction('performance.targetLatencyMs', 1, Number.MIN_VALUE, 3_600_000, [0, -1]),
-    aliases: [{ path: 'performance.targetLatencyMicros', factor: 0.001 }],
+    aliases: ['targetLatencyMicros', 'performance.targetLatencyMicros'].map((path) => ({ path, factor: 0.001 })),
   },
   fraction('performance.targetThroughputPerSec', 100_000, Number.MIN_VALUE, HIGH, [0, -1]),
   flag('performance.optimizeForSmallMessages', true),
   integer('performance.smallMessageThresholdBytes', 1_024, 100, 65_536),
-  flag('metrics.enabled', true, 'enableMetrics', 'metrics.enableMetrics', 'monitoring.enableMetrics'),
 ]
 
-/** Rows that are declared, but refused as long as connections have no TLS and no SASL. */
-export const securityPaths: readonly string[] = [
-  'securityProtocol',
-  ...'enabled caFile certFile keyFile ca cert key passphrase servername insecureSkipVerify'
-    .split(' ')
-    .map((f) => `ssl.${f}`),
-  ...'mechanism username password token authenticator'.split(' ').map((field) => `sasl.${field}`),
+const pool = (others: object) => ({ pool: others })
+const wide = { maxIdle: 1_000, maxConnections: 1_000 }
+
+export const poolRows: readonly Row[] = [
+  integer('pool.maxConnections', 10, 3, 1_000, { low: pool({ maxIdle: 3 }) }),
+  integer('pool.minIdle', 2, 0, 1_000, { aliases: both('pool', 'minIdleConnections'), high: pool(wide) }),
+  integer('pool.maxIdle', 5, 0, 1_000, {
+    aliases: both('pool', 'maxIdleConnections'),
+    low: pool({ minIdle: 0 }),
+    high: pool({ maxConnections: 1_000 }),
+  }),
+  integer('pool.connectionMaxLifetimeMs', 3_600_000, 0, INT32, { aliases: both('pool', 'connectionMaxLifetime') }),
+  integer('pool.connectionMaxIdleMs', 540_000, 1, 599_999, { aliases: both('pool', 'connectionMaxIdleTime') }),
+  integer('pool.healthCheckIntervalMs', 30_000, 0, INT32, { aliases: both('pool', 'healthCheckInterval') }),
+  integer('pool.healthCheckTimeoutMs', 5_000, 1, INT32, { high: pool({ healthCheckIntervalMs: INT32 }) }),
+  integer('pool.acquireTimeoutMs', 10_000, 0, 600_000),
 ]
+
+const log = (others: object) => ({ wal: others })
+const withDir = log({ dir: '/var/log/mq' })
+
+export const walRows: readonly Row[] = [
+  {
+    path: 'wal.durability',
+    fallback: 'memory',
+    legal: [
+      { value: 'memory' },
+      ...['spill', 'os', 'periodic', 'immediate'].map((value) => ({ value, with: withDir })),
+    ],
+    illegal: ['', 'sync', 'MEMORY', 1, true, null, []],
+    aliases: named(both('wal', 'walSyncMode')),
+  },
+  {
+    path: 'wal.dir',
+    fallback: undefined,
+    legal: [{ value: './a' }, { value: 'b'.repeat(4_000) }],
+    illegal: ['', 'a\0b', 7, null, []],
+    aliases: named(both('wal', 'walPath')),
+  },
+  integer('wal.maxBytes', 1_073_741_824, 8 * MIB, HIGH, { aliases: both('wal', 'walMaxSize') }),
+  {
+    path: 'wal.segmentBytes',
+    fallback: 64 * MIB,
+    legal: [{ value: MIB }, { value: 32 * MIB }, { value: 64 * MIB }],
+    illegal: [MIB / 2, 128 * MIB, MIB + 1, 3 * MIB, 0, -MIB, String(MIB), null, Number.NaN],
+    aliases: [],
+  },
+  integer('wal.syncIntervalMs', 10, 1, 60_000, { aliases: both('wal', 'walSyncInterval') }),
+  integer('wal.groupMaxBytes', MIB, 4_096, HIGH),
+  integer('wal.groupMaxWaitMs', 0, 0, 2),
+  integer('wal.pendingMaxBytes', 8_388_608, 1_024, HIGH),
+  integer('wal.unsyncedMaxBytes', 33_554_432, 1_024, HIGH),
+  integer('wal.minFreeBytes', 134_217_728, 1_024, HIGH),
+  integer('wal.acceptLingerMs', 1, 0, 1_000),
+  integer('wal.ackFlushMs', 5, 0, 1_000),
+  words('wal.onCorruption', 'stop', ['stop', 'quarantine']),
+  words('wal.onAmbiguous', 'hold', ['hold', 'drop', 'resend']),
+  words('wal.onWalFailure', 'reject', ['reject', 'bypass']),
+  integer('wal.producerIdExpirationMs', 86_400_000, 1, HIGH, { low: log({ expirationMarginMs: 0 }) }),
+  integer('wal.expirationMarginMs', 1_800_000, 0, HIGH - 1, { high: log({ producerIdExpirationMs: HIGH }) }),
+  integer('wal.zombieWaitMs', 30_000, 0, INT32),
+  integer('wal.resolveConcurrency', 16, 1, HIGH),
+  integer('wal.recoveryIndexMaxBytes', 67_108_864, 1, HIGH),
+  integer('wal.spareSegments', 2, 1, HIGH),
+  flag('wal.allowRetarget', false),
+  flag('wal.allowUnsafeDir', false),
+  flag('wal.scrub', false),
+]
+
+const registry = { registerMetric() {}, getSingleMetric() {}, metrics() {} }
+const sink = { counter() {}, gauge() {}, histogram() {}, flush() {} }
+
+function threshold(name: string, fallback: number, high = HIGH): Row {
+  const row = fraction(`monitoring.alerts.${name}`, fallback, 0, high, [-1])
+  return {
+    ...row,
+    legal: [...row.legal, { value: 0.5 }, { value: null }],
+    illegal: [-1, high + 1, '1', [], Number.NaN],
+  }
+}
+
+export const metricsRows: readonly Row[] = [
+  flag('metrics.enabled', true, ...both('metrics', 'enableMetrics'), 'monitoring.enableMetrics'),
+  {
+    path: 'metrics.prefix',
+    fallback: 'tandem_mq_',
+    legal: [{ value: '_' }, { value: ':a' }, { value: 'Az_09:' }],
+    illegal: ['', '9a', 'a-b', 'a b', 'a\n', '\u00e4', 7, null],
+    aliases: named(both('metrics', 'metricsPrefix')),
+  },
+  {
+    path: 'metrics.compatPrefixes',
+    fallback: [],
+    legal: [{ value: [] }, { value: ['Chanjet_', 'TurboStream_'] }],
+    illegal: ['Chanjet_', ['a_', 'a_'], [''], ['9'], [7], {}, null],
+    aliases: [],
+  },
+  integer('metrics.flushIntervalMs', 5_000, 100, 600_000),
+  {
+    path: 'metrics.labels',
+    fallback: {},
+    legal: [{ value: {} }, { value: { env: 'prod', _x9: '' } }],
+    illegal: [
+      [],
+      { 'a-b': 'x' },
+      { '9': 'x' },
+      { a: 1 },
+      { __a: 'x' },
+      { le: 'x' },
+      { quantile: 'x' },
+      'x',
+      null,
+      new Map(),
+    ],
+    aliases: [],
+  },
+  methods('metrics.registry', registry),
+  methods('metrics.sink', sink),
+  {
+    path: 'metrics.address',
+    fallback: undefined,
+    legal: [':0', ':65535', 'localhost:9091', '127.0.0.1:1', '[::1]:9091'].map((value) => ({ value })),
+    illegal: ['', ':', '9091', ':65536', 'localhost', '::1', 'a b:1', 'http://a:1', ':9091 ', 9_091, null],
+    aliases: [],
+  },
+  {
+    path: 'metrics.path',
+    fallback: '/metrics',
+    legal: [{ value: '/' }, { value: '/a/b-c' }],
+    illegal: ['', 'metrics', '/healthz', '/a?b', '/a#b', '/a b', 7, null],
+    aliases: [],
+  },
+  flag('metrics.process', false),
+  integer('metrics.processIntervalMs', 5_000, 100, 600_000),
+  integer('monitoring.intervalMs', 10_000, 0, INT32, { aliases: both('monitoring', 'metricsInterval') }),
+  integer('monitoring.healthTimeoutMs', 5_000, 1, INT32),
+  flag('monitoring.enableTracing', false),
+  threshold('latencyMs', 10),
+  threshold('minThroughputPerSec', 50_000),
+  threshold('errorPercent', 1, 100),
+  threshold('lagRecords', 10_000),
+  threshold('memoryBytes', 524_288_000),
+]
+
+const anyText = (path: string, others?: object): Row => ({
+  path,
+  fallback: undefined,
+  legal: ['x', 'y'.repeat(10_000)].map((value) => ({ value, ...(others && { with: others }) })),
+  illegal: ['', 7, true, null, Buffer.from('x')],
+  aliases: [],
+})
+const sasl = (others: object) => ({ sasl: others })
+const plain = { mechanism: 'PLAIN', username: 'u', password: 'p' }
+const authenticator = { mechanism: 'GSSAPI', next: () => undefined }
+const token = async () => 'x'
+
+export const securityRows: readonly Row[] = [
+  {
+    path: 'securityProtocol',
+    fallback: 'PLAINTEXT',
+    legal: [
+      { value: 'PLAINTEXT' },
+      { value: 'SSL' },
+      { value: 'SASL_PLAINTEXT', with: sasl(plain) },
+      { value: 'SASL_SSL', with: { ...sasl(plain), ssl: { enabled: true } } },
+    ],
+    illegal: ['', 'TLS', 'ssl', 1, null, []],
+    aliases: [],
+  },
+  flag('ssl.enabled', false, ...both('ssl', 'tls')),
+  anyText('ssl.caFile'),
+  anyText('ssl.certFile', { ssl: { keyFile: 'k' } }),
+  anyText('ssl.keyFile'),
+  anyText('ssl.ca'),
+  anyText('ssl.cert', { ssl: { key: 'k' } }),
+  anyText('ssl.key'),
+  anyText('ssl.passphrase'),
+  anyText('ssl.servername'),
+  flag('ssl.insecureSkipVerify', false),
+  {
+    path: 'sasl.mechanism',
+    fallback: undefined,
+    legal: [
+      { value: 'PLAIN', with: sasl({ username: 'u', password: 'p' }) },
+      { value: 'SCRAM-SHA-256', with: sasl({ username: 'u', password: 'p' }) },
+      { value: 'SCRAM-SHA-512', with: sasl({ username: 'u', password: 'p' }) },
+      { value: 'OAUTHBEARER', with: sasl({ token }) },
+      { value: 'GSSAPI', with: sasl({ authenticator }) },
+    ],
+    illegal: ['', 'plain', 'SCRAM-SHA-1', 1, null, []],
+    aliases: [],
+  },
+  anyText('sasl.username', sasl({ mechanism: 'PLAIN', password: 'p' })),
+  anyText('sasl.password', sasl({ mechanism: 'SCRAM-SHA-256', username: 'u' })),
+  {
+    path: 'sasl.token',
+    fallback: undefined,
+    legal: [{ value: token, with: sasl({ mechanism: 'OAUTHBEARER' }) }],
+    illegal: ['x', {}, null, 7],
+    aliases: [],
+  },
+  {
+    path: 'sasl.authenticator',
+    fallback: undefined,
+    legal: [{ value: authenticator }, { value: { mechanism: 'AWS_MSK_IAM', next: () => undefined } }],
+    illegal: [
+      'x',
+      {},
+      { mechanism: 'X' },
+      { next() {} },
+      { mechanism: '', next() {} },
+      { mechanism: 7, next() {} },
+      null,
+    ],
+    aliases: [],
+  },
+]
+
+/** What every client takes. */
+export const allClientRows: readonly Row[] = [...clientRows, ...securityRows, ...poolRows, ...walRows, ...metricsRows]
 
 const bigBuffer = { bufferMemoryBytes: HIGH }
 const weightless = { timeWeight: 1, sizeWeight: 1 }
@@ -150,7 +371,19 @@ export const producerRows: readonly Row[] = [
   integer('softPercent', 80, 1, 100, { low: { resumePercent: 1 }, high: { hardPercent: 100 } }),
   integer('resumePercent', 60, 0, 100, { high: { softPercent: 100, hardPercent: 100 } }),
   integer('hardPercent', 95, 1, 100, { low: { softPercent: 1, resumePercent: 1 } }),
-  words('onFull', 'block', ['block', 'reject', 'dropOldest']),
+  {
+    path: 'onFull',
+    fallback: 'block',
+    legal: [
+      { value: 'block' },
+      { value: 'reject' },
+      { value: 'dropOldest' },
+      { value: 'spill', with: { wal: { durability: 'spill', dir: 'd' } } },
+      { value: 'spill', with: { wal: { durability: 'os', dir: 'd' } } },
+    ],
+    illegal: ['', 'drop', 1, null, []],
+    aliases: [],
+  },
   integer('maxBlockMs', 60_000, 0, 600_000),
   integer('requestTimeoutMs', 30_000, 1, 600_000, {
     aliases: ['requestTimeout'],

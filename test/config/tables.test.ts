@@ -1,8 +1,12 @@
 /** Every row of every table: default, lowest, highest, just outside, wrong type, each alias (CF-1, CF-2, CF-3). */
 import { describe, expect, it } from 'vitest'
+import { clientFields } from '../../lib/config/client-fields.js'
+import { consumerFields } from '../../lib/config/consumer-fields.js'
+import type { FieldTable } from '../../lib/config/field.js'
 import { resolveClientConfig, resolveConsumerConfig, resolveProducerConfig } from '../../lib/config/index.js'
+import { producerFields } from '../../lib/config/producer-fields.js'
 import { MQError } from '../../lib/errors/index.js'
-import { clientRows, consumerRows, functionRows, producerRows, type Row, securityPaths } from './rows.js'
+import { allClientRows, consumerRows, functionRows, producerRows, type Row } from './rows.js'
 
 type Resolve = (config: object) => object
 
@@ -16,10 +20,13 @@ function at(config: object, path: string): unknown {
   return path.split('.').reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], config)
 }
 
+/** Objects that are values, not groups. */
+const OPAQUE = ['logger', 'topics', 'labels', 'registry', 'sink', 'authenticator']
+
 function leaves(config: object): string[] {
   return Object.entries(config).flatMap(([key, value]) => {
     const isGroup = typeof value === 'object' && value !== null && !Array.isArray(value)
-    return isGroup && !['logger', 'topics'].includes(key) ? leaves(value).map((leaf) => `${key}.${leaf}`) : [key]
+    return isGroup && !OPAQUE.includes(key) ? leaves(value).map((leaf) => `${key}.${leaf}`) : [key]
   })
 }
 
@@ -90,16 +97,33 @@ function checkTable(room: string, resolve: Resolve, rows: readonly Row[]): void 
   })
 }
 
-checkTable('client', resolveClientConfig as Resolve, clientRows)
+checkTable('client', resolveClientConfig as Resolve, allClientRows)
+checkTable('client fields of a producer', resolveProducerConfig as Resolve, allClientRows)
+checkTable('client fields of a consumer', resolveConsumerConfig as Resolve, allClientRows)
 checkTable('producer', resolveProducerConfig as Resolve, producerRows)
 checkTable('consumer', resolveConsumerConfig as Resolve, consumerRows)
 
 describe('tables', () => {
   it('CF-1: resolved configurations have exactly the rows that are tested here', () => {
-    const client = [...clientRows.map((row) => row.path), ...securityPaths].sort()
+    const client = allClientRows.map((row) => row.path).sort()
     expect(leaves(resolveClientConfig()).sort()).toEqual(client)
     expect(leaves(resolveProducerConfig()).sort()).toEqual([...client, ...producerRows.map((row) => row.path)].sort())
     expect(leaves(resolveConsumerConfig()).sort()).toEqual([...client, ...consumerRows.map((row) => row.path)].sort())
+  })
+  it('CF-2: the tables have exactly the aliases that are tested here', () => {
+    const tested = (rows: readonly Row[]) =>
+      rows.map((row) => [row.path, row.aliases.map((alias) => alias.path).sort()])
+    const inTable = (table: FieldTable) =>
+      Object.entries(table).map(([path, spec]) => [path, spec.aliases.map((alias) => alias.path).sort()])
+    expect(inTable(clientFields).sort()).toEqual(tested(allClientRows).sort())
+    expect(inTable(producerFields).sort()).toEqual(tested(producerRows).sort())
+    expect(inTable(consumerFields).sort()).toEqual(tested(consumerRows).sort())
+  })
+  it('CF-2: no name stands for two fields', () => {
+    for (const rows of [producerRows, consumerRows]) {
+      const names = [...allClientRows, ...rows].flatMap((row) => [row.path, ...row.aliases.map((alias) => alias.path)])
+      expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([])
+    }
   })
   it('CF-1: fields of words that may be a function take one', () => {
     for (const path of functionRows.producer) {
