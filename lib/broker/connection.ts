@@ -168,8 +168,9 @@ export class Connection {
 
   /** After SaslHandshake 0 tokens travel as frames of their own, and a failure has no answer. */
   #takeBareToken(frame: Uint8Array, sasl: SaslSession): void {
-    const { errorCode, authBytes } = sasl.authenticate(frame)
-    if (errorCode !== 0) return this.close('authentication failed')
+    const answer = sasl.authenticate(frame)
+    if (answer === null || answer.errorCode !== 0) return this.close('authentication failed')
+    const { authBytes } = answer
     const size = Buffer.alloc(SIZE_BYTES)
     size.writeInt32BE(authBytes.length)
     this.#write([size, authBytes])
@@ -248,7 +249,7 @@ export class Connection {
   #answer(request: DecodedRequest, reply: Reply, faults: readonly ActiveFault[]): Promise<void> | null {
     if (this.#isClosed) return null
     if (reply === CLOSE) {
-      this.close('a request without an answer failed')
+      this.close('the request is not answered')
       return null
     }
     if (faults.some(({ fault }) => fault.kind === 'drop' && fault.when === 'after')) {

@@ -1,6 +1,6 @@
 /** A client that knows frames and nothing else: sends requests to one broker and waits for their answers in order. */
 import type { MQError } from '../../lib/errors/index.js'
-import { dial, type Transport } from '../../lib/net/index.js'
+import { dial, type TlsOptions, type Transport } from '../../lib/net/index.js'
 import {
   type Api,
   type DecodedResponseOf,
@@ -32,10 +32,10 @@ export class RawClient {
     }
   }
 
-  static async connect(address: string): Promise<RawClient> {
+  static async connect(address: string, tls?: TlsOptions): Promise<RawClient> {
     const [host = '', port = ''] = address.split(':')
     const limits = { timeoutMs: 5000, keepAliveMs: 0, maxFrameBytes: 100_000_000, writeTimeoutMs: 0 }
-    return new RawClient(await dial({ host, port: Number(port), ...limits }))
+    return new RawClient(await dial({ host, port: Number(port), tls, ...limits }))
   }
 
   /** Settles when the other side has closed. */

@@ -8,6 +8,7 @@ import {
   type Listener,
   type ListenOptions,
   listen,
+  type Peer,
   type Transport,
 } from '../../lib/net/index.js'
 import { deferred } from '../../lib/util/index.js'
@@ -23,7 +24,7 @@ export function atEnd(cleanup: () => Promise<void> | void): void {
 const LIMITS = { timeoutMs: 5000, keepAliveMs: 7000, maxFrameBytes: 64 * 1024 * 1024, writeTimeoutMs: 5000 }
 
 export async function serve(
-  onTransport: (transport: Transport) => void,
+  onTransport: (transport: Transport, peer: Peer) => void,
   options: Partial<ListenOptions> = {},
 ): Promise<Listener> {
   const listener = await listen(

@@ -3,7 +3,7 @@
  * A code forced by a fault counts as a failed authentication, so the connection is closed behind it.
  */
 import type { DecodedRequestOf, ResponseOf, SaslAuthenticate, SaslHandshake } from '../../protocol/index.js'
-import { codeAfter, forcedError, type RequestContext } from '../request-context.js'
+import { CLOSE, codeAfter, forcedError, type RequestContext } from '../request-context.js'
 
 const ILLEGAL_SASL_STATE = 34
 const NO_BYTES = new Uint8Array(0)
@@ -25,7 +25,7 @@ export function handleSaslHandshake(
 export function handleSaslAuthenticate(
   { authBytes }: DecodedRequestOf<typeof SaslAuthenticate>,
   context: RequestContext,
-): ResponseOf<typeof SaslAuthenticate> {
+): ResponseOf<typeof SaslAuthenticate> | typeof CLOSE {
   const { sasl } = context
   const forced = forcedError(context, 'before')
   if (forced !== undefined) {
@@ -33,6 +33,7 @@ export function handleSaslAuthenticate(
     return { errorCode: forced.code, errorMessage: forced.message, authBytes: NO_BYTES }
   }
   const answer = sasl?.authenticate(authBytes)
-  if (answer === undefined) return { errorCode: ILLEGAL_SASL_STATE, errorMessage: null, authBytes: NO_BYTES }
+  if (answer === null) return CLOSE
+  if (answer === undefined) return { errorCode: ILLEGAL_SASL_STATE, errorMessage: '', authBytes: NO_BYTES }
   return { ...answer, errorCode: codeAfter(context, answer.errorCode) }
 }

@@ -26,7 +26,7 @@ export interface HandshakeAnswer {
 
 export interface AuthenticateAnswer {
   readonly errorCode: number
-  readonly errorMessage: string | null
+  readonly errorMessage: string
   readonly authBytes: Uint8Array
   readonly sessionLifetimeMs: number
 }
@@ -108,15 +108,12 @@ export class SaslSession {
     return { errorCode: 0, mechanisms }
   }
 
-  authenticate(token: Uint8Array): AuthenticateAnswer {
-    if (this.#state !== 'exchanging') {
-      // A ready connection is told so and lives on: Kafka answers this as an ordinary request.
-      if (!this.isReady) this.#state = 'failed'
-      return answer(ILLEGAL_SASL_STATE, 'SaslAuthenticate request received after successful authentication')
-    }
-    if (this.#isAnotherMechanism) {
-      return this.#fail('the mechanism differs from the one this connection was authenticated with')
-    }
+  /** Null: closed without an answer, as Kafka does before a handshake, and when the mechanism is another one than before. */
+  authenticate(token: Uint8Array): AuthenticateAnswer | null {
+    // A ready connection is told so and lives on: Kafka answers this as an ordinary request.
+    if (this.isReady) return answer(ILLEGAL_SASL_STATE, 'this connection is authenticated already')
+    if (this.#state !== 'exchanging') return null
+    if (this.#isAnotherMechanism) return null
     return this.#took((this.#exchange as SaslExchange).next(token))
   }
 
@@ -126,16 +123,16 @@ export class SaslSession {
   }
 
   #took(step: SaslStep): AuthenticateAnswer {
-    if (step.kind === 'challenge') return answer(0, null, step.bytes)
+    if (step.kind === 'challenge') return answer(0, '', step.bytes)
     if (step.kind === 'failed') return this.#fail(step.message)
     const { principal, expiresAtMs } = step.identity
     if (this.#principal !== null && this.#principal !== principal) {
-      return this.#fail('another name than the one this connection was authenticated with')
+      return this.#fail('a connection keeps the name it was authenticated with')
     }
     this.#principal = principal
     this.#exchange = null
     this.#state = 'ready'
-    return answer(0, null, step.bytes, this.#beginSession(expiresAtMs))
+    return answer(0, '', step.bytes, this.#beginSession(expiresAtMs))
   }
 
   /** The shorter of the token's life and the limit counts; 0 without either. */
@@ -159,7 +156,7 @@ export class SaslSession {
 
   #fail(message: string | null): AuthenticateAnswer {
     this.#state = 'failed'
-    const general = `Authentication failed due to invalid credentials with SASL mechanism ${this.#mechanism}`
+    const general = `${this.#mechanism} refused what the client sent`
     return answer(AUTHENTICATION_FAILED, message ?? general)
   }
 
@@ -169,11 +166,6 @@ export class SaslSession {
   }
 }
 
-function answer(
-  errorCode: number,
-  errorMessage: string | null,
-  authBytes = NOTHING,
-  lifetimeMs = 0,
-): AuthenticateAnswer {
+function answer(errorCode: number, errorMessage: string, authBytes = NOTHING, lifetimeMs = 0): AuthenticateAnswer {
   return { errorCode, errorMessage, authBytes, sessionLifetimeMs: lifetimeMs }
 }
