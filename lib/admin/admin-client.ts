@@ -228,13 +228,13 @@ export class AdminClient {
    * and state 'Dead'. One result per group, in the order of the input.
    */
   async describeGroups(groupIds: readonly string[], options: CallOptions = {}): Promise<GroupDescription[]> {
-    return this.#run('describeGroups', options, () => this.#groups.describe(groupIds))
+    return this.#run('describeGroups', options, (call) => this.#groups.describe(groupIds, call))
   }
 
   /** How far a group is behind, by partition. A group that is unknown: CONSUME_FAILED (Kafka 69). */
   async groupLag(groupId: string, options: CallOptions = {}): Promise<GroupLag[]> {
     return this.#run('groupLag', options, async (call) => {
-      const group = only(await this.#groups.describe([groupId]))
+      const group = only(await this.#groups.describe([groupId], call))
       return this.#offsets.lag(group, call)
     })
   }
@@ -264,7 +264,10 @@ export class AdminClient {
     return this.#run('describeCluster', options, () => this.#reader.cluster())
   }
 
-  /** Idempotent. Calls that are under way reject with CONNECTION_CLOSED. */
+  /**
+   * Idempotent. Calls that are under way reject with CONNECTION_CLOSED; what kafkajs has asked and no broker answers holds
+   * it up for `connection.readTimeoutMs` at most.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#shutDown()
     return this.#closing

@@ -62,9 +62,9 @@ export class GroupAdmin {
     return [...unique.values()].sort((a, b) => (a.groupId < b.groupId ? -1 : 1))
   }
 
-  async describe(groupIds: readonly string[]): Promise<GroupDescription[]> {
+  async describe(groupIds: readonly string[], call: Call): Promise<GroupDescription[]> {
     checkGroupIds(groupIds)
-    return Promise.all(groupIds.map((groupId) => this.#describe(groupId)))
+    return Promise.all(groupIds.map((groupId) => this.#describe(groupId, call)))
   }
 
   async delete(groupIds: readonly string[], call: Call): Promise<GroupResult[]> {
@@ -97,14 +97,21 @@ export class GroupAdmin {
     }
   }
 
-  async #describe(groupId: string): Promise<GroupDescription> {
-    try {
-      const coordinator = await this.#requests.cluster.coordinator(groupId)
-      return (await this.#modern(groupId, coordinator)) ?? (await this.#classic(groupId, coordinator))
-    } catch (error) {
-      const known = findMQError(error)
-      if (known?.context.kafkaCode === undefined) throw error
-      return { ...nothingOf(groupId), error: known }
+  /** A coordinator that loads, or is another one by now, is asked again. */
+  async #describe(groupId: string, call: Call): Promise<GroupDescription> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const coordinator = await this.#requests.cluster.coordinator(groupId)
+        return (await this.#modern(groupId, coordinator)) ?? (await this.#classic(groupId, coordinator))
+      } catch (error) {
+        const known = findMQError(error)
+        const code = known?.context.kafkaCode
+        if (known === undefined || code === undefined) throw error
+        if (!isPassing(code)) return { ...nothingOf(groupId), error: known }
+        if (attempt > this.#requests.maxRetries) return { ...nothingOf(groupId), error: exhausted(attempt, known) }
+        this.#requests.forgetCoordinator(groupId)
+        await this.#requests.beforeRetry(attempt, false, call)
+      }
     }
   }
 
@@ -154,10 +161,9 @@ export class GroupAdmin {
   async #delete(groupId: string, call: Call): Promise<MQError | null> {
     const failure = { operation: 'CONSUME_FAILED', context: () => ({ groupId }) } as const
     const errors = await this.#requests.settle([groupId], call, failure, async () => {
-      const coordinator = await this.#requests.cluster.coordinator(groupId)
       const answer = await this.#requests.cluster.requestGroup(groupId, DeleteGroups, { groupsNames: [groupId] })
       const errorCode = answer.results[0]?.errorCode ?? 0
-      if (isPassing(errorCode)) this.#requests.cluster.forgetCoordinator(groupId, coordinator)
+      if (isPassing(errorCode)) this.#requests.forgetCoordinator(groupId)
       return new Map([[groupId, { errorCode, errorMessage: hintOf(errorCode) }]])
     })
     return errors.get(groupId) ?? null

@@ -86,7 +86,7 @@ export class OffsetAdmin {
     for (const partition of partitions ?? [])
       checkInteger('partition', partition, 0, MAX_PARTITION, 'INVALID_PARTITION')
     checkTarget(to)
-    await this.#refuseActive(groupId)
+    await this.#refuseActive(groupId, call)
     const targets = await this.#targets(topic, partitions, to, call)
     const before = new Map(
       (await this.fetch(groupId, [topic], call)).map(({ partition, offset }) => [partition, offset]),
@@ -121,8 +121,8 @@ export class OffsetAdmin {
     }
   }
 
-  async #refuseActive(groupId: string): Promise<void> {
-    const [group] = await this.#groups.describe([groupId])
+  async #refuseActive(groupId: string, call: Call): Promise<void> {
+    const [group] = await this.#groups.describe([groupId], call)
     const members = group?.members.length ?? 0
     if (members > 0) throw activeGroup(groupId, `it has ${members} member${members === 1 ? '' : 's'} just now`)
     const { error } = group ?? {}
@@ -145,7 +145,6 @@ export class OffsetAdmin {
   async #commit(groupId: string, topic: string, targets: ReadonlyMap<number, number>, call: Call): Promise<void> {
     let open = [...targets.keys()]
     for (let attempt = 1; open.length > 0; attempt++) {
-      const coordinator = await this.#requests.cluster.coordinator(groupId)
       const partitions = open.map((partition) => ({
         partitionIndex: partition,
         committedOffset: targets.get(partition) ?? 0,
@@ -160,7 +159,7 @@ export class OffsetAdmin {
       if (open.length === 0) return
       const last = brokerError(failed[0]?.errorCode ?? -1, 'OFFSET_COMMIT_FAILED', null, { groupId, topic })
       if (attempt > this.#requests.maxRetries) throw exhausted(attempt, last)
-      this.#requests.cluster.forgetCoordinator(groupId, coordinator)
+      this.#requests.forgetCoordinator(groupId)
       await this.#requests.beforeRetry(attempt, false, call)
     }
   }
@@ -171,7 +170,6 @@ export class OffsetAdmin {
     const body = (version: number): RequestOf<typeof OffsetFetch> =>
       version >= MANY_GROUPS ? { groups: [{ groupId, topics }] } : { groupId, topics }
     for (let attempt = 1; ; attempt++) {
-      const coordinator = await this.#requests.cluster.coordinator(groupId)
       const answer = await this.#requests.cluster.requestGroup(groupId, OffsetFetch, body)
       const group = answer.groups.find((one) => one.groupId === groupId) ?? answer
       const code = [group.errorCode, ...codesOf(group.topics)].find((one) => one !== 0) ?? 0
@@ -181,7 +179,7 @@ export class OffsetAdmin {
       const error = brokerError(code, 'CONSUME_FAILED', null, { groupId })
       if (!isPassing(code)) throw error
       if (attempt > this.#requests.maxRetries) throw exhausted(attempt, error)
-      this.#requests.cluster.forgetCoordinator(groupId, coordinator)
+      this.#requests.forgetCoordinator(groupId)
       await this.#requests.beforeRetry(attempt, false, call)
     }
   }

@@ -112,6 +112,11 @@ export class Requests {
     return errors
   }
 
+  /** It said that it is not, or not yet: the next question looks it up again. */
+  forgetCoordinator(groupId: string): void {
+    for (const { brokerId } of this.cluster.brokers()) this.cluster.forgetCoordinator(groupId, brokerId)
+  }
+
   async beforeRetry(attempt: number, isMetadataOld: boolean, call: Call): Promise<void> {
     const { retryBackoffMs, retryBackoffMaxMs } = this.#settings
     await call.pause(backoffMs(attempt - 1, retryBackoffMs, retryBackoffMaxMs, this.#random))

@@ -4,7 +4,7 @@
  * Source: features.md AD-1, AD-2.
  */
 import type { Admin, ITopicMetadata } from 'kafkajs'
-import { findMQError, type MQError } from '../../errors/index.js'
+import { findMQError, MQError } from '../../errors/index.js'
 import { checkList, checkTopicName } from '../checks.js'
 import { checkResource, contextOf, RESOURCE_NUMBERS } from '../configs.js'
 import type {
@@ -17,6 +17,7 @@ import type {
   TopicInfo,
   TopicInfoResult,
 } from '../types.js'
+import { isUnknownBroker } from './failures.js'
 import type { KafkaJsReader } from './reader.js'
 
 /** Kafka's numbers of `config_source`. */
@@ -78,7 +79,11 @@ export class ClusterReader {
   async configs({ type, name, keys }: ConfigQuery): Promise<ConfigEntry[]> {
     const asked = { type: RESOURCE_NUMBERS[type], name, ...(keys === undefined ? {} : { configNames: [...keys] }) }
     const ask = (admin: Admin) => admin.describeConfigs({ resources: [asked], includeSynonyms: false })
-    const { resources } = await this.#kafka.read('INVALID_CONFIG', contextOf({ type, name }), ask)
+    const { resources } = await this.#kafka
+      .read('INVALID_CONFIG', contextOf({ type, name }), ask)
+      .catch((error: MQError) => {
+        throw type === 'broker' && isUnknownBroker(error) ? unknownBroker(name, error) : error
+      })
     const raw = resources.flatMap(({ configEntries }) => configEntries as unknown as readonly RawConfigEntry[])
     return raw.map(entryOf).sort((a, b) => (a.name < b.name ? -1 : 1))
   }
@@ -112,8 +117,13 @@ export class ClusterReader {
 /** What a broker said about this one; a connection that fails concerns all, and is thrown. */
 function ofItem(error: unknown): MQError {
   const known = findMQError(error)
-  if (known === undefined || known.context.kafkaCode === undefined) throw error
+  if (known === undefined || (known.context.kafkaCode === undefined && !known.is('INVALID_CONFIG'))) throw error
   return known
+}
+
+function unknownBroker(name: string, cause: MQError): MQError {
+  const text = `the cluster has no broker ${name}: describeCluster() names those it has`
+  return new MQError('INVALID_CONFIG', text, { brokerId: Number(name) }, { cause })
 }
 
 function partitionsOf({ partitions }: ITopicMetadata): PartitionInfo[] {

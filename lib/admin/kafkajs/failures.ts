@@ -41,9 +41,14 @@ export function failureOf(thrown: unknown, operation: ErrorCode, context: ErrorC
   return new MQError(CODES[name] ?? 'CONNECTION_FAILED', text, context, { cause: thrown })
 }
 
+/** The question names a broker that the cluster does not have. */
+export function isUnknownBroker(error: MQError): boolean {
+  return innermostOf(error.cause).name === 'KafkaJSBrokerNotFound'
+}
+
 /** kafkajs wraps: retries around a cause, several errors in one. */
 function innermostOf(thrown: unknown): Thrown {
-  let at = thrown as Thrown
+  let at = (thrown ?? {}) as Thrown
   for (let depth = 0; depth < 8; depth++) {
     const inner = at.errors?.[0] ?? at.cause
     if (typeof inner !== 'object' || inner === null || typeof at.code === 'number') break
