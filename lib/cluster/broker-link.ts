@@ -242,8 +242,8 @@ export class BrokerLink {
     this.#failures = connection.answers > 0 ? 0 : this.#failures + 1
     if (reason.context['isIdle'] !== true) this.#pauseAttempts()
     this.#gone?.resolve()
+    this.#host.linkDown(this, connection, reason) // Also while we close: whoever counts sockets must see this one go.
     if (this.#isClosed) return
-    this.#host.linkDown(this, connection, reason)
     this.onDown?.(reason)
     this.#openWhenDue()
     this.onRoom?.()

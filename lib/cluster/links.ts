@@ -151,6 +151,7 @@ export class Links implements LinkHost {
     this.#open.delete(connection)
     this.#throttledMs += connection.throttledMs
     this.#trailingBytes += connection.trailingBytes
+    if (this.#isClosed) return // We did it ourselves: there is nothing to tell and nothing to find out.
     this.#setup.events.emit('brokerDown', { ...eventOf(link, connection.address), reason })
     if (reason.context['isIdle'] === true) return
     this.#errors++

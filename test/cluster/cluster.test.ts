@@ -205,3 +205,18 @@ describe('Cluster.close', () => {
     expect(() => cluster.link(1, 'produce')).toThrow('closed by this client')
   })
 })
+
+describe('Cluster.stats', () => {
+  it('CL-3: created - closed = open, also after close; closing by ourselves is no error and no event', async () => {
+    const { cluster, events } = scene(2)
+    await cluster.connect()
+    await cluster.ping()
+    const before = cluster.stats()
+    expect(before.connectionsCreated - before.connectionsClosed).toBe(before.totalConnections)
+    expect(before.totalConnections).toBeGreaterThan(0)
+    await cluster.close()
+    const { totalConnections, connectionsCreated, connectionsClosed, connectionErrors } = cluster.stats()
+    expect([totalConnections, connectionsCreated - connectionsClosed, connectionErrors]).toEqual([0, 0, 0])
+    expect(events.filter(({ name }) => name === 'brokerDown')).toEqual([])
+  })
+})
