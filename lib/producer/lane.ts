@@ -208,6 +208,7 @@ export class Lane implements ChannelOwner<Batch> {
   }
 
   #began(): void {
+    this.#adoptSettings() // An adapted batch size begins with a new buffer.
     if (!this.#isBusy) {
       this.#isBusy = true
       this.#host.began()
@@ -325,7 +326,6 @@ export class Lane implements ChannelOwner<Batch> {
     if (batch === null) return
     this.#isUrgent = false
     this.#host.counters.seals++
-    this.#adoptSettings() // An adapted batch size begins with a new buffer.
     this.#expectedBytes = batch.bytes
     this.#unsettled.pushBack(batch)
     this.#host.sealed(this)
