@@ -8,6 +8,8 @@ export type SpanAttributes = Record<string, string | number | boolean>
 /** Opaque: the context of a trace. */
 export interface TraceContext {
   getValue(key: symbol): unknown
+  setValue(key: symbol, value: unknown): TraceContext
+  deleteValue(key: symbol): TraceContext
 }
 
 export interface TraceSpanContext {

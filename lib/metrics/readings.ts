@@ -37,7 +37,7 @@ export class Readings {
   }
 
   putAll(reading: Reading): void {
-    if (reading === undefined || reading === null) return
+    if (reading === undefined) return
     if (isOne(reading)) this.put([], reading)
     else for (const [labels, value] of reading) this.put(labels, value)
   }
@@ -47,7 +47,7 @@ export class Readings {
   }
 }
 
-function isOne(reading: NonNullable<Reading>): reading is number | Buckets {
+function isOne(reading: Exclude<Reading, undefined>): reading is number | Buckets {
   return !Array.isArray(reading)
 }
 

@@ -24,7 +24,7 @@ export type LabelledReading = readonly [labels: readonly string[], value: number
  * One value of a series without labels, or one per set of label values, in the order of the row's labels; nothing: it is
  * not known, or not measured.
  */
-export type Reading = number | Buckets | null | undefined | readonly LabelledReading[]
+export type Reading = number | Buckets | undefined | readonly LabelledReading[]
 
 /** What each kind of source gives. */
 export interface MeasuresOf {

@@ -162,9 +162,10 @@ describe('registries', () => {
   })
 
   it('ME-2: a shared registry of either content type gives both formats, default labels included', async () => {
-    const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE as never)
+    const registry = new Registry()
+    registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE as never)
     registry.setDefaultLabels({ host: 'a' })
-    new Histogram({ name: 'theirs', help: 'Theirs.', buckets: [1], registers: [registry as never] }).observe(0.5)
+    new Histogram({ name: 'theirs', help: 'Theirs.', buckets: [1], registers: [registry] }).observe(0.5)
     const metrics = metricsOf({ registry })
     metrics.attachConsumer(source(consumerMeasures()))
     const own = parseExposition(await registry.metrics(), 'openMetrics')

@@ -124,12 +124,4 @@ describe('what a series shows', () => {
       expect([records, pending]).toEqual([[5 * scrape, 3 * scrape, 0, 0], 2 * scrape])
     }
   })
-
-  it('ME-1: a reading that is not measured is absent, and its series stays', async () => {
-    const metrics = metricsOf()
-    metrics.attachConsumer(source(consumerMeasures({ callbackSeconds: null, fetchSeconds: null })))
-    const families = parseExposition(await metrics.text(), 'text')
-    const count = families.get('tandem_mq_consumer_callback_seconds')?.samples.at(-1)
-    expect(count).toEqual({ name: 'tandem_mq_consumer_callback_seconds_count', labels: {}, value: 0 })
-  })
 })
