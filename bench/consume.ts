@@ -167,6 +167,7 @@ async function runOnce(
     warmupGroup: `${group}-warmup`,
     warmupRecords,
     use: contender.use,
+    isMeasured: contender.isMeasured,
     way: options.way,
   }
   const run = { cell: nameOf(cell), contender: contender.name, round: number }

@@ -11,11 +11,13 @@ export interface Cell {
   readonly compression: Compression
 }
 
-/** One way of reading that is measured: `tandem`, `tandem-untouched`, `tandem@before`, `kafkajs`, `platformatic`. */
+/** One way of reading that is measured: `tandem`, `tandem-untouched`, `tandem-unmeasured`, `tandem@before`, `kafkajs`, `platformatic`. */
 export interface Contender {
   readonly name: string
   readonly client: string
   readonly use: 'touched' | 'untouched'
+  /** With its own metrics on, as by default; ours only. */
+  readonly isMeasured: boolean
   /** Which build of ours; null: `dist`, built before. */
   readonly build: string | null
 }
@@ -36,7 +38,8 @@ export const HELP = `npx tsx bench/consume.ts: several clients read the same top
 
   --brokers <host:port,..>  a running Kafka (default: KAFKA_BROKERS, else scripts/kafka starts one node)
   --clients <names>         tandem, tandem-untouched, kafkajs, platformatic (default the first three)
-                            untouched: only offsets are used; tandem@name measures the build named by --build
+                            untouched: only offsets are used; unmeasured: with metrics.enabled false (ours only;
+                            tandem-untouched-unmeasured is both); tandem@name measures the build named by --build
   --build <name=folder>     another build of tandem-mq (a dist folder), for comparing before and after; repeatable
   --cells <list>            bytes:codec,.. (default 100:lz4,100:none,1024:lz4,1024:none)
   --rounds <n>              rounds; each runs every client once, order rotating and reversed (default 5)
@@ -99,11 +102,13 @@ const listed = (text: string): string[] => text.split(',').filter((part) => part
 
 function contender(name: string, builds: ReadonlyMap<string, string>): Contender {
   const [way = '', label] = name.split('@')
-  const client = way.replace(/-untouched$/, '')
+  const touched = way.replace(/-unmeasured$/, '')
+  const client = touched.replace(/-untouched$/, '')
   if (!CLIENTS.includes(client)) throw new Error(`--clients are ${CLIENTS.join(', ')}, not ${client}`)
   const build = label === undefined ? null : builds.get(label)
   if (build === undefined) throw new Error(`--clients names the build ${label}, which no --build gives`)
-  return { name, client, use: way === client ? 'touched' : 'untouched', build }
+  if (touched !== way && client !== 'tandem') throw new Error(`--clients: only tandem can be unmeasured, not ${name}`)
+  return { name, client, use: touched === client ? 'touched' : 'untouched', isMeasured: touched === way, build }
 }
 
 function cell(text: string): Cell {

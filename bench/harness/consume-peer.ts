@@ -24,6 +24,8 @@ export interface ConsumeJob {
   readonly warmupRecords: number
   readonly compression: Compression
   readonly use: 'touched' | 'untouched'
+  /** Of ours: `metrics.enabled`. */
+  readonly isMeasured: boolean
   /** Whether ours reads as a member of a group or by assignment; the other clients only know groups. */
   readonly way: 'group' | 'assign'
 }

@@ -8,14 +8,19 @@ import type { ConsumerPeerFactory, Tally, Use } from '../harness/consume-peer.js
 type Tandem = typeof import('tandem-mq')
 type OnRecord = (record: RecordView, tp: TopicPartition) => void
 
-export const createConsumerPeer: ConsumerPeerFactory = async ({ brokers, way }) => {
+export const createConsumerPeer: ConsumerPeerFactory = async ({ brokers, way, isMeasured }) => {
   const { Consumer } = (await import(process.env.TANDEM_ENTRY ?? 'tandem-mq')) as Tandem
   const open: InstanceType<Tandem['Consumer']>[] = []
   return {
     version: 'this repository',
-    settings: { readMode: 'safe', checkCrcs: true, way },
+    settings: { readMode: 'safe', checkCrcs: true, way, metrics: isMeasured },
     async read(topic, group, tally, use) {
-      const common = { brokers: [...brokers], clientId: 'bench-tandem', autoOffsetReset: 'earliest' } as const
+      const common = {
+        brokers: [...brokers],
+        clientId: 'bench-tandem',
+        autoOffsetReset: 'earliest',
+        metrics: { enabled: isMeasured },
+      } as const
       const consumer = new Consumer(way === 'group' ? { ...common, groupId: group } : common)
       open.push(consumer)
       if (way === 'group') consumer.on('assigned', () => tally.begin())
