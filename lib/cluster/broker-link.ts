@@ -312,6 +312,8 @@ export class BrokerLink {
   }
 
   #notReady(why: string): MQError {
+    // Refused for good: whoever asks is told that, and not that we pause before the next attempt.
+    if (this.#lastError?.fatal === true) return this.#lastError.with({ wasSent: 'no' })
     const text = `no ${this.purpose} connection to broker ${this.brokerId}: ${why}`
     const address = this.#host.addressOf(this.brokerId)
     const context = { ...(address === undefined ? { brokerId: this.brokerId } : placeOf(address)), wasSent: 'no' }

@@ -214,9 +214,10 @@ class Opening {
   #ended(reason: MQError): void {
     this.#closed = reason
     this.#isClosedByPeer = reason.is('CONNECTION_CLOSED') && reason.context['byUs'] !== true
-    this.#waiting?.reject(reason)
+    // A task that waits for an answer hears of it there, and may know better what it means.
+    if (this.#waiting === null) this.#gone.reject(reason)
+    else this.#waiting.reject(reason)
     this.#waiting = null
-    this.#gone.reject(reason)
     this.#end.abort()
   }
 }
