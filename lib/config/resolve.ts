@@ -158,7 +158,7 @@ export function resolveProducerUpdate(
   for (const [path, { at, value }] of changes) {
     if (CHANGING_FIELDS.includes(path)) continue
     const expected = `no change while the producer runs, which only ${CHANGING_FIELDS.join(', ')} may have`
-    findings.invalid(at, kindOf(value), expected)
+    findings.invalid(at, shownBy(producerForm.scope.table[path] as FieldSpec, value), expected)
   }
   findings.throwIfAny()
   const entries = collect(current, producerForm.scope, '', findings)

@@ -72,7 +72,12 @@ function walk(input: object, group: string, at: string, scope: Scope, entries: E
     const row = scope.rows.get(name)
     if (row !== undefined) add(row, value, at + key, entries, findings)
     else if (scope.groups.has(name)) enter(value, name, at + key, scope, entries, findings)
-    else findings.invalid(at + key, shownUnknown(key, group, value), unknownField(name, group, scope))
+    else
+      findings.invalid(
+        at + (key === '' ? "''" : key),
+        shownUnknown(key, group, value),
+        unknownField(name, group, scope),
+      )
   }
 }
 
