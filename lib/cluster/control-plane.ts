@@ -36,6 +36,8 @@ export interface PingOptions {
 export type RequestBody<A extends Api> = RequestOf<A> | ((version: number) => RequestOf<A>)
 
 const UNSUPPORTED_VERSION = 35
+/** Of ApiVersions as a probe: later versions insist on the client's name. */
+export const PROBE_VERSION = 2
 /** After so much silence another broker is asked the same. Milliseconds. */
 const SILENCE_MS = 1_000
 
@@ -169,7 +171,7 @@ export class ControlPlane {
   async #pingOne(link: BrokerLink, untilMs: number): Promise<{ rttMs: number; brokerId: number }> {
     await link.tryConnect()
     const fromMs = this.#setup.clock.monotonicMs()
-    await this.#ask(link, ApiVersions, pingBody, {}, untilMs)
+    await this.#ask(link, ApiVersions, {}, { maxVersion: PROBE_VERSION }, untilMs)
     return { rttMs: this.#setup.clock.monotonicMs() - fromMs, brokerId: link.brokerId }
   }
 
@@ -242,8 +244,6 @@ export class ControlPlane {
     })
   }
 }
-
-const pingBody = {}
 
 function isConnectionError(error: unknown): boolean {
   const known = findMQError(error)

@@ -521,6 +521,7 @@ describe('CL-3: ready, idle, old and ill connections', () => {
     const before = brokers[0]?.count(ApiVersions) as number
     await pass(clock, 3_050)
     expect((brokers[0]?.count(ApiVersions) as number) - before).toBe(3)
+    expect(brokers[0]?.of(ApiVersions).at(-1)?.version).toBe(2) // Later ones are refused without our name.
     expect(pool.measures().pingSeconds.count).toBe(3)
     expect(pool.getStats()).toMatchObject({ lentConnections: 1, lendableConnections: 1 })
     one.release()

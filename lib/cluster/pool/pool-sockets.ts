@@ -10,6 +10,7 @@ import { MQError } from '../../errors/index.js'
 import { ApiVersions } from '../../protocol/index.js'
 import { assert, type Buckets, type Clock, type Deferred, deferred, type TimerHandle } from '../../util/index.js'
 import type { Connection } from '../connection.js'
+import { PROBE_VERSION } from '../control-plane.js'
 import { closedHere, placeOf } from '../failures.js'
 import { PoolSocket } from './pool-socket.js'
 
@@ -210,7 +211,7 @@ export class PoolSockets {
     const limitMs = settings.healthCheckTimeoutMs
     const timer = clock.setTimer(() => socket.connection.destroy(tooSlow(socket, limitMs)), limitMs)
     try {
-      await socket.request(ApiVersions, {})
+      await socket.request(ApiVersions, {}, { maxVersion: PROBE_VERSION })
       pingSeconds.observe((clock.monotonicMs() - fromMs) / 1_000)
       // A probe is no use: idleness goes on.
       if (socket.state === 'probing' && socket.isOpen) this.#free(socket, socket.idleSinceMs)
