@@ -11,13 +11,15 @@ import type { ClusterOptions } from './settings.js'
 
 type ClientConfig = Pick<
   ResolvedClientConfig,
-  'brokers' | 'clientId' | 'metadataMaxAgeMs' | 'connection' | 'ssl' | 'sasl'
+  'brokers' | 'clientId' | 'metadataMaxAgeMs' | 'connection' | 'ssl' | 'sasl' | 'pool'
 >
 
 export function clusterOptionsOf(config: ClientConfig): ClusterOptions {
-  const { brokers, clientId, metadataMaxAgeMs, connection, ssl, sasl } = config
+  const { brokers, clientId, metadataMaxAgeMs, connection, ssl, sasl, pool } = config
+  const { connectionMaxIdleMs } = pool
   const tls = ssl.enabled ? tlsOf(ssl) : undefined
-  return { ...connection, brokers, clientId, metadataMaxAgeMs, tls, authenticate: authenticateWith(sasl) }
+  const authenticate = authenticateWith(sasl)
+  return { ...connection, brokers, clientId, metadataMaxAgeMs, connectionMaxIdleMs, tls, authenticate }
 }
 
 function tlsOf(ssl: SslSettings): TlsOptions {

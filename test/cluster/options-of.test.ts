@@ -98,3 +98,10 @@ describe('clusterOptionsOf', () => {
     expect(error.message).toMatch(text)
   })
 })
+
+describe('clusterOptionsOf: connections', () => {
+  it('CL-1: pool.connectionMaxIdleMs is when idle sockets of producer and consumer are closed too', () => {
+    expect(clusterOptionsOf(resolveConfig({})).connectionMaxIdleMs).toBe(540_000)
+    expect(clusterOptionsOf(resolveConfig({ pool: { connectionMaxIdleMs: 7_000 } })).connectionMaxIdleMs).toBe(7_000)
+  })
+})

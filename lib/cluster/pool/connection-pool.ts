@@ -78,7 +78,7 @@ export class ConnectionPool {
     this.#logger = deps.logger ?? config.logger
     this.#limit = Math.max(0, config.pool.maxConnections - OWN_PURPOSES)
     this.#events = new Emitter((error) => this.#logger.error('a listener of the pool threw', { error: String(error) }))
-    this.#cluster = new Cluster(optionsOf(config), { ...deps, logger: this.#logger })
+    this.#cluster = new Cluster(clusterOptionsOf(config), { ...deps, logger: this.#logger })
     this.#cluster.events.on('error', (error) => this.#events.emit('error', error))
     this.#cluster.events.on('warning', (error) => this.#events.emit('warning', error))
     this.#waiters = new Waiters(this.#clock)
@@ -370,10 +370,6 @@ export class ConnectionPool {
       { retryable: false },
     )
   }
-}
-
-function optionsOf(config: ResolvedClientConfig) {
-  return { ...clusterOptionsOf(config), connectionMaxIdleMs: config.pool.connectionMaxIdleMs }
 }
 
 function checkTimeout(timeoutMs: number): number {
