@@ -42,13 +42,16 @@ const configOf = (given: unknown) => (given instanceof Fields ? nest(given.entri
 
 function nest(entries: Entries): object {
   const root: Record<string, unknown> = {}
+  const made = new Set<unknown>() // Values of entries are never stepped into.
   for (const [path, value] of entries) {
     const keys = path.split('.')
     const last = keys.pop() as string
     let inner = root
     for (const key of keys) {
-      if (typeof inner[key] !== 'object' || inner[key] === null) inner[key] = {}
-      inner = inner[key] as Record<string, unknown>
+      const next = made.has(inner[key]) ? (inner[key] as Record<string, unknown>) : {}
+      inner[key] = next
+      made.add(next)
+      inner = next
     }
     inner[last] = armed(value)
   }
