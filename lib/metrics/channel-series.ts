@@ -39,7 +39,12 @@ export const CHANNEL_SERIES: readonly SeriesRow[] = [
     },
     BY_RESULT,
   ),
-  counter('read_sizes_total', 'Bytes handed out by channels.', { channel: (of) => of.readBytes }, PLAIN),
+  counter(
+    'read_sizes_total',
+    'Bytes handed out by channels; of lanes, whole batches before compression.',
+    { channel: (of) => of.readBytes },
+    PLAIN,
+  ),
   counter('read_errors_total', 'Reads that failed, time-outs included.', { channel: (of) => of.readFailures }, PLAIN),
   counter('switch_counts_total', 'Buffers sealed.', { channel: (of) => of.switches }, PLAIN),
   counter(

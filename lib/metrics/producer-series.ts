@@ -22,7 +22,9 @@ export const PRODUCER_SERIES: readonly SeriesRow[] = [
     { labels: ['state'], zeros: each('accepted', 'acknowledged', 'failed', 'dropped') },
   ),
   gauge('producer_pending_records', 'Records accepted and not settled.', { producer: (of) => of.pending }),
-  counter('producer_bytes_total', 'Encoded bytes of accepted records.', { producer: (of) => of.acceptedBytes }),
+  counter('producer_bytes_total', 'Bytes of accepted records: keys, values and headers, encoded.', {
+    producer: (of) => of.acceptedBytes,
+  }),
   counter('producer_batches_total', 'Batches acknowledged.', { producer: (of) => of.batches }),
   counter(
     'producer_retries_total',
