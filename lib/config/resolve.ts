@@ -51,6 +51,8 @@ const CHANGING_FIELDS = ['lingerMs', 'batchBytes', 'batchMaxRecords', 'compressi
 interface Origin {
   readonly form: Form | 'whole'
   readonly warnings: readonly ConfigWarning[]
+  /** What the caller gave: when a whole gets a further producer, only that counts as set. */
+  readonly given: object
 }
 
 /** What resolving an object said besides its result; also marks objects that are resolved already, and as what. */
@@ -72,7 +74,7 @@ export function configWarnings(resolved: object): readonly ConfigWarning[] {
 export function resolveConfig(config: MQConfig = {}): ResolvedConfig {
   if (origins.get(config)?.form === 'whole') return config as unknown as ResolvedConfig
   const findings = new Findings()
-  const { rest, producer, consumer } = splitGroups(config, findings)
+  const { given, rest, producer, consumer } = splitGroups(config, findings)
   const client = collect(rest, clientForm.scope, '', findings)
   const root = draftOf(clientForm, client, '', findings)
   const producers = groupEntries(producer, producerForm.scope, 'producer', client, findings)
@@ -84,7 +86,7 @@ export function resolveConfig(config: MQConfig = {}): ResolvedConfig {
     producer: seal(producerDraft.finish(), producerForm, warningsBelow('producer', findings)),
     consumer: seal(consumerDraft.finish(), consumerForm, warningsBelow('consumer', findings)),
   }
-  return seal(Object.assign(root.finish(), parts), 'whole', findings.warnings) as ResolvedConfig
+  return seal(Object.assign(root.finish(), parts), 'whole', findings.warnings, given) as ResolvedConfig
 }
 
 /** The client's own fields, checked, complete and frozen. Any resolved form has them and comes back as it is. */
@@ -178,7 +180,7 @@ function resolveOne(config: object, form: Form): object {
 
 function resolveFurther(base: MQConfig, own: object, form: Form, group: 'producer' | 'consumer'): object {
   const findings = new Findings()
-  const groups = splitGroups(base, findings)
+  const groups = splitGroups(origins.get(base)?.given ?? base, findings)
   const client = collect(groups.rest, clientForm.scope, '', findings)
   const inherited = groupEntries(groups[group], form.scope, group, client, findings)
   const given = collectRoot(own, form.scope, findings)
@@ -222,12 +224,18 @@ function warningsBelow(group: string, findings: Findings): readonly ConfigWarnin
   return findings.warnings.filter(({ path }) => path.startsWith(`${group}.`) || path.startsWith(`${group}Config.`))
 }
 
-function seal(resolved: object, form: Origin['form'], warnings: readonly ConfigWarning[]): object {
-  origins.set(resolved, { form, warnings })
+function seal(
+  resolved: object,
+  form: Origin['form'],
+  warnings: readonly ConfigWarning[],
+  given: object = resolved,
+): object {
+  origins.set(resolved, { form, warnings, given })
   return Object.freeze(resolved)
 }
 
 interface Groups {
+  readonly given: object
   readonly rest: object
   readonly producer: Groupish
   readonly consumer: Groupish
@@ -241,6 +249,7 @@ function splitGroups(config: unknown, findings: Findings): Groups {
   const { producer, producerConfig, consumer, consumerConfig, ...rest } = fields ?? {}
   const named = (name: string, value: unknown) => ({ name, value })
   return {
+    given: fields ?? {},
     rest,
     producer: [named('producer', producer), named('producerConfig', producerConfig)],
     consumer: [named('consumer', consumer), named('consumerConfig', consumerConfig)],
