@@ -103,7 +103,7 @@ export class ControlPlane {
       } catch (error) {
         const waitMs = backoffMs(round, settings.retryBackoffMs, settings.retryBackoffMaxMs, random)
         const isLate = clock.monotonicMs() + waitMs >= untilMs
-        if (!isWorthRepeating(error) || round >= settings.maxRetries || isLate) throw error
+        if (!isWorthRepeating(error) || round >= settings.maxRetries || isLate) throw this.#pingFailure(error)
         await this.sleep(waitMs)
       }
     }
@@ -166,6 +166,14 @@ export class ControlPlane {
     return this.#within(Promise.any(late), untilMs).catch(() => {
       throw last ?? noBroker()
     })
+  }
+
+  /** A socket that broke under the ping is a broker that could not be reached; 'closed' is what we did ourselves. */
+  #pingFailure(error: unknown): unknown {
+    const known = findMQError(error)
+    if (this.#isClosed || known === undefined || !known.is('CONNECTION_CLOSED')) return error
+    const text = `the connection broke before the broker answered: ${known.message}`
+    return new MQError('CONNECTION_FAILED', text, known.context, { cause: known })
   }
 
   async #pingOne(link: BrokerLink, untilMs: number): Promise<{ rttMs: number; brokerId: number }> {

@@ -669,6 +669,13 @@ describe('CL-5: ping', () => {
     expect((await passUntil(clock, failureOf(pool.ping()))).code).toBe('CONNECTION_FAILED')
   })
 
+  it('K-26: a socket that breaks under the ping is CONNECTION_FAILED too: only what we close is closed', async () => {
+    const { pool, brokers } = poolScene(1, {}, { connection: { maxRetries: 0 } })
+    await pool.ping()
+    brokers[0]?.on(ApiVersions, (request) => request.transport.destroy(new MQError('CONNECTION_CLOSED', 'died')))
+    expect((await failureOf(pool.ping())).code).toBe('CONNECTION_FAILED')
+  })
+
   it('K-26: fails in time when the broker fell silent and its socket is still open', async () => {
     const { pool, brokers, clock } = poolScene(1)
     await pool.ping()
