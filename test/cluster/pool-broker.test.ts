@@ -1,4 +1,5 @@
 /** The pool over real sockets against the in-process broker, beside a producer and a consumer. */
+import { inspect } from 'node:util'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createBroker } from '../../lib/broker/index.js'
 import { ConnectionPool } from '../../lib/cluster/index.js'
@@ -73,5 +74,27 @@ describe('ConnectionPool at a broker', () => {
     )
     expect((await failureOf(pool.ping({ timeoutMs: 2_000 }))).code).toBe('CONNECTION_FAILED')
     await pool.close()
+  })
+
+  it('CL-5, CL-6: credentials that are refused: AUTHENTICATION_FAILED, at once, for ping and lease, without the password', async () => {
+    const broker = await createBroker({ sasl: { mechanisms: ['SCRAM-SHA-256'], users: { app: 'right-4711' } } })
+    onTestFinished(() => broker.close())
+    const poolFor = (password: string) => {
+      const sasl = { mechanism: 'SCRAM-SHA-256', username: 'app', password } as const
+      const pool = new ConnectionPool(resolveClientConfig({ brokers: broker.bootstrap, logger: silentLogger, sasl }))
+      onTestFinished(() => pool.close())
+      return pool
+    }
+    const wrong = poolFor('wrong-0815')
+    for (const call of [() => wrong.ping(), () => wrong.getConnection()]) {
+      const error = await failureOf(call())
+      expect([error.code, error.fatal]).toEqual(['AUTHENTICATION_FAILED', true])
+      expect(inspect(error, { depth: 10 })).not.toContain('0815')
+    }
+    expect(() => wrong.checkHealth()).toThrow(expect.objectContaining({ code: 'AUTHENTICATION_FAILED' }))
+    const right = poolFor('right-4711')
+    expect((await right.ping()).rttMs).toBeGreaterThan(0)
+    await using connection = await right.getConnection()
+    expect((await connection.request('Metadata', { topics: [] })).brokers.length).toBe(1)
   })
 })
