@@ -32,8 +32,10 @@ export async function bootstrap(
     const endpoint = brokers[(start + index) % brokers.length]
     if (endpoint === undefined || signal.aborted) break
     const address = { brokerId: -1, rack: null, ...endpoint }
+    let isOpen = false
     try {
       const connection = await openConnection(address, { ...setup, signal })
+      isOpen = true
       const answer = await askAndClose(connection, body, signal)
       accept(answer)
       return answer
@@ -42,11 +44,17 @@ export async function bootstrap(
       // Credentials are the same everywhere, and tries count against them; a certificate is one broker's own.
       if (last.fatal && !isCertificate(last)) throw last
       if (last.fatal) refusal = last
-      failures.push(last.message)
+      failures.push(isOpen ? last.message + hintFor(setup, last) : last.message)
     }
   }
   if (signal.aborted) throw closedHere('the cluster')
   throw refusal ?? unreachable(setup, failures, last)
+}
+
+/** A listener that wants SASL answers ApiVersions, and ends the connection on anything else. */
+function hintFor({ settings }: ClusterSetup, error: MQError): string {
+  const isByPeer = error.is('CONNECTION_CLOSED') && error.context['byUs'] !== true
+  return isByPeer && settings.authenticate === undefined ? ' (if it asks for authentication, set sasl)' : ''
 }
 
 function isCertificate({ context }: MQError): boolean {

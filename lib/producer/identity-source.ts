@@ -52,7 +52,8 @@ export class IdentitySource {
     } catch (error) {
       const known = findMQError(error)
       if (known === undefined || known.retryable || known.code === 'CONNECTION_CLOSED') return null
-      this.#onFatal(known)
+      // Credentials may be good again when the next record comes: the producer lives on, what waits is told.
+      if (!known.is('AUTHENTICATION_FAILED')) this.#onFatal(known)
       throw known
     }
   }

@@ -6,7 +6,7 @@
 import { CountingSequencer, MemoryBudget } from '../channel/index.js'
 import type { Cluster, TopicMetadata } from '../cluster/index.js'
 import type { ResolvedProducerConfig } from '../config/index.js'
-import { MQError, toMQError } from '../errors/index.js'
+import { findMQError, MQError, toMQError } from '../errors/index.js'
 import { brokerError } from '../protocol/index.js'
 import {
   type AdaptiveSize,
@@ -405,10 +405,23 @@ export class ProducerCore implements LaneHost, SenderHost {
         this.#producerId = await this.#identities.fetch()
         for (const sender of this.#senders.values()) sender.wake()
       },
-      () => {
-        this.#isAskingIdentity = false // Told already: closed, or `die`.
+      (_name, error) => {
+        this.#isAskingIdentity = false // Told already: closed, or `die`; but not this:
+        const refusal = findMQError(error)
+        if (refusal?.is('AUTHENTICATION_FAILED') === true) this.#refuse(refusal, () => true)
       },
     )
+  }
+
+  brokerRefused(brokerId: number, error: MQError): void {
+    this.#refuse(error, (lane) => lane.leaderId === brokerId)
+  }
+
+  /** What waits fails now and not at its deadline; what is written later tries again, with credentials that may be good by then. */
+  #refuse(error: MQError, concerns: (lane: Lane) => boolean): void {
+    for (const { lanes } of this.#topics.values()) {
+      for (const lane of lanes) if (concerns(lane) && !lane.isIdle) this.#repairs.failLane(lane, error)
+    }
   }
 
   stamp(lane: Lane, batch: Batch): void {

@@ -63,6 +63,8 @@ export interface SenderHost {
   lookFor(lane: Lane, batch: Batch): void
   /** The batch can never be sent: its codec failed. */
   unsendable(lane: Lane, batch: Batch, error: MQError): void
+  /** The broker takes no connection of ours (credentials, certificate), and nothing is tried until somebody asks. */
+  brokerRefused(brokerId: number, error: MQError): void
 }
 
 export class Sender implements LaneHome {
@@ -88,7 +90,7 @@ export class Sender implements LaneHome {
     this.#host = host
     this.#circuit = circuit
     link.onRoom = () => this.#scheduleTurn()
-    if (circuit !== null) link.onFailed = (error) => circuit.notConnected(error)
+    link.onFailed = (error) => this.#notConnected(error)
   }
 
   /** Worth choosing for records that may go anywhere. */
@@ -207,6 +209,11 @@ export class Sender implements LaneHome {
       this.#armLinger(0)
     }
     this.#scheduleTurn()
+  }
+
+  #notConnected(error: MQError): void {
+    this.#circuit?.notConnected(error)
+    if (error.fatal) this.#host.brokerRefused(this.brokerId, error)
   }
 
   #scheduleTurn(): void {
