@@ -15,7 +15,7 @@ export interface HistogramTotals {
   readonly count: number
 }
 
-/** Takes every series at each flush; all values are cumulative (gauges: present). Names come without prefix. */
+/** Takes every series at each flush; all values are cumulative (gauges: present). Names come with the prefix. */
 export interface MetricsSink {
   counter(name: string, labels: MetricLabels, total: number): void
   gauge(name: string, labels: MetricLabels, value: number): void
