@@ -5,12 +5,17 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { clientFields } from '../../lib/config/client-fields.js'
+import { consumerFields } from '../../lib/config/consumer-fields.js'
 import {
   defaultConsumerConfig,
   defaultProducerConfig,
+  resolveConfig,
   resolveConsumerConfig,
   resolveProducerConfig,
 } from '../../lib/config/index.js'
+import { PRESET_NAMES, PRESETS } from '../../lib/config/presets.js'
+import { producerFields } from '../../lib/config/producer-fields.js'
 import { chapterOf, exportsOf, headingNames, ROOT, read, tableRows } from './markdown.js'
 
 const ENTRIES = {
@@ -24,7 +29,11 @@ const GROUPS = [
   'sasl',
   'trace',
   'performance',
+  'pool',
+  'wal',
   'metrics',
+  'monitoring',
+  'monitoring.alerts',
   'adaptiveBatch',
   'circuitBreaker',
   'dedup',
@@ -52,7 +61,15 @@ function membersOf(type: { prototype: object }): string[] {
 /** Paths of a resolved configuration: `connection.dialTimeoutMs`. */
 function pathsOf(config: object, at = ''): string[] {
   return Object.entries(config).flatMap(([key, value]) =>
-    at === '' && GROUPS.includes(key) ? pathsOf(value as object, `${key}.`) : [`${at}${key}`],
+    GROUPS.includes(at + key) ? pathsOf(value as object, `${at}${key}.`) : [`${at}${key}`],
+  )
+}
+
+/** How many values a partial configuration sets. */
+function leafCount(config: object): number {
+  return Object.values(config).reduce<number>(
+    (sum, value) => sum + (typeof value === 'object' && value !== null ? leafCount(value as object) : 1),
+    0,
   )
 }
 
@@ -124,6 +141,36 @@ describe('API.md on the configuration', () => {
 
   it.each(forms)('CF-1: gives every field of the %s its real default', (_name, rows, defaults, resolve) => {
     expect(wrongDefaults(rows, defaults, resolve)).toEqual([])
+  })
+
+  it('CF-2: every alias stands in the row of its field', () => {
+    const tables = [
+      [client, clientFields],
+      [producer, producerFields],
+      [consumer, consumerFields],
+    ] as const
+    const missing = tables.flatMap(([rows, table]) =>
+      Object.entries(table).flatMap(([path, spec]) => {
+        const text = rows.find((row) => fieldOf(row) === path)?.at(-1) ?? ''
+        const names = spec.aliases.map((alias) => alias.path.split('.').at(-1) as string)
+        return names.filter((name) => !text.includes(name)).map((name) => `${path}: ${name}`)
+      }),
+    )
+    expect(missing).toEqual([])
+  })
+
+  it.each(PRESET_NAMES)('CF-4: gives preset %s its real values, and all of them', (preset) => {
+    const [header = [], ...rows] = tableRows(read('API.md'), 'preset field', true)
+    const column = header.indexOf(preset)
+    const listed = rows.flatMap((row) => {
+      const cell = row[column] ?? ''
+      return cell === '' ? [] : [[fieldOf(row), parsed(cell) === 'all' ? -1 : parsed(cell)]]
+    })
+    const resolved = resolveConfig({ preset })
+    for (const [path, value] of listed) expect(valueAt(resolved, path as string), String(path)).toEqual(value)
+    const { client: shared, producer: sent, consumer: read_ } = PRESETS[preset]
+    const count = [shared, sent, read_].map((part) => leafCount(part)).reduce((sum, one) => sum + one, 0)
+    expect(listed).toHaveLength(count)
   })
 
   it('CF-1: the defaults in the README are the real ones too', () => {

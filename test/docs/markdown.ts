@@ -51,14 +51,16 @@ export function chapterOf(file: string, title: string): string {
   return parts.find((part) => part.startsWith(`${title}\n`)) ?? ''
 }
 
-/** Rows of every table whose first column has that heading; cells without the outer pipes. */
-export function tableRows(text: string, firstHeading: string): string[][] {
+/** Rows of every table whose first column has that heading; cells without the outer pipes; the heading row on demand. */
+export function tableRows(text: string, firstHeading: string, withHeading = false): string[][] {
   const rows: string[][] = []
   let isInside = false
   for (const line of text.split('\n')) {
     if (!line.startsWith('|')) isInside = false
-    else if (cellsOf(line)[0] === firstHeading) isInside = true
-    else if (isInside && !/^\|[-| ]+\|$/.test(line)) rows.push(cellsOf(line))
+    else if (cellsOf(line)[0] === firstHeading) {
+      isInside = true
+      if (withHeading) rows.push(cellsOf(line))
+    } else if (isInside && !/^\|[-| ]+\|$/.test(line)) rows.push(cellsOf(line))
   }
   return rows
 }
