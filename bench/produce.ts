@@ -7,14 +7,15 @@
 import { appendFileSync } from 'node:fs'
 import { compiledWorker, compileWorkers } from './harness/compiled.js'
 import { type BenchKafka, openKafka } from './harness/kafka.js'
-import { type BenchOptions, HELP, parseOptions } from './harness/options.js'
+import { type BenchOptions, HELP, METRICS_CLIENTS, parseOptions } from './harness/options.js'
 import { inOwnProcess } from './harness/own-process.js'
 import type { Job, Measurement } from './harness/peer.js'
 import { build, environmentOf, optionsOrExit } from './harness/start.js'
-import { type Row, round, summarise, type VoidRow } from './harness/summary.js'
+import { metricsOverhead, type Row, round, summarise, type VoidRow } from './harness/summary.js'
 
 const WORKER = compiledWorker('worker')
 const RUN_LIMIT_MS = 300_000
+const OURS = ['tandem', ...METRICS_CLIENTS]
 
 process.exitCode = await main(process.argv.slice(2))
 
@@ -22,7 +23,7 @@ async function main(args: readonly string[]): Promise<number> {
   const options = optionsOrExit(() => parseOptions(args), HELP)
   if (typeof options === 'number') return options
   compileWorkers()
-  if (options.clients.includes('tandem')) build()
+  if (OURS.some((name) => options.clients.includes(name))) build()
   const kafka = await openKafka(options.brokers)
   try {
     return await runRounds(kafka, options)
@@ -50,7 +51,7 @@ async function runRounds(kafka: BenchKafka, options: BenchOptions): Promise<numb
       emit(row)
     }
   }
-  emit({ summary: summarise(options.clients, rows, voids), voidRuns: voids.length })
+  emit({ summary: summarise(options.clients, rows, voids), voidRuns: voids.length, ...metricsOverhead(rows) })
   return voids.length === 0 ? 0 : 1
 }
 

@@ -21,7 +21,8 @@ export interface BenchOptions {
 export const HELP = `npx tsx bench/produce.ts: produces the same records with several clients to one real Kafka.
 
   --brokers <host:port,..>  a running Kafka (default: KAFKA_BROKERS, else scripts/kafka starts one node)
-  --clients <names>         tandem,kafkajs,platformatic (default tandem,kafkajs)
+  --clients <names>         tandem,kafkajs,platformatic,metrics-on,metrics-off (default tandem,kafkajs)
+  --metrics                 what measuring costs: --clients metrics-on,metrics-off, whole clients of ours in turn
   --rounds <n>              rounds; each runs every client once, order alternating (default 5)
   --records <n>             records per run, or per client: tandem=4000000,kafkajs=500000 (default 500000 for all)
   --warmup <n>              acknowledged before the clock starts, same form (default a fifth of --records)
@@ -29,6 +30,8 @@ export const HELP = `npx tsx bench/produce.ts: produces the same records with se
   --partitions <n>          (default 6)
   --compression <codec>     none, gzip, snappy, lz4, zstd (default lz4)
   --out <file>              append all lines to this file, too`
+
+export const METRICS_CLIENTS = ['metrics-on', 'metrics-off'] as const
 
 const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 
@@ -39,6 +42,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | null {
     options: {
       brokers: { type: 'string' },
       clients: { type: 'string', default: 'tandem,kafkajs' },
+      metrics: { type: 'boolean', default: false },
       rounds: { type: 'string', default: '5' },
       records: { type: 'string', default: '500000' },
       warmup: { type: 'string' },
@@ -50,7 +54,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | null {
     },
   })
   if (values.help) return null
-  const clients = values.clients.split(',').filter((name) => name !== '')
+  const clients = values.metrics ? [...METRICS_CLIENTS] : values.clients.split(',').filter((name) => name !== '')
   const records = perClient('records', values.records, clients, 1)
   const fifth = Object.fromEntries(clients.map((client) => [client, Math.floor((records[client] ?? 0) / 5)]))
   if (!CODECS.includes(values.compression))

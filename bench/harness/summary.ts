@@ -69,6 +69,19 @@ function summaryOf(client: string, own: readonly Row[], base: readonly Row[]): O
   }
 }
 
+/**
+ * How much more CPU a record costs with metrics than without, round by round: two runs that stand side by side met the
+ * same machine. Percent; nothing when there are no such pairs.
+ */
+export function metricsOverhead(rows: readonly Row[]): { metricsOverheadPercent?: Spread } {
+  const on = rows.filter(({ client }) => client === 'metrics-on')
+  const pairs = on.flatMap((row) => {
+    const off = rows.find((one) => one.client === 'metrics-off' && one.round === row.round)
+    return off === undefined ? [] : [100 * (row.cpuUsPerMessage / off.cpuUsPerMessage - 1)]
+  })
+  return pairs.length === 0 ? {} : { metricsOverheadPercent: rounded(spread(pairs), 2) }
+}
+
 export function spread(numbers: readonly number[]): Spread {
   const sorted = [...numbers].sort((a, b) => a - b)
   const middle = sorted.length / 2

@@ -9,6 +9,8 @@ import type { Job, Measurement, Peer, PeerFactory } from './peer.js'
 
 const PEERS: Record<string, () => Promise<{ createPeer: PeerFactory }>> = {
   tandem: () => import('../peers/tandem.js'),
+  'metrics-on': () => import('../peers/tandem.js').then((peer) => ({ createPeer: peer.createWithMetrics })),
+  'metrics-off': () => import('../peers/tandem.js').then((peer) => ({ createPeer: peer.createWithoutMetrics })),
   kafkajs: () => import('../peers/kafkajs.js'),
   platformatic: () => import('../peers/platformatic.js'),
 }

@@ -84,7 +84,7 @@ export class Sender implements LaneHome {
   #isTurnDue = false
   #isClosed = false
 
-  constructor(link: BrokerLink, host: SenderHost, circuit: BrokerCircuit | null) {
+  constructor(link: BrokerLink, host: SenderHost, circuit: BrokerCircuit | null = null) {
     this.brokerId = link.brokerId
     this.#link = link
     this.#host = host
