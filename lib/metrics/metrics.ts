@@ -69,6 +69,7 @@ export class Metrics {
     })
     this.#registration = new Registration(this.registry, () => this.#collector.collect())
     this.#pump = settings.sink === undefined ? null : new SinkPump(settings.sink, this.#clock, this.#logger)
+    if (this.isEnabled) this.#registration.check(SERIES.flatMap((row) => this.#collector.namesOf(row)))
     this.#expose()
   }
 
@@ -137,11 +138,12 @@ export class Metrics {
 
   /**
    * Serves `metrics.path` and `/healthz` on `metrics.address`. One port per instance: asked again, the same answer.
-   * ':9091' is every address of the machine. INVALID_CONFIG naming `metrics.address` when it cannot be listened on.
+   * ':9091' is every address of the machine. INVALID_CONFIG naming `metrics.address` when it cannot be listened on,
+   * MISSING_CONFIG when it is unset.
    */
   listen(): Promise<ListeningAddress> {
     const { address, path } = this.#settings
-    return this.metricsServer(path, address)
+    return address === undefined ? Promise.reject(noAddress()) : this.metricsServer(path, address)
   }
 
   /** As `listen`, with a path and an address instead of the configured ones (NT-9). */
@@ -156,7 +158,7 @@ export class Metrics {
 
   /** Brings all samples to the sink now. Never rejects: a sink that fails is told to the logger. */
   async flush(): Promise<void> {
-    if (this.isEnabled && this.#pump !== null) await this.#pump.push(this.#collector.collect())
+    if (this.isEnabled && this.#pump !== null) await this.#pump.push(() => this.#collector.collect())
   }
 
   /** A last flush, then the port. Idempotent. */
@@ -195,7 +197,8 @@ export class Metrics {
   #arm(): void {
     this.#timer = this.#clock.setTimer(() => {
       this.#arm()
-      void this.flush()
+      // A sink that is slower than the interval is not asked twice at once.
+      if (this.#pump?.isBusy === false) void this.flush()
     }, this.#settings.flushIntervalMs)
   }
 
@@ -231,6 +234,12 @@ function checkLabels(labels: Readonly<Record<string, string>>, isShared: boolean
   if (issues.length === 0) return
   const names = issues.map((issue) => issue.path).join(', ')
   throw new MQError('INVALID_CONFIG', `${names}: series have labels of that name: choose another`, { issues })
+}
+
+function noAddress(): MQError {
+  return new MQError('MISSING_CONFIG', 'metrics.address is unset: say where to listen, such as 127.0.0.1:9091', {
+    issues: [{ path: 'metrics.address', value: undefined, expected: "':port' or 'host:port'" }],
+  })
 }
 
 function badAddress(value: string): MQError {

@@ -67,8 +67,17 @@ export class Registration {
     this.#collect = collect
   }
 
-  /** Throws INVALID_CONFIG if somebody else's metric has one of the names. */
+  /** Throws INVALID_CONFIG if somebody else's metric has one of the names; nothing is registered before that is known. */
+  check(names: readonly string[]): void {
+    for (const name of names) {
+      const known: unknown = this.#registry.getSingleMetric(name)
+      if (known !== undefined && !(known instanceof SeriesMetric)) throw nameTaken(name)
+    }
+  }
+
+  /** Throws as `check`. */
   join(names: readonly string[], row: SeriesRow): void {
+    this.check(names)
     for (const name of names) {
       if (this.#joined.has(name)) continue
       const metric = this.#metricOf(name, row)
@@ -88,7 +97,6 @@ export class Registration {
   #metricOf(name: string, row: SeriesRow): SeriesMetric {
     const known: unknown = this.#registry.getSingleMetric(name)
     if (known instanceof SeriesMetric) return known
-    if (known !== undefined) throw nameTaken(name)
     const metric = new SeriesMetric(name, row)
     // The declared type is a union of prom-client's own classes; the registry uses what SeriesMetric has.
     this.#registry.registerMetric(metric as never)

@@ -24,14 +24,21 @@ export class SinkPump {
     this.#logger = logger
   }
 
-  /** Resolves when the sink has taken the round, has failed, or SINK_LIMIT_MS have passed. */
-  async push(families: readonly Family[]): Promise<void> {
-    if (this.#running === null) {
-      this.#running = this.#round(families).then(() => {
-        this.#running = null
-      })
-    } else this.#failed('the sink has not ended its last flush')
-    return this.#within(this.#running)
+  /** A round is under way. */
+  get isBusy(): boolean {
+    return this.#running !== null
+  }
+
+  /** Resolves when the sink has taken the round, has failed, or SINK_LIMIT_MS have passed; waits for the round before. */
+  async push(collect: () => readonly Family[]): Promise<void> {
+    while (this.#running !== null) {
+      if (!(await this.#isDoneInTime(this.#running))) return
+    }
+    const round = this.#round(collect()).then(() => {
+      this.#running = null
+    })
+    this.#running = round
+    await this.#isDoneInTime(round)
   }
 
   async #round(families: readonly Family[]): Promise<void> {
@@ -47,15 +54,15 @@ export class SinkPump {
     }
   }
 
-  #within(round: Promise<void>): Promise<void> {
+  #isDoneInTime(round: Promise<void>): Promise<boolean> {
     return new Promise((resolve) => {
       const timer = this.#clock.setTimer(() => {
         this.#failed(`the sink did not end its flush within ${SINK_LIMIT_MS} ms`)
-        resolve()
+        resolve(false)
       }, SINK_LIMIT_MS)
       void round.then(() => {
         timer.cancel()
-        resolve()
+        resolve(true)
       })
     })
   }

@@ -161,6 +161,10 @@ describe('metrics.address', () => {
     expect((await metrics.metricsServer('/metrics', '127.0.0.1:0')).port).toBeGreaterThan(0)
   })
 
+  it('NT-9: listen() without metrics.address opens nothing', async () => {
+    await expectRejection(metricsOf().listen(), 'MISSING_CONFIG', 'metrics.address')
+  })
+
   it('NT-9: an address that is none is refused by its form', async () => {
     const metrics = metricsOf()
     for (const address of ['9091', 'host', ':65536', '::1:80', ':']) {

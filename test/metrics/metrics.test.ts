@@ -50,7 +50,7 @@ describe('metrics', () => {
   })
 
   it('ME-1: after close() the last totals can be read, nobody is asked, and nothing can be attached', async () => {
-    const metrics = metricsOf()
+    const metrics = metricsOf({ address: '127.0.0.1:0' })
     let asked = 0
     const measures = () => {
       asked++

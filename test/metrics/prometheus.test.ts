@@ -155,11 +155,16 @@ describe('registries', () => {
     expect(await registry.getMetricsAsJSON()).toEqual([])
   })
 
-  it('ME-1: a name that somebody else has is refused, whoever it is', () => {
-    const registry = new Registry()
-    new Gauge({ name: `${P}connections`, help: 'Theirs.', registers: [registry] })
-    expectMQError(() => metricsOf({ registry }), 'INVALID_CONFIG', 'metrics.registry', 'metrics.prefix')
-  })
+  it.each(['connections', 'write_counts_total', 'queue_size'])(
+    'ME-1: a name that somebody else has is refused, and nothing of ours is left behind: %s',
+    async (name) => {
+      const registry = new Registry()
+      new Gauge({ name: P + name, help: 'Theirs.', registers: [registry] })
+      expectMQError(() => metricsOf({ registry }), 'INVALID_CONFIG', 'metrics.registry', 'metrics.prefix', P + name)
+      expect((await registry.getMetricsAsJSON()).map((metric) => metric.name)).toEqual([P + name])
+      await metricsOf({ registry, prefix: 'other_' }).close()
+    },
+  )
 
   it('ME-2: a shared registry of either content type gives both formats, default labels included', async () => {
     const registry = new Registry()

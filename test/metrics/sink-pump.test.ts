@@ -144,4 +144,30 @@ describe('a sink', () => {
     expect(clock.pendingTimers).toBe(0)
     release()
   })
+
+  it('ME-1: the last flush comes after a round that is under way, and nothing is said about it', async () => {
+    const { lines, logger } = recordedLog()
+    const brought: number[] = []
+    let records = 1
+    let release = () => {}
+    const sink = Object.assign(new RecordingSink(), {
+      flush: () => {
+        brought.push(records)
+        return new Promise<void>((resolve) => {
+          release = resolve
+        })
+      },
+    })
+    const metrics = metricsOf({ sink }, { clock: new FakeClock(), logger })
+    metrics.attachConsumer({ measures: () => consumerMeasures({ records }) })
+    const slow = metrics.flush()
+    records = 2
+    const closing = metrics.close()
+    release()
+    await slow
+    await new Promise((resolve) => setImmediate(resolve))
+    release()
+    await closing
+    expect([brought, lines]).toEqual([[1, 2], []])
+  })
 })
