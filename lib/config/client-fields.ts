@@ -81,7 +81,7 @@ export const clientFields: Readonly<Record<PathOf<ResolvedClientConfig>, FieldSp
   'trace.timestampHeader': name(undefined),
   'performance.targetLatencyMs': scaledAlias(
     real(1, Number.MIN_VALUE, 3_600_000),
-    0.001,
+    1_000,
     ...grouped('performance', 'targetLatencyMicros'),
   ),
   'performance.targetThroughputPerSec': real(100_000, Number.MIN_VALUE, Number.MAX_SAFE_INTEGER),

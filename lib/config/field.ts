@@ -4,10 +4,10 @@
  * Invariant: `normalise` is called only for values that `accepts` has taken. Source: features.md part 3.
  */
 
-/** Another name of a field, as a full path in its scope; `scale` turns its unit into the field's. */
+/** Another name of a field, as a full path in its scope; a value divided by `divisor` has the field's unit. */
 export interface Alias {
   readonly path: string
-  readonly scale: number
+  readonly divisor: number
 }
 
 export interface FieldSpec {
@@ -143,10 +143,10 @@ export function grouped(group: string, alias: string): readonly string[] {
 }
 
 /** The row with further aliases whose number is in another unit. */
-export function scaledAlias(spec: FieldSpec, scale: number, ...aliases: string[]): FieldSpec {
-  return { ...spec, aliases: [...spec.aliases, ...aliases.map((path) => ({ path, scale }))] }
+export function scaledAlias(spec: FieldSpec, divisor: number, ...aliases: string[]): FieldSpec {
+  return { ...spec, aliases: [...spec.aliases, ...aliases.map((path) => ({ path, divisor }))] }
 }
 
 function plainAlias(path: string): Alias {
-  return { path, scale: 1 }
+  return { path, divisor: 1 }
 }

@@ -23,7 +23,7 @@ export type Entries = Map<string, Entry>
 interface Row {
   readonly path: string
   readonly spec: FieldSpec
-  readonly scale: number
+  readonly divisor: number
 }
 
 export interface Scope {
@@ -48,8 +48,8 @@ export function scopeOf(own: FieldTable, inherited: FieldTable = {}): Scope {
   const rows = new Map<string, Row>()
   const groups = new Set<string>()
   for (const [path, spec] of Object.entries(table)) {
-    for (const { path: name, scale } of [{ path, scale: 1 }, ...spec.aliases]) {
-      rows.set(name, { path, spec, scale })
+    for (const { path: name, divisor } of [{ path, divisor: 1 }, ...spec.aliases]) {
+      rows.set(name, { path, spec, divisor })
       for (let dot = name.indexOf('.'); dot > 0; dot = name.indexOf('.', dot + 1)) groups.add(name.slice(0, dot))
     }
   }
@@ -98,8 +98,9 @@ function add(row: Row, value: unknown, at: string, entries: Entries, findings: F
   entries.set(row.path, entry)
 }
 
-function entryOf({ spec, scale }: Row, value: unknown, at: string): Entry {
-  const scaled = scale !== 1 && typeof value === 'number' ? value * scale : value
+function entryOf({ spec, divisor }: Row, value: unknown, at: string): Entry {
+  // Divided, not multiplied by a fraction: 1001 / 1000 is 1.001, 1001 * 0.001 is not.
+  const scaled = typeof value === 'number' ? value / divisor : value
   try {
     if (spec.accepts(scaled)) return { value: spec.normalise(scaled), at, isBad: false, isPreset: false }
   } catch {

@@ -18,6 +18,7 @@ export function relateSecurity(draft: Draft): void {
   if (given === undefined) draft.set('securityProtocol', derived)
   const other = String(given).includes('SSL') === isTls ? 'sasl.mechanism' : 'ssl.enabled'
   draft.relate('securityProtocol', [other], given === undefined || given === derived, `'${derived}', given`)
+  relateSources(draft)
   requireSecrets(draft)
   relateMechanism(draft)
   warnOfOpenDoors(draft)
@@ -33,6 +34,14 @@ function deriveTls(draft: Draft): boolean {
   const isTls = asked ?? (implied !== undefined || String(draft.get('securityProtocol')).includes('SSL'))
   draft.set('ssl.enabled', isTls)
   return isTls
+}
+
+/** A file and a text for the same thing: one of the two would be ignored. */
+function relateSources(draft: Draft): void {
+  for (const field of ['ca', 'cert', 'key']) {
+    const isOne = draft.get(`ssl.${field}`) === undefined || draft.get(`ssl.${field}File`) === undefined
+    draft.relate(`ssl.${field}File`, [`ssl.${field}`], isOne, 'unset, or no')
+  }
 }
 
 function requireSecrets(draft: Draft): void {

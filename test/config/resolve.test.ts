@@ -103,6 +103,12 @@ describe('merge', () => {
       },
     ])
   })
+  it('CF-2: an alias in another unit and its field with the same value agree', () => {
+    for (let micros = 1; micros < 5_000; micros += 7) {
+      const performance = { targetLatencyMicros: micros, targetLatencyMs: Number(`${micros}e-3`) }
+      expect(resolveConfig({ performance }).performance.targetLatencyMs).toBe(performance.targetLatencyMs)
+    }
+  })
   it('CF-2: a group and its other name may say the same, in any form', () => {
     const group = { brokers: ['a:1'], topics: { t: { compression: 'gzip' as const } } }
     expect(resolveConfig({ producer: group, producerConfig: structuredClone(group) }).producer.brokers).toHaveLength(1)
@@ -162,12 +168,13 @@ describe('findings', () => {
       expect(refusal(() => resolveConfig({ connection: value } as never)).code, String(value)).toBe('INVALID_CONFIG')
     }
   })
-  it('CF-3: names that every object has are unknown like any other', () => {
-    const names = ['constructor', 'toString', 'hasOwnProperty', '__proto__', 'valueOf']
+  const shownName = (name: string) => (name === '' ? "''" : name)
+  it('CF-3: names that every object has, and none at all, are unknown like any other', () => {
+    const names = ['', 'constructor', 'toString', 'hasOwnProperty', '__proto__', 'valueOf']
     const config = JSON.parse(`{${names.map((name) => `"${name}": 1`).join(',')}}`) as object
-    expect(issuesOf(refusal(() => resolveConfig(config))).map((issue) => issue.path)).toEqual(names)
+    expect(issuesOf(refusal(() => resolveConfig(config))).map((issue) => issue.path)).toEqual(names.map(shownName))
     expect(issuesOf(refusal(() => resolveProducerConfig({ pool: config }))).map((issue) => issue.path)).toEqual(
-      names.map((name) => `pool.${name}`),
+      names.map((name) => `pool.${shownName(name)}`),
     )
   })
   it('CF-3: a message names the first findings and counts the rest, the context has them all', () => {

@@ -50,6 +50,16 @@ describe('TLS', () => {
   })
 })
 
+describe('PEM', () => {
+  it.each(['ca', 'cert', 'key'])('CF-3: %s as a file and as a text is refused, naming both', (field) => {
+    const ssl = { cert: 'c', key: SECRET, [field]: SECRET, [`${field}File`]: 'f.pem' }
+    const error = refusal(() => resolveConfig({ ssl }))
+    expect(issuesOf(error).map((issue) => issue.path)).toEqual([`ssl.${field}File`])
+    expect(issuesOf(error)[0]?.expected).toContain(`ssl.${field} (`)
+    expect(field === 'key' && error.message.includes(SECRET)).toBe(false)
+  })
+})
+
 describe('SASL', () => {
   const token = async () => SECRET
   const authenticator = { mechanism: 'GSSAPI', next: () => undefined }
