@@ -2,17 +2,17 @@
 import { ByteChannel } from 'tandem-mq/channel'
 import { check } from './example.js'
 
+const LINES = 10_500
 const channel = new ByteChannel({ maxRecords: 1_000, windowMs: 50 })
 const reader = (async () => {
-  let lines = 0
-  for await (const chunk of channel.register()) {
+  for (let lines = 0; lines < LINES; lines++) {
+    const chunk = await channel.read()
     if (!String(Buffer.from(chunk.bytes)).startsWith(`line ${lines} `)) check(false, `line ${lines} comes next`)
-    lines++
     chunk.release()
   }
-  return lines
 })()
-for (let n = 0; n < 10_500; n++) await channel.writeAsync(Buffer.from(`line ${n} of a log`))
+for (let n = 0; n < LINES; n++) await channel.writeAsync(Buffer.from(`line ${n} of a log`))
+await reader
 const { switches } = channel.stats()
 const { undelivered } = await channel.close()
-check((await reader) === 10_500 && undelivered === 0, `10500 lines read in order, ${switches}+ buffers sealed`)
+check(undelivered === 0 && switches >= 10, `${LINES} lines read in order from ${switches} sealed buffers`)

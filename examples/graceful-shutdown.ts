@@ -56,7 +56,7 @@ async function parent(): Promise<void> {
 /** All answers, and those that come within half a second after the last one that must come. */
 async function readAnswers(brokers: string): Promise<string[]> {
   const consumer = new Consumer({ brokers, autoOffsetReset: 'earliest' })
-  await consumer.assign(OUT)
+  await consumer.assign([OUT])
   const answers: string[] = []
   for (;;) {
     const record = await consumer.read({ timeoutMs: answers.length < RECORDS ? 20_000 : 500 })

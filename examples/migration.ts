@@ -29,7 +29,7 @@ const before = await producer.send({
 // after: tandem-mq reads
 const seen: string[] = []
 await mq.subscribe(topic, (record) => {
-  const type = record.headers.find(({ key }) => key === 'type')?.value
+  const type = record.headers.find(([name]) => name === 'type')?.[1]
   seen.push(`${record.key} ${record.value} ${type}`)
 })
 await until(() => seen.length === 1)

@@ -32,9 +32,9 @@ await until(() => paid.length === 3)
 check(paid.join() === '10,20,30', `paid in order: ${paid.join(', ')}; the passing fault was tried again`)
 
 const dead = new Consumer({ brokers, autoOffsetReset: 'earliest' })
-await dead.assign(`${TOPIC}.dlq`)
+await dead.assign([`${TOPIC}.dlq`])
 const letter = await dead.read({ timeoutMs: 10_000 })
-const note = (name: string) => String(letter?.headers.get(name))
+const note = (name: string) => String(letter?.headers.find(([known]) => known === name)?.[1])
 console.log(`  dead letter: ${letter?.value} from offset ${note('x-original-offset')}: ${note('x-error-message')}`)
 check(String(letter?.value) === 'ten' && note('x-original-topic') === TOPIC, 'what never works is kept with its story')
 

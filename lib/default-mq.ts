@@ -3,7 +3,7 @@
  * Invariant: it is made at its first use, with what `configureDefault` said before; configuring it later is refused.
  * Source: features.md FA-2.
  */
-import type { ConnectionOptions, PooledConnection } from './cluster/index.js'
+import type { GetConnectionOptions, PooledConnection } from './cluster/index.js'
 import { type MQConfig, resolveConfig } from './config/index.js'
 import type { CommitTarget, OnRecord, SubscribeOptions, Topics } from './consumer/index.js'
 import { MQError } from './errors/index.js'
@@ -105,7 +105,7 @@ export async function commitOffset(target: CommitTarget, offset?: number): Promi
 }
 
 /** `pool.getConnection` of the default instance. */
-export async function getConnection(options?: ConnectionOptions): Promise<PooledConnection> {
+export async function getConnection(options?: GetConnectionOptions): Promise<PooledConnection> {
   return defaultMQ().pool.getConnection(options)
 }
 

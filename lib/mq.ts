@@ -5,7 +5,7 @@
  * Source: features.md FA-1, FA-4, ME-1, ME-5, ME-6.
  */
 import { AdminClient } from './admin/index.js'
-import { closeEach } from './closing.js'
+import { type ClosablePart, closeEach } from './closing.js'
 import { ConnectionPool, type PoolStats } from './cluster/index.js'
 import {
   type ConsumerConfig,
@@ -14,8 +14,8 @@ import {
   type ProducerUpdate,
   type ResolvedConfig,
   resolveConfig,
-  resolveConsumerConfig,
-  resolveProducerConfig,
+  resolveFurtherConsumer,
+  resolveFurtherProducer,
 } from './config/index.js'
 import {
   type CommitTarget,
@@ -30,6 +30,10 @@ import {
 import type { MQError } from './errors/index.js'
 import {
   type Alert,
+  checkConsumer,
+  checkPool,
+  checkProducer,
+  type HealthCheck,
   HealthChecks,
   type HealthReport,
   Metrics,
@@ -75,7 +79,7 @@ export interface MQEvents {
   error: MQError
   warning: WarningEvent
   /** Each `monitoring.intervalMs`. */
-  report: MonitorReport
+  report: MonitorReport<MQMetrics>
   /** A threshold of `monitoring.alerts` was crossed; once per crossing. */
   alert: Alert
 }
@@ -88,6 +92,12 @@ export interface MQMetrics extends OperationsSnapshot {
   readonly channel: ReturnType<Producer['channelStats']>
   /** Null: this version has no write-ahead log. */
   readonly wal: null
+}
+
+/** A client of the instance, and what takes it out of its figures. */
+interface Part {
+  readonly client: ClosablePart & { readonly state: string }
+  readonly leave: readonly (() => void)[]
 }
 
 /** What records hold when they are read: bytes, unless a serializer makes something else of them. */
@@ -115,10 +125,10 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
   readonly #events: Emitter<MQEvents>
   readonly #checks: HealthChecks
   readonly #operations: Operations
-  readonly #monitor: Monitor
+  readonly #monitor: Monitor<MQMetrics>
   readonly #process: ProcessMonitor | null
-  readonly #producers = new Set<Producer<never, never>>()
-  readonly #consumers = new Set<Consumer<unknown, unknown>>()
+  #producers: readonly Part[] = []
+  #consumers: readonly Part[] = []
   #producer: Producer<V, K> | null = null
   #consumer: Consumer<Read<V>, Read<K>> | null = null
   #admin: AdminClient | null = null
@@ -143,12 +153,14 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
       clock,
       logger,
       metrics: () => this.getMetrics(),
+      produceSeconds: () => this.#producer?.measures().produceSeconds ?? null,
       report: (report) => this.#events.emit('report', report),
       alert: (alert) => this.#events.emit('alert', alert),
     })
     this.#process = metrics.process
       ? new ProcessMonitor({ intervalMs: metrics.processIntervalMs, clock, logger })
       : null
+    if (this.#process !== null) this.metrics.attachProcess(this.#process)
     this.#registerChecks()
     this.metrics.setHealth(() => this.health())
   }
@@ -183,6 +195,8 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
     if (this.#pool === null) {
       this.#pool = new ConnectionPool(this.config, this.#deps)
       this.metrics.attachConnections(this.#pool)
+      this.#pool.on('error', (error) => this.#events.emit('error', error))
+      this.#pool.on('warning', (warning) => this.#events.emit('warning', warning))
       this.#keep(this.#pool)
     }
     return this.#pool
@@ -196,13 +210,12 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
    * ```
    */
   createProducer<V2 = V, K2 = K>(config: ProducerConfig = {}): Producer<V2, K2> {
-    const resolved = resolveProducerConfig(config, this.#input)
+    const resolved = resolveFurtherProducer(this.#input, config)
     const producer = new Producer<V2, K2>(resolved, { ...this.#deps, hooks: this.#hooks })
     producer.on('error', (error) => this.#events.emit('error', error))
     producer.on('warning', (warning) => this.#events.emit('warning', warning))
-    this.metrics.attachProducer(producer)
-    this.pool.include(producer)
-    this.#producers.add(producer as Producer<never, never>)
+    const leave = [this.metrics.attachProducer(producer), this.pool.include(producer)]
+    this.#producers = [...stillOpen(this.#producers), { client: producer, leave }]
     this.#begin()
     this.#keep(producer)
     return producer
@@ -210,14 +223,13 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
 
   /** A further consumer with settings of its own, another `groupId` for example; it is measured and closed with the instance. */
   createConsumer<V2 = Read<V>, K2 = Read<K>>(config: ConsumerConfig = {}): Consumer<V2, K2> {
-    const resolved = resolveConsumerConfig(config, this.#input)
+    const resolved = resolveFurtherConsumer(this.#input, config)
     const deadLetters = { sendSync: this.#sendDeadLetter }
     const consumer = new Consumer<V2, K2>(resolved, { ...this.#deps, hooks: this.#hooks, deadLetters })
     consumer.on('error', (error) => this.#events.emit('error', error))
     consumer.on('warning', (warning) => this.#events.emit('warning', warning))
-    this.metrics.attachConsumer(consumer)
-    this.pool.include(consumer)
-    this.#consumers.add(consumer as Consumer<unknown, unknown>)
+    const leave = [this.metrics.attachConsumer(consumer), this.pool.include(consumer)]
+    this.#consumers = [...stillOpen(this.#consumers), { client: consumer, leave }]
     this.#begin()
     this.#keep(consumer)
     return consumer
@@ -305,7 +317,7 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
   }
 
   /** A check of your own; it fails when it throws, rejects or takes longer than `monitoring.healthTimeoutMs`. */
-  registerCheck(name: string, check: () => unknown): void {
+  registerCheck(name: string, check: HealthCheck): void {
     this.#checks.register(name, check)
   }
 
@@ -375,7 +387,8 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
     this.#monitor.close()
     this.#process?.close()
     const control = [this.#admin, this.#pool].filter((part) => part !== null)
-    const steps = [[...this.#consumers], [...this.#producers], ...control.map((part) => [part]), [this.metrics]]
+    const clients = [this.#consumers, this.#producers].map((parts) => parts.map(({ client }) => client))
+    const steps = [...clients, ...control.map((part) => [part]), [this.metrics]]
     await closeEach(steps, timeoutMs, this.#deps.clock).finally(() => {
       this.#state = 'closed'
     })
@@ -387,20 +400,30 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
       void part.close().catch((error: unknown) => this.#events.emit('error', error as MQError))
   }
 
+  /** What runs by itself begins with the first client, in a turn of its own: it looks at clients that are being made here. */
   #begin(): void {
-    if (this.#state !== 'open') return
-    this.#monitor.start()
-    this.#process?.start()
-    this.metrics.start()
+    this.#deps.clock.defer(() => {
+      if (this.#state !== 'open') return
+      this.#monitor.start()
+      this.#process?.start()
+      this.metrics.start()
+    })
   }
 
   readonly #sendDeadLetter: Producer['sendSync'] = (...record) =>
     (this.producer as unknown as Producer).sendSync(...record)
 
   #registerChecks(): void {
-    this.#checks.register('brokers', () => this.ping({ timeoutMs: this.config.monitoring.healthTimeoutMs }))
-    this.#checks.register('producer', () => this.#producer?.checkHealth())
-    this.#checks.register('consumer', () => this.#consumer?.checkHealth())
-    this.#checks.register('pool', () => this.#pool?.checkHealth())
+    const { healthTimeoutMs } = this.config.monitoring
+    this.#checks.register('brokers', (signal) => this.ping({ timeoutMs: healthTimeoutMs, signal }))
+    this.#checks.register('producer', () => checkProducer(this.#producer))
+    this.#checks.register('consumer', () => checkConsumer(this.#consumer))
+    this.#checks.register('pool', () => checkPool(this.#pool))
   }
+}
+
+/** Without the parts that their users have closed: these leave the figures, where their totals stay counted. */
+function stillOpen(parts: readonly Part[]): readonly Part[] {
+  for (const { client, leave } of parts) if (client.state === 'closed') for (const one of leave) one()
+  return parts.filter(({ client }) => client.state !== 'closed')
 }

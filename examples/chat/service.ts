@@ -80,7 +80,7 @@ export class ChatService {
     return this.mq.close()
   }
 
-  #deliver({ value: message }: RecordView<ChatMessage>): void {
+  #deliver({ value: message }: RecordView<ChatMessage, string>): void {
     if (message === null) return
     this.#total++
     const received = this.#received.get(message.to_user) ?? []

@@ -48,7 +48,7 @@ describe('MQ', () => {
     expect(seen).toEqual(['one', 'two', 'three', 'four', 'five'])
     await mq.commitOffset({ topic: 'orders', partition: 0 }, 5)
     const { nodeId, rttMs } = await mq.ping()
-    expect(nodeId).toBe(broker.brokers[0]?.brokerId ?? nodeId)
+    expect(broker.brokerIds).toContain(nodeId)
     expect(rttMs).toBeGreaterThan(0)
     await mq.unsubscribe('orders')
     const figures = mq.getMetrics()

@@ -1,0 +1,49 @@
+/**
+ * The checks every instance has: what is wrong with a part, as a text that names it.
+ * Why they look and do not ask: only the check of the brokers makes a round trip, so health stays cheap while many ask.
+ * Source: features.md ME-5, PR-19.
+ */
+import { MQError } from '../errors/index.js'
+
+export interface CheckedProducer {
+  readonly state: string
+  /** Records are accepted but brokers are away, or a circuit is open. */
+  readonly isDegraded: boolean
+}
+
+export interface CheckedConsumer {
+  readonly state: string
+  getMetrics(): { readonly failedPartitions: readonly string[] }
+}
+
+export interface CheckedPool {
+  readonly state: string
+  getStats(): { readonly waitingCallers: number; readonly lentConnections: number }
+}
+
+/** Throws when records can be accepted but not be sent. */
+export function checkProducer(producer: CheckedProducer | null): void {
+  if (producer?.isDegraded === true)
+    throw unhealthy('degraded: records wait, because brokers are away or a circuit is open')
+}
+
+/** Throws when delivery ended by itself, or partitions stand still after an error. */
+export function checkConsumer(consumer: CheckedConsumer | null): void {
+  if (consumer === null) return
+  if (consumer.state === 'stopped') throw unhealthy('delivery has ended: consumer.run() tells why')
+  const { failedPartitions } = consumer.getMetrics()
+  if (failedPartitions.length > 0)
+    throw unhealthy(`partitions stand still after an error: ${failedPartitions.join(', ')}`)
+}
+
+/** Throws when callers wait although all connections are lent. */
+export function checkPool(pool: CheckedPool | null): void {
+  if (pool === null) return
+  const { waitingCallers, lentConnections } = pool.getStats()
+  if (waitingCallers > 0)
+    throw unhealthy(`${waitingCallers} caller(s) wait for one of ${lentConnections} lent connections`)
+}
+
+function unhealthy(text: string): MQError {
+  return new MQError('CONNECTION_FAILED', text, {})
+}
