@@ -165,9 +165,9 @@ function namesOf(headers: unknown): string[] {
   return pairsOf(headers).map(([name]) => name)
 }
 
-/** The first of that name: the one that was there before anybody added another. */
+/** The last of that name, as Kafka's own clients take it. */
 function textOf(headers: unknown, key: string): string | undefined {
-  const value = pairsOf(headers).find(([name]) => name.toLowerCase() === key.toLowerCase())?.[1]
+  const value = pairsOf(headers).findLast(([name]) => name === key)?.[1]
   if (typeof value === 'string') return value
   return value instanceof Uint8Array
     ? Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString()
