@@ -171,6 +171,20 @@ describe('CL-2: getConnection and release', () => {
     expect([...ids].sort()).toEqual([1, 2, 3])
   })
 
+  it('a caller whose connection went to one who came first has another one opened at once', async () => {
+    const { pool, brokers } = poolScene(1)
+    await pool.ping()
+    const broker = brokers[0] as (typeof brokers)[0]
+    let opened = 0
+    broker.on(ApiVersions, (request) => {
+      if (opened++ > 0) request.reply(broker.versions() as never) // The first one is never answered.
+    })
+    const first = watched(pool.getConnection())
+    const second = watched(pool.getConnection())
+    await settle()
+    expect([first.value?.isOpen, second.value?.isOpen, opened]).toEqual([true, true, 3])
+  })
+
   it('a signal ends the wait with its own reason, and the place in the queue is free', async () => {
     const { pool, clock } = poolScene(1, { maxConnections: 4 })
     const held = await pool.getConnection()
@@ -328,6 +342,16 @@ describe('CL-2: requests on a lent connection', () => {
     expect(net.opened.length).toBe(opened + 1)
     connection.release()
     expect(pool.getStats()).toMatchObject({ lentConnections: 1, connectionErrors: 1 })
+  })
+
+  it('a free socket whose end is still to be told is not lent', async () => {
+    const { pool, net } = poolScene(1)
+    ;(await pool.getConnection()).release()
+    const socket = net.opened.at(-1) as MemoryTransport
+    socket.holdsClosed = true
+    socket.destroy(new MQError('CONNECTION_FAILED', 'cut'))
+    expect(await pool.getConnection()).toMatchObject({ isOpen: true })
+    socket.tellClosed()
   })
 
   it('timeoutMs and signal end the wait, not the connection', async () => {
@@ -625,6 +649,42 @@ describe('CL-3: ready, idle, old and ill connections', () => {
       connectionErrors: 3,
     })
     connection.release()
+  })
+})
+
+describe('ME-5: what a health check asks of the pool', () => {
+  it('one broker of two that cannot be reached does not make it ill while it has a connection to the other', async () => {
+    const { pool, net, state, clock } = poolScene(2)
+    const connection = await pool.getConnection({ brokerId: 2 })
+    net.refuse(state.brokers[0]?.port as number)
+    expect((await passUntil(clock, failureOf(pool.getConnection({ brokerId: 1 })))).code).toBe('CONNECTION_FAILED')
+    expect(() => pool.checkHealth()).not.toThrow()
+    connection.release()
+  })
+
+  it('callers that wait for what is lent make it POOL_EXHAUSTED, until they are served', async () => {
+    const { pool } = poolScene(1, { maxConnections: 4 })
+    const connection = await pool.getConnection()
+    expect(() => pool.checkHealth()).not.toThrow()
+    const waiting = watched(pool.getConnection())
+    expect(() => pool.checkHealth()).toThrow(
+      expect.objectContaining({ code: 'POOL_EXHAUSTED', context: expect.objectContaining({ waitingCallers: 1 }) }),
+    )
+    connection.release()
+    await settle()
+    expect(waiting.isSettled).toBe(true)
+    expect(() => pool.checkHealth()).not.toThrow()
+  })
+
+  it('a ping that succeeds proves that the trouble is over', async () => {
+    const { pool, net, state, brokers, clock } = poolScene(1, {}, { connection: { maxRetries: 0 } })
+    const port = state.brokers[0]?.port as number
+    net.refuse(port)
+    await passUntil(clock, failureOf(pool.getConnection()))
+    expect(() => pool.checkHealth()).toThrow(expect.objectContaining({ code: 'CONNECTION_FAILED' }))
+    net.listenAt(port, (brokers[0] as (typeof brokers)[0]).accept)
+    await passUntil(clock, pool.ping())
+    expect(() => pool.checkHealth()).not.toThrow()
   })
 })
 

@@ -157,19 +157,19 @@ export class ConnectionPool {
     this.#state = 'open'
     const { rttMs, brokerId } = await this.#cluster.ping({ timeoutMs, signal: options.signal })
     this.#pingSeconds.observe(rttMs / 1_000)
+    this.#lastError = null
     return { rttMs, nodeId: brokerId }
   }
 
   /**
-   * Throws why this pool cannot serve just now: the error of the last attempt to open a connection, POOL_EXHAUSTED when
-   * callers wait for what others have lent, CONNECTION_CLOSED. Asks no broker.
+   * Throws why this pool cannot serve just now: the error of the last attempt when it has no connection at all,
+   * POOL_EXHAUSTED when callers wait for what others have lent, CONNECTION_CLOSED. Asks no broker.
    */
   checkHealth(): void {
     this.#ensureOpen()
-    if (this.#lastError !== null) throw this.#lastError
-    const { size } = this.#waiters
-    if (size > 0 && this.#sockets.opening === 0 && this.#finding === null)
-      throw this.#exhausted(undefined, { callers: size })
+    if (this.#lastError !== null && this.#sockets.size === 0) throw this.#lastError
+    const starved = this.#waiters.inOrder().filter((waiter) => !this.#isReachingOut(waiter))
+    if (starved.length > 0) throw this.#exhausted(starved[0]?.brokerId, { waitingCallers: starved.length })
   }
 
   /** Listens to an event; returns the function that ends it. */
@@ -341,14 +341,18 @@ export class ConnectionPool {
     return this.#config.pool.minIdle - ready - this.#sockets.opening
   }
 
+  /** It waits for a broker, not for what others have lent. */
+  #isReachingOut(waiter: Waiter): boolean {
+    return waiter.isOpening || waiter.pause !== null || this.#finding !== null
+  }
+
   #ensureOpen(): void {
     if (this.#closing !== null) throw closedHere('the pool')
   }
 
   #tooLate(waiter: Waiter): MQError {
     if (waiter.pause !== null && waiter.lastError !== null) return waiter.lastError
-    const isReaching = waiter.isOpening || this.#finding !== null
-    if (!isReaching) return this.#exhausted(waiter.brokerId, { timeoutMs: waiter.timeoutMs })
+    if (!this.#isReachingOut(waiter)) return this.#exhausted(waiter.brokerId, { timeoutMs: waiter.timeoutMs })
     const text = `no connection was ready within ${waiter.timeoutMs} ms: it was still being opened`
     const context = { brokerId: waiter.brokerId, timeoutMs: waiter.timeoutMs, wasSent: 'no' }
     return new MQError('CONNECTION_TIMEOUT', text, context, { cause: waiter.lastError ?? undefined })
