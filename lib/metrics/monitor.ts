@@ -41,6 +41,10 @@ export interface MonitorFigures {
   readonly latencyMs: number | null
   /** Acknowledged records per second, while there was something to send. */
   readonly throughputPerSec: number | null
+  /** Records per second that were there to send: accepted in the interval, or pending at its start. */
+  readonly offeredPerSec: number
+  /** Something was pending all the time, and nothing was acknowledged. */
+  readonly isStuck: boolean
   /** Failed and dropped records of all that were settled. Percent. */
   readonly errorPercent: number | null
   /** Of all assigned partitions together, at the end. */
@@ -145,7 +149,7 @@ export class Monitor<M extends MonitoredMetrics = MonitoredMetrics> {
     const figures = this.#figures(before, now, metrics)
     const timestamp = this.#clock.now()
     const intervalMs = now.atMs - before.atMs
-    this.#logger.info('report', { intervalMs: Math.round(intervalMs), pendingRecords: now.pending, ...figures })
+    this.#logger.debug('report', { intervalMs: Math.round(intervalMs), pendingRecords: now.pending, ...figures })
     const alerts = this.#crossed(figures, timestamp)
     for (const alert of alerts) this.#logger.warn(`alert: ${alert.message}`)
     this.#guarded(() => this.#options.report?.({ timestamp, intervalMs, figures, metrics }))
@@ -169,21 +173,29 @@ export class Monitor<M extends MonitoredMetrics = MonitoredMetrics> {
     const acknowledged = risen(before.acknowledged, now.acknowledged)
     const failed = risen(before.failed, now.failed)
     const settled = acknowledged + failed
-    const isLoaded = before.pending > 0 || now.pending > 0 || risen(before.accepted, now.accepted) > 0
+    const offered = before.pending + risen(before.accepted, now.accepted)
     const seconds = Math.max(0.001, (now.atMs - before.atMs) / 1_000)
     return {
       latencyMs: acknowledged === 0 ? null : latencyOf(before, now, producer.p99LatencyMs),
-      throughputPerSec: isLoaded ? acknowledged / seconds : null,
+      throughputPerSec: offered > 0 ? acknowledged / seconds : null,
+      offeredPerSec: offered / seconds,
+      isStuck: before.pending > 0 && now.pending > 0 && acknowledged === 0,
       errorPercent: settled === 0 ? null : (failed * 100) / settled,
       lagRecords: consumer.lag,
       memoryBytes: (this.#options.memoryBytes ?? residentBytes)(),
     }
   }
 
+  /** A service with little to send is not slow: the threshold counts when as much was there to send, or all of it stands. */
+  #isOffered({ offeredPerSec, isStuck }: MonitorFigures): boolean {
+    const { minThroughputPerSec } = this.#options.settings.alerts
+    return isStuck || offeredPerSec >= (minThroughputPerSec ?? 0)
+  }
+
   #crossed(figures: MonitorFigures, timestamp: number): Alert[] {
     const values: Readonly<Record<AlertName, number | null>> = {
       latencyMs: figures.latencyMs,
-      minThroughputPerSec: figures.throughputPerSec,
+      minThroughputPerSec: this.#isOffered(figures) ? figures.throughputPerSec : null,
       errorPercent: figures.errorPercent,
       lagRecords: figures.lagRecords,
       memoryBytes: figures.memoryBytes,
