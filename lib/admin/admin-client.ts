@@ -12,7 +12,7 @@ import { type ClientConfig, type ResolvedClientConfig, resolveClientConfig } fro
 import { MQError } from '../errors/index.js'
 import { type Clock, type RandomSource, systemClock, systemRandom } from '../util/index.js'
 import { type Call, Calls } from './call.js'
-import { checkTopicName } from './checks.js'
+import { checkInteger, checkTopicName } from './checks.js'
 import { ConfigAdmin, checkResource } from './configs.js'
 import { GroupAdmin } from './groups.js'
 import { ClusterReader } from './kafkajs/cluster-reader.js'
@@ -43,6 +43,7 @@ import type {
   ListTopicsOptions,
   MorePartitions,
   NewTopic,
+  PartitionOffset,
   PartitionOffsets,
   ResetOffsetsOptions,
   ResetResult,
@@ -181,6 +182,19 @@ export class AdminClient {
     return this.#run('getTopicOffsets', options, (call) => {
       checkTopicName(topic)
       return this.#positions.range(topic, call)
+    })
+  }
+
+  /**
+   * The first record at or after a time, of each partition of a topic; where there is none so late, the end of the log.
+   * Milliseconds since 1970. Rejects with TOPIC_NOT_FOUND.
+   */
+  async getOffsetsForTime(topic: string, timestamp: number, options: CallOptions = {}): Promise<PartitionOffset[]> {
+    return this.#run('getOffsetsForTime', options, async (call) => {
+      checkTopicName(topic)
+      checkInteger('timestamp', timestamp, 0, Number.MAX_SAFE_INTEGER)
+      const found = await this.#positions.find(topic, timestamp, call)
+      return [...found].map(([partition, offset]) => ({ topic, partition, offset }))
     })
   }
 

@@ -31,6 +31,7 @@ export type {
   NewTopic,
   OffsetTarget,
   PartitionInfo,
+  PartitionOffset,
   PartitionOffsets,
   ResetOffsetsOptions,
   ResetResult,

@@ -216,6 +216,10 @@ export interface ResetResult extends GroupPartition {
   readonly offset: number
 }
 
+export interface PartitionOffset extends GroupPartition {
+  readonly offset: number
+}
+
 export interface PartitionOffsets extends GroupPartition {
   /** First offset that exists. */
   readonly logStart: number

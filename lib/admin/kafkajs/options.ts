@@ -75,11 +75,11 @@ async function tokenOf(token: (() => Promise<string>) | undefined): Promise<stri
 function customMechanism(authenticator: SaslAuthenticator): Mechanism {
   return {
     mechanism: authenticator.mechanism,
-    authenticationProvider: ({ saslAuthenticate }) => ({
+    authenticationProvider: ({ host, port, saslAuthenticate }) => ({
       authenticate: async () => {
         let challenge: Uint8Array = new Uint8Array(0)
-        for (;;) {
-          const answer = await authenticator.next(challenge)
+        for (let round = 0; ; round++) {
+          const answer = await authenticator.next(challenge, { host, port, round })
           if (answer === undefined) return
           const told = await saslAuthenticate({
             request: { encode: () => lengthPrefixed(answer) },

@@ -1,0 +1,73 @@
+/** What `--help` shows below the options: commands that work as they stand. */
+const SECRETS = `
+Secrets: words of a command line are visible to everybody on the machine. Give passwords by TANDEM_SASL_PASSWORD or
+TANDEM_SASL_PASSWORD_FILE, tokens by TANDEM_SASL_TOKEN_FILE, or write them into the file of -F.
+`
+
+export const EXAMPLES = {
+  program: `
+Examples:
+  echo 'hello' | tandem-mq produce -b localhost:9092 -t orders
+  tandem-mq consume -b localhost:9092 -t orders -e
+  tandem-mq -C -b localhost:9092 -t orders -o -10 -f '%t [%p] %o: %k = %s\\n'
+  tandem-mq groups describe billing --json
+  tandem-mq broker --port 9092 -t orders:6
+
+Exit codes: 0 done, 1 failed, 2 the command line or the configuration is wrong.
+${SECRETS}`,
+  produce: `
+Examples:
+  printf 'a\\nb\\n' | tandem-mq produce -t orders
+  echo 'customer-7:{"total":12}' | tandem-mq produce -t orders -K: -H source=shop
+  tandem-mq produce -t files picture.png            the whole file as one record
+  tandem-mq produce -t orders -l lines.txt -z zstd  each line a record
+  tandem-mq consume -t old -e --json | tandem-mq produce -t new --from-json
+${SECRETS}`,
+  consume: `
+Examples:
+  tandem-mq consume -t orders -e                    from the beginning to the end
+  tandem-mq consume -t orders -p 0 -o -10 -c 10     the last ten of partition 0
+  tandem-mq consume -t orders -o s@2026-01-31T00:00:00Z -o e@2026-02-01T00:00:00Z
+  tandem-mq consume -G billing orders '^audit-'     as a member of a group; commits what it printed
+  tandem-mq consume -t orders -f '%t\\t%p\\t%o\\t%k\\t%s\\n'
+${SECRETS}`,
+  metadata: `
+Example:
+  tandem-mq metadata -t orders
+`,
+  offsets: `
+Examples:
+  tandem-mq offsets -t orders:0:1767225600000       the first record at or after that time
+  tandem-mq offsets -t orders:0:-1                  the end; -2 the beginning
+`,
+  topics: `
+Examples:
+  tandem-mq topics list
+  tandem-mq topics create orders events --partitions 6 --set retention.ms=604800000
+  tandem-mq topics describe orders --json
+  tandem-mq topics alter orders --set retention.ms=3600000 --unset segment.ms --partitions 12
+  tandem-mq topics delete orders --if-exists
+`,
+  groups: `
+Examples:
+  tandem-mq groups list --state Stable
+  tandem-mq groups describe billing --members
+  tandem-mq groups reset billing -t orders --to s@2026-01-31T00:00:00Z --dry-run
+  tandem-mq groups delete billing
+`,
+  ping: `
+Examples:
+  tandem-mq ping -b localhost:9092
+  tandem-mq ping -c 5 --interval 200
+`,
+  broker: `
+Examples:
+  tandem-mq broker -t orders:6 -t events
+  tandem-mq broker --nodes 3 --port 0 --json
+`,
+  bench: `
+Examples:
+  tandem-mq bench                                   on an embedded broker, in the same process
+  tandem-mq bench -b localhost:9092 --records 5000000 --size 1000 -z zstd
+`,
+} as const
