@@ -20,10 +20,22 @@ export type PresetName =
   | 'production'
 export type SaslMechanism = 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512' | 'OAUTHBEARER' | 'GSSAPI'
 
-/** A SASL exchange of one's own: answers each challenge of the broker, `undefined` ends it. */
+/** Where an exchange of one's own stands. */
+export interface SaslRound {
+  /** Of the broker that is spoken to: a Kerberos principal is made from it. */
+  readonly host: string
+  readonly port: number
+  /** 0: a new exchange begins, with an empty challenge. Counts up by 1. */
+  readonly round: number
+}
+
+/**
+ * A SASL exchange of one's own: answers each challenge of the broker, `undefined` ends it. A client opens several
+ * connections and renews their sessions, so an exchange begins again and again; it runs one at a time.
+ */
 export interface SaslAuthenticator {
   readonly mechanism: string
-  next(challenge: Uint8Array): Promise<Uint8Array | undefined> | Uint8Array | undefined
+  next(challenge: Uint8Array, round: SaslRound): Promise<Uint8Array | undefined> | Uint8Array | undefined
 }
 
 export interface ConnectionSettings {

@@ -7,6 +7,7 @@ export type {
   ResolvedClientConfig,
   SaslAuthenticator,
   SaslMechanism,
+  SaslRound,
   SaslSettings,
   SecurityProtocol,
   SslSettings,

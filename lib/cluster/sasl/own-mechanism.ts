@@ -4,22 +4,11 @@
  * connections at once; two exchanges through it would mix their challenges.
  * Invariant: whoever has its turn gives it back, also when nobody waits for its connection any more.
  */
-import type { SaslAuthenticator } from '../../config/index.js'
+import type { SaslAuthenticator, SaslRound } from '../../config/index.js'
 import { type Deferred, deferred } from '../../util/index.js'
 import type { OpeningSession } from '../authenticate.js'
 import type { SaslExchange, SaslMechanism } from './mechanism.js'
 import { functionFailed, refused } from './refusals.js'
-
-/** What `next` gets beside the challenge. */
-export interface SaslRound {
-  /** Of the broker that is spoken to: a Kerberos principal is made from it. */
-  readonly host: string
-  readonly port: number
-  /** 0: a new exchange begins, with an empty challenge. Counts up by 1. */
-  readonly round: number
-}
-
-type Next = (challenge: Uint8Array, round: SaslRound) => Promise<unknown> | unknown
 
 export class OwnMechanism implements SaslMechanism {
   readonly name: string
@@ -70,7 +59,7 @@ class OwnExchange implements SaslExchange {
 
   async #ask(challenge: Uint8Array, round: SaslRound): Promise<unknown> {
     try {
-      return await (this.#authenticator.next as Next).call(this.#authenticator, challenge, round)
+      return await this.#authenticator.next(challenge, round)
     } catch (error) {
       throw functionFailed(this.#authenticator.mechanism, 'sasl.authenticator.next()', error)
     }
