@@ -4,8 +4,7 @@
  * Runs on the embedded broker; `--brokers host:port` takes a real Kafka.
  */
 import { parseArgs } from 'node:util'
-import { Kafka, logLevel } from 'kafkajs'
-import { Consumer, Producer } from 'tandem-mq'
+import { MQ } from 'tandem-mq'
 import { createBroker } from 'tandem-mq/broker'
 import { crc32c } from '../lib/util/index.js'
 import { DemoRecords, sequenceOf } from './demo-records.js'
@@ -56,12 +55,15 @@ const embedded = args.brokers === undefined ? await createBroker({ nodes: 3 }) :
 const brokers = args.brokers ?? (embedded?.bootstrap as string)
 console.log(`tandem-mq demo: ${thousands(records)} JSON records, ${partitions} partitions, ${args.compression}`)
 console.log(embedded === undefined ? `  Kafka at ${brokers}` : `  embedded broker, three nodes, at ${brokers}`)
-await createTopic()
-
-const producer = new Producer({ brokers, clientId: 'demo', compression: args.compression as 'lz4' })
-const consumer = new Consumer({ brokers, clientId: 'demo' })
-producer.on('error', (error) => console.error(`  ${error}`))
-consumer.on('error', (error) => console.error(`  ${error}`))
+const mq = new MQ({
+  brokers,
+  clientId: 'demo',
+  producer: { compression: args.compression as 'lz4' },
+  monitoring: { intervalMs: 0 }, // this program tells how it goes
+})
+const { producer, consumer } = mq
+mq.on('error', (error) => console.error(`  ${error}`))
+await mq.admin.createTopic({ name: topic, partitions })
 
 // What was sent and what arrived; the sums do not depend on the order between partitions.
 let sentBytes = 0
@@ -135,8 +137,9 @@ console.log(
 )
 console.log(`  memory     ${thousands(process.memoryUsage.rss() / 1e6)} MB`)
 
-await consumer.close()
-const { unsentRecords } = await producer.close()
+await printMetrics()
+const { pendingMessages } = producer.getMetrics()
+await mq.close()
 await embedded?.close()
 
 const checks: [string, boolean][] = [
@@ -148,7 +151,7 @@ const checks: [string, boolean][] = [
   ],
   [
     `conserved: ${thousands(metrics.totalMessages)} accepted = ${thousands(metrics.successMessages)} acknowledged + ${metrics.failedMessages} failed + ${metrics.pendingMessages} pending`,
-    metrics.totalMessages === metrics.successMessages && unsentRecords === 0,
+    metrics.totalMessages === metrics.successMessages && pendingMessages === 0,
   ],
 ]
 for (const [text, isGood] of checks) console.log(`  ${isGood ? 'ok  ' : 'FAIL'} ${text}`)
@@ -179,16 +182,13 @@ function report(): void {
   )
 }
 
-async function createTopic(): Promise<void> {
-  if (embedded !== undefined) {
-    embedded.createTopic(topic, { partitions })
-    return
-  }
-  const admin = new Kafka({ clientId: 'demo-admin', brokers: brokers.split(','), logLevel: logLevel.NOTHING }).admin()
-  await admin.connect()
-  await admin.createTopics({
-    topics: [{ topic, numPartitions: partitions, replicationFactor: 1 }],
-    waitForLeaders: true,
-  })
-  await admin.disconnect()
+/** The series of a dashboard's first row, as Prometheus would fetch them. */
+async function printMetrics(): Promise<void> {
+  const { overall, checks } = await mq.health()
+  console.log(`  health     ${overall ? 'healthy' : 'NOT healthy'} (${Object.keys(checks).join(', ')})`)
+  const wanted =
+    /^tandem_mq_(producer_records_total|producer_batches_total|consumer_records_total|switch_counts_total|buffer_used|connections\{|produce_latency_seconds_(sum|count))/
+  const lines = (await mq.metrics.text()).split('\n').filter((line) => wanted.test(line))
+  console.log(`  metrics    ${lines.length} lines of mq.metrics.text()`)
+  for (const line of lines) console.log(`             ${line}`)
 }
