@@ -1,0 +1,128 @@
+/** One trace through a real producer, broker and consumer: from the request that sends to the callback that reads. */
+import * as api from '@opentelemetry/api'
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
+import { W3CTraceContextPropagator } from '@opentelemetry/core'
+import {
+  BasicTracerProvider,
+  InMemorySpanExporter,
+  type ReadableSpan,
+  SimpleSpanProcessor,
+} from '@opentelemetry/sdk-trace-base'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { type Broker, fault } from '../../lib/broker/index.js'
+import type { ConsumerConfig } from '../../lib/config/index.js'
+import { Consumer } from '../../lib/consumer/index.js'
+import { openTelemetryHooks } from '../../lib/metrics/index.js'
+import { Producer } from '../../lib/producer/index.js'
+import { silentLogger } from '../../lib/util/index.js'
+import { startBroker, until } from '../producer/support.js'
+
+const exporter = new InMemorySpanExporter()
+const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] })
+
+beforeAll(() => {
+  api.context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
+  api.propagation.setGlobalPropagator(new W3CTraceContextPropagator())
+  api.trace.setGlobalTracerProvider(provider)
+})
+beforeEach(() => exporter.reset())
+afterAll(async () => {
+  await provider.shutdown()
+  api.trace.disable()
+  api.propagation.disable()
+  api.context.disable()
+})
+
+const spansOf = (name: string): ReadableSpan[] => exporter.getFinishedSpans().filter((span) => span.name === name)
+const idOf = (span: ReadableSpan | undefined) => span?.spanContext().spanId
+
+async function stage() {
+  const broker = await startBroker()
+  broker.createTopic('orders', { partitions: 1 })
+  const shared = { brokers: broker.bootstrap, logger: silentLogger }
+  const producer = new Producer(shared, { hooks: openTelemetryHooks(api, { clientId: 'shop' }) })
+  onTestFinished(async () => void (await producer.close()))
+  return { broker, producer }
+}
+
+function consumerOf(broker: Broker, config: ConsumerConfig = {}): Consumer {
+  const base = { brokers: broker.bootstrap, logger: silentLogger, groupId: 'billing', fetchMaxWaitMs: 20 }
+  const hooks = openTelemetryHooks(api, { groupId: 'billing' })
+  const consumer = new Consumer({ autoOffsetReset: 'earliest', ...base, ...config }, { hooks })
+  onTestFinished(() => consumer.close())
+  return consumer
+}
+
+describe('a trace through Kafka', () => {
+  it('ME-3: request -> send -> process -> what the callback does, by the headers of the record alone', async () => {
+    const { broker, producer } = await stage()
+    const headers = { 'x-own': 'kept' }
+    await api.trace.getTracer('test').startActiveSpan('request', async (request) => {
+      await producer.sendSync('orders', 'created', { key: 'customer-7', headers })
+      request.end()
+    })
+    expect(headers).toEqual({ 'x-own': 'kept' })
+    const done = new Promise<void>((resolve) => {
+      void consumerOf(broker).subscribe('orders', async () => {
+        await new Promise((turn) => setImmediate(turn))
+        api.trace.getTracer('test').startSpan('stored').end()
+        resolve()
+      })
+    })
+    await done
+    await until(() => spansOf('process orders').length === 1, 'the end of the process span')
+    const first = (name: string) => spansOf(name)[0]
+    const [request, sent] = [first('request'), first('send orders')]
+    const [processed, stored] = [first('process orders'), first('stored')]
+    expect(sent?.parentSpanContext?.spanId).toBe(idOf(request))
+    expect(processed?.parentSpanContext?.spanId).toBe(idOf(sent))
+    expect(stored?.parentSpanContext?.spanId).toBe(idOf(processed))
+    expect(sent?.attributes).toMatchObject({
+      'messaging.kafka.message.key': 'customer-7',
+      'messaging.destination.partition.id': '0',
+      'messaging.kafka.offset': 0,
+    })
+    expect(processed?.attributes).toMatchObject({
+      'messaging.consumer.group.name': 'billing',
+      'messaging.destination.partition.id': '0',
+      'messaging.kafka.offset': 0,
+    })
+    const [record] = await broker.records('orders', 0)
+    expect(record?.headers.map(([name]) => name)).toEqual(['x-own', 'traceparent'])
+  })
+
+  it('ME-3: a batch callback links to every record, from any way to send', async () => {
+    const { broker, producer } = await stage()
+    await producer.sendSync('orders', 'a')
+    await producer.sendBatchSync({ topic: 'orders', messages: [{ value: 'b' }, { value: 'c' }] })
+    await new Promise<void>((resolve) => void producer.sendAsync('orders', 'd', null, () => resolve()))
+    const read: number[] = []
+    await consumerOf(broker).subscribeBatch('orders', (records) => void read.push(records.length))
+    await until(() => read.reduce((sum, count) => sum + count, 0) === 4, '4 records')
+    await until(() => spansOf('process orders').length === read.length, 'the process spans')
+    const sent = spansOf('send orders')
+    const links = spansOf('process orders').flatMap((span) => span.links.map(({ context }) => context.spanId))
+    const parents = spansOf('process orders').flatMap((span) => span.parentSpanContext?.spanId ?? [])
+    expect(sent).toHaveLength(4)
+    expect([...links, ...parents].sort()).toEqual(sent.map(idOf).sort())
+  })
+
+  it('ME-3: sends that fail and callbacks that throw carry the code', async () => {
+    const { broker, producer } = await stage()
+    broker.on({ api: 'Produce', times: 1 }, fault.error(29))
+    await expect(producer.sendSync('orders', 'not allowed')).rejects.toMatchObject({ code: 'AUTHORIZATION_FAILED' })
+    await expect(producer.sendSync('orders', Buffer.alloc(2_000_000))).rejects.toMatchObject({
+      code: 'MESSAGE_TOO_LARGE',
+    })
+    const types = spansOf('send orders').map((span) => span.attributes['error.type'])
+    expect(types).toEqual(['AUTHORIZATION_FAILED', 'MESSAGE_TOO_LARGE'])
+    await producer.sendSync('orders', 'bad')
+    await consumerOf(broker, { onError: 'skip' }).subscribe('orders', () => {
+      throw new RangeError('no such customer')
+    })
+    await until(() => spansOf('process orders').length === 1, 'the process span')
+    const [processed] = spansOf('process orders')
+    expect(processed?.attributes['error.type']).toBe('RangeError')
+    expect(processed?.status.code).toBe(api.SpanStatusCode.ERROR)
+  })
+})
