@@ -1,9 +1,14 @@
 /** Batches for broker tests, written by hand and not by the client's writer. */
 import { crc32c } from '../../lib/util/index.js'
 
+/** Pairs in their order, duplicates included. */
+export type HeaderSpec = readonly (readonly [name: string, value: string | null])[]
+
 export interface BatchSpec {
   readonly values: readonly (string | null)[]
   readonly keys?: readonly (string | null)[]
+  /** Of each record. */
+  readonly headers?: readonly HeaderSpec[]
   readonly producerId?: bigint
   readonly producerEpoch?: number
   readonly baseSequence?: number
@@ -18,7 +23,7 @@ export function makeBatch(spec: BatchSpec): Buffer {
   const times = spec.timestamps ?? spec.values.map(() => spec.timestamp ?? NOW)
   const base = times[0] ?? 0
   const records = spec.values.map((value, index) =>
-    record(index, (times[index] as number) - base, spec.keys?.[index] ?? null, value),
+    record(index, (times[index] as number) - base, spec.keys?.[index] ?? null, value, spec.headers?.[index] ?? []),
   )
   const header = Buffer.alloc(61)
   const body = Buffer.concat(records)
@@ -38,14 +43,21 @@ export function makeBatch(spec: BatchSpec): Buffer {
   return batch
 }
 
-function record(offsetDelta: number, timestampDelta: number, key: string | null, value: string | null): Buffer {
+function record(
+  offsetDelta: number,
+  timestampDelta: number,
+  key: string | null,
+  value: string | null,
+  headers: HeaderSpec,
+): Buffer {
   const body = Buffer.concat([
     Buffer.from([0]),
     varint(timestampDelta),
     varint(offsetDelta),
     blob(key),
     blob(value),
-    varint(0),
+    varint(headers.length),
+    ...headers.flatMap(([name, text]) => [blob(name), blob(text)]),
   ])
   return Buffer.concat([varint(body.length), body])
 }

@@ -7,7 +7,15 @@ import { makeSinks, type Sinks } from '../../lib/consumer/delivery/sinks.js'
 import type { ConsumerEvents } from '../../lib/consumer/events.js'
 import type { ReaderSettings } from '../../lib/consumer/records/partition-reader.js'
 import { MQError } from '../../lib/errors/index.js'
-import { type Deferred, deferred, Emitter, FakeClock, seededRandom, silentLogger } from '../../lib/util/index.js'
+import {
+  type Deferred,
+  deferred,
+  Emitter,
+  FakeClock,
+  type ProcessHook,
+  seededRandom,
+  silentLogger,
+} from '../../lib/util/index.js'
 import { numbered } from './batches.js'
 
 export interface Letter {
@@ -46,18 +54,22 @@ export interface StageOptions {
   readonly config?: ConsumerConfig
   readonly deadLetters?: DeadLetterSink
   readonly settings?: Partial<ReaderSettings>
+  readonly hooks?: ProcessHook
 }
 
 export class SinkStage {
   readonly clock = new FakeClock()
-  readonly counters = new ConsumerCounters()
+  readonly counters: ConsumerCounters
   readonly errors: MQError[] = []
   readonly stops: (MQError | null)[] = []
   readonly unreadable: unknown[] = []
   readonly sinks: Sinks
   readonly #settings: ReaderSettings
+  /** How often somebody has looked at the clock. */
+  looks = 0
+  #workedMs = 0
 
-  constructor({ config = {}, deadLetters, settings = {} }: StageOptions = {}) {
+  constructor({ config = {}, deadLetters, settings = {}, hooks }: StageOptions = {}) {
     this.#settings = {
       copies: true,
       checkCrcs: true,
@@ -68,9 +80,11 @@ export class SinkStage {
     const events = new Emitter<ConsumerEvents>()
     events.on('error', (error) => this.errors.push(error))
     const resolved = resolveConsumerConfig({ logger: silentLogger, ...config })
+    this.counters = new ConsumerCounters(resolved.metrics.enabled)
+    this.#watchClock()
     const shared = { config: resolved, events, counters: this.counters, clock: this.clock, random: seededRandom(4) }
     this.sinks = makeSinks(
-      { ...shared, deadLetters },
+      { ...shared, deadLetters, hooks },
       {
         unreadable: (_cursor, error) => void this.unreadable.push(error),
         stopped: (error) => void this.stops.push(error),
@@ -99,6 +113,19 @@ export class SinkStage {
     for (let round = 0; round < 5; round++) {
       for (let step = 0; step < 20; step++) await Promise.resolve()
       this.clock.runDeferred()
+    }
+  }
+
+  /** Time that a callback takes before it returns: no timer rings meanwhile. */
+  work(ms: number): void {
+    this.#workedMs += ms
+  }
+
+  #watchClock(): void {
+    const monotonicMs = this.clock.monotonicMs.bind(this.clock)
+    this.clock.monotonicMs = () => {
+      this.looks++
+      return monotonicMs() + this.#workedMs
     }
   }
 

@@ -24,6 +24,11 @@ export class CallbackTimes {
     this.#seconds = seconds
   }
 
+  /** What is about to be counted was no call: a record that was skipped. */
+  readonly skipped = (): void => {
+    this.calls--
+  }
+
   /** Somebody has looked at the clock; what runs from here on is measured from here. */
   mark(nowMs: number): void {
     if (this.calls > 0) {

@@ -91,12 +91,15 @@ export class DedupWindow {
   }
 }
 
-/** The callback, called only with records that are new. */
-export function recordsOnce(window: DedupWindow, callback: RecordCallback): RecordCallback {
+/** The callback, called only with records that are new; `skipped` is told when it is not. */
+export function recordsOnce(window: DedupWindow, callback: RecordCallback, skipped: () => void): RecordCallback {
   return (record, tp, error) => {
     const id = error === null ? window.idOf(record) : null
     if (id === null) return callback(record, tp, error)
-    if (window.has(id)) return window.countHits(1)
+    if (window.has(id)) {
+      window.countHits(1)
+      return skipped()
+    }
     return whenDone(callback(record, tp, null), () => window.remember(id))
   }
 }
@@ -107,14 +110,14 @@ interface Sifted {
 }
 
 /** The same for batches: of equal records in one batch the first is kept; nothing new, no call. */
-export function batchesOnce(window: DedupWindow, callback: BatchCallback): BatchCallback {
+export function batchesOnce(window: DedupWindow, callback: BatchCallback, skipped: () => void): BatchCallback {
   const sifted = new WeakMap<AnyRecord[], Sifted>() // A retry brings the same array: its duplicates are counted already.
   return (records, tp, error) => {
     if (error !== null) return callback(records, tp, error)
     const known = sifted.get(records)
     const { records: fresh, ids } = known ?? sift(window, records)
     if (known === undefined) sifted.set(records, { records: fresh, ids })
-    if (fresh.length === 0) return undefined
+    if (fresh.length === 0) return skipped()
     return whenDone(callback(fresh, tp, null), () => {
       for (const id of ids) window.remember(id)
     })

@@ -83,12 +83,20 @@ export function makeSinks(parts: SinkParts, hooks: SinkHooks): Sinks {
     callbacks,
     perRecord(callback) {
       const wrapped = wraps.record(callback)
-      return { perRecord: seen === null ? wrapped : recordsOnce(seen, wrapped), perBatch: null, sink: callbacks }
+      return {
+        perRecord: seen === null ? wrapped : recordsOnce(seen, wrapped, times.skipped),
+        perBatch: null,
+        sink: callbacks,
+      }
     },
     perBatch(callback) {
       if (isByKey) throw batchesByKey()
       const wrapped = wraps.batch(callback)
-      return { perRecord: null, perBatch: seen === null ? wrapped : batchesOnce(seen, wrapped), sink: callbacks }
+      return {
+        perRecord: null,
+        perBatch: seen === null ? wrapped : batchesOnce(seen, wrapped, times.skipped),
+        sink: callbacks,
+      }
     },
     close: () => seen?.close(),
   }
