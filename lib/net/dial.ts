@@ -6,16 +6,15 @@
  */
 import { promises as dns, type LookupAddress } from 'node:dns'
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
-import { type ConnectionOptions, checkServerIdentity, connect as connectTls } from 'node:tls'
+import { checkServerIdentity, connect as connectTls } from 'node:tls'
 import { MQError } from '../errors/index.js'
 import { type Clock, systemClock } from '../util/index.js'
 import { FrameReader } from './frame-reader.js'
 import { SocketTransport } from './socket-transport.js'
 import { certificateRefusal, handshakeHint, type TlsTarget } from './tls-failures.js'
-import { MIN_TLS_VERSION } from './tls-options.js'
+import { MIN_TLS_VERSION, type TlsOptions } from './tls-options.js'
 import { type Transport, WRITE_BUFFER_BYTES } from './transport.js'
 
-export type TlsOptions = ConnectionOptions
 /** Addresses of a name; the default asks the operating system. */
 export type Lookup = (host: string) => Promise<readonly LookupAddress[]>
 

@@ -5,9 +5,10 @@
  * Invariant: no error holds a key or a passphrase. Source: features.md 3.2, CL-6.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
-import { createSecureContext } from 'node:tls'
+import { type ConnectionOptions, createSecureContext } from 'node:tls'
 import { MQError } from '../errors/index.js'
-import type { TlsOptions } from './dial.js'
+
+export type TlsOptions = ConnectionOptions
 
 /** TLS 1.0 and 1.1 are broken, and Kafka has not offered them since 2.6 unless told to. */
 export const MIN_TLS_VERSION = 'TLSv1.2'
