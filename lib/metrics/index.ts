@@ -30,7 +30,8 @@ export {
   type ThroughputSnapshot,
 } from './operations.js'
 export type { DiskMeasures, ProcessMeasures } from './process-measures.js'
-export { ProcessMonitor, type ProcessMonitorOptions, type ProcessProbe } from './process-monitor.js'
+export { ProcessMonitor, type ProcessMonitorOptions } from './process-monitor.js'
+export type { ProcessProbe } from './process-probe.js'
 export type { Combine, LabelledReading, Reading, Room, SeriesRow, SeriesType } from './series.js'
 export { SERIES } from './series-table.js'
 export { type LoadTracingOptions, tracingHooks } from './tracing.js'

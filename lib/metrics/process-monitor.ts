@@ -6,15 +6,7 @@
  */
 import { type Clock, Emitter, type Logger, silentLogger, systemClock, type TimerHandle } from '../util/index.js'
 import type { ProcessMeasures } from './process-measures.js'
-import { systemProbe } from './process-probe.js'
-
-/** Where the figures come from; tests give their own. */
-export interface ProcessProbe {
-  /** Begins what needs an interval. */
-  start(): void
-  look(): Promise<ProcessMeasures>
-  stop(): void
-}
+import { type ProcessProbe, systemProbe } from './process-probe.js'
 
 export interface ProcessMonitorOptions {
   /** Milliseconds, default 5000 (`metrics.processIntervalMs`). */

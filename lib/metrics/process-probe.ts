@@ -7,13 +7,20 @@ import { readFile, statfs } from 'node:fs/promises'
 import { cpus, freemem, totalmem } from 'node:os'
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
 import type { DiskMeasures, ProcessMeasures } from './process-measures.js'
-import type { ProcessProbe } from './process-monitor.js'
 
 /** Node's histogram holds the time between two ticks: the tick's own length is no delay. Milliseconds. */
 const TICK_MS = 10
 const NS_PER_S = 1e9
 /** Disks told at most: labels are bounded. */
 const MAX_DISKS = 64
+
+/** Where the figures come from; tests give their own. */
+export interface ProcessProbe {
+  /** Begins what needs an interval. */
+  start(): void
+  look(): Promise<ProcessMeasures>
+  stop(): void
+}
 
 interface CpuTimes {
   readonly busy: number

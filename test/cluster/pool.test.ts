@@ -32,6 +32,19 @@ describe('CL-2: getConnection and release', () => {
     pool.releaseConnection(connection)
   })
 
+  it('names, bodies and answers are checked by the compiler', async () => {
+    const { pool } = poolScene(1)
+    const connection = await pool.getConnection()
+    // @ts-expect-error there is no such request
+    await failureOf(connection.request('Metadate', { topics: null }))
+    // @ts-expect-error topics is a list or null
+    await failureOf(connection.request('Metadata', { topics: 'all' }))
+    const answer = await connection.request('Metadata', { topics: [] })
+    const controllerId: number = answer.controllerId
+    // @ts-expect-error the answer has no such field
+    expect([controllerId, answer.leader]).toEqual([1, undefined])
+  })
+
   it('a schema, and a body that depends on the version, do as well', async () => {
     const { pool, brokers } = poolScene(1)
     brokers[0]?.on(InitProducerId, (request) => request.reply({ ...given, producerEpoch: request.version }))

@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { ProcessMeasures } from '../../lib/metrics/process-measures.js'
-import { ProcessMonitor, type ProcessProbe } from '../../lib/metrics/process-monitor.js'
-import { mountsIn, networkBytesIn, systemProbe } from '../../lib/metrics/process-probe.js'
+import { ProcessMonitor } from '../../lib/metrics/process-monitor.js'
+import { mountsIn, networkBytesIn, type ProcessProbe, systemProbe } from '../../lib/metrics/process-probe.js'
 import { type Deferred, deferred, FakeClock, type Logger } from '../../lib/util/index.js'
 
 class FakeProbe implements ProcessProbe {
