@@ -63,12 +63,17 @@ export {
   registerCodec,
 } from './codec/index.js'
 export {
+  type AlertSettings,
   type ClientConfig,
+  type ConfigIssue,
+  type ConfigWarning,
   type ConsumerConfig,
+  configWarnings,
   type Deserializer,
   defaultConfig,
   defaultConsumerConfig,
   defaultProducerConfig,
+  type MetricsSink,
   type MQConfig,
   mergeWithDefaults,
   type PresetName,
@@ -78,6 +83,7 @@ export {
   type ResolvedConsumerConfig,
   type ResolvedProducerConfig,
   resolveConfig,
+  type SaslAuthenticator,
   type Serializer,
 } from './config/index.js'
 export {

@@ -9,6 +9,7 @@ import { type ClosablePart, closeEach } from './closing.js'
 import { ConnectionPool, type PoolStats } from './cluster/index.js'
 import {
   type ConsumerConfig,
+  configWarnings,
   type MQConfig,
   type ProducerConfig,
   type ProducerUpdate,
@@ -163,6 +164,7 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
     if (this.#process !== null) this.metrics.attachProcess(this.#process)
     this.#registerChecks()
     this.metrics.setHealth(() => this.health())
+    for (const { path, message } of configWarnings(this.config)) this.#warnLater(path, message)
   }
 
   get state(): MQState {
@@ -225,7 +227,9 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
   createConsumer<V2 = Read<V>, K2 = Read<K>>(config: ConsumerConfig = {}): Consumer<V2, K2> {
     const resolved = resolveFurtherConsumer(this.#input, config)
     const deadLetters = { sendSync: this.#sendDeadLetter }
-    const consumer = new Consumer<V2, K2>(resolved, { ...this.#deps, hooks: this.#hooks, deadLetters })
+    const { clientId, groupId, logger } = resolved
+    const hooks = this.#hooks === null ? null : tracingHooks({ clientId, groupId, logger })
+    const consumer = new Consumer<V2, K2>(resolved, { ...this.#deps, hooks, deadLetters })
     consumer.on('error', (error) => this.#events.emit('error', error))
     consumer.on('warning', (warning) => this.#events.emit('warning', warning))
     const leave = [this.metrics.attachConsumer(consumer), this.pool.include(consumer)]
@@ -392,6 +396,13 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
     await closeEach(steps, timeoutMs, this.#deps.clock).finally(() => {
       this.#state = 'closed'
     })
+  }
+
+  /** Told once, and when somebody can listen; what concerns a group is told by its client. */
+  #warnLater(path: string, message: string): void {
+    if (/^(producer|consumer)(Config)?\./.test(path)) return
+    this.config.logger.warn(`${path}: ${message}`)
+    this.#deps.clock.defer(() => this.#events.emit('warning', { message, context: { path } }))
   }
 
   /** What is made after `close()` is closed at once, so that its calls reject instead of opening something. */

@@ -222,6 +222,16 @@ describe('MQ', () => {
     expect(mq.createConsumer({ groupId: 'other' }).config).toMatchObject({ clientId: 'shop', groupId: 'other' })
   })
 
+  it('CL-6: settings that are legal and unsafe are told once, to the logger and as an event', async () => {
+    const lines: string[] = []
+    const logger = { ...silentLogger, warn: (line: string) => void lines.push(line) }
+    const mq = anMQ(await aBroker(), { logger, sasl: { mechanism: 'PLAIN', username: 'me', password: 'hush' } })
+    const events = new Promise((resolve) => mq.on('warning', resolve))
+    expect(await events).toMatchObject({ context: { path: 'sasl.mechanism' } })
+    expect(lines.filter((line) => line.includes('PLAIN'))).toHaveLength(1)
+    expect(lines.join()).not.toContain('hush')
+  })
+
   it('CO-15: dead letters of every consumer of the instance go out through its producer', async () => {
     const broker = await aBroker()
     for (const name of ['orders', 'orders.dlq']) broker.createTopic(name, { partitions: 1 })
