@@ -91,6 +91,11 @@ describe('ConnectionPool at a broker', () => {
       expect([error.code, error.fatal]).toEqual(['AUTHENTICATION_FAILED', true])
       expect(inspect(error, { depth: 10 })).not.toContain('0815')
     }
+    // Refused for good: nothing is opened to be kept ready, accounts get locked by that.
+    expect(wrong.getStats()).toMatchObject({ openingConnections: 0, totalConnections: 0 })
+    const { connectionErrors } = wrong.getStats()
+    await failureOf(wrong.getConnection())
+    expect(wrong.getStats().connectionErrors - connectionErrors).toBeLessThanOrEqual(1)
     expect(() => wrong.checkHealth()).toThrow(expect.objectContaining({ code: 'AUTHENTICATION_FAILED' }))
     const right = poolFor('right-4711')
     expect((await right.ping()).rttMs).toBeGreaterThan(0)

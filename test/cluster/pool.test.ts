@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import type { PooledConnection } from '../../lib/cluster/index.js'
 import { APIS } from '../../lib/cluster/pool/apis.js'
@@ -213,6 +214,11 @@ describe('CL-2: getConnection and release', () => {
     expect(next.value?.isOpen).toBe(true)
     expect(pool.getStats().waitingCallers).toBe(0)
     await expect(pool.getConnection({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+    next.value?.release()
+    const kept = new AbortController()
+    const again = await pool.getConnection({ signal: kept.signal })
+    await again.request('Metadata', { topics: [] }, { signal: kept.signal, timeoutMs: 1_000 })
+    expect(getEventListeners(kept.signal, 'abort')).toEqual([]) // A signal that lives long collects nothing.
     expect(clock.pendingTimers).toBeLessThanOrEqual(4) // sockets' own idle limits and the metadata age
   })
 
@@ -820,6 +826,19 @@ describe('CL-2: close', () => {
     net.refuse(state.brokers[0]?.port as number)
     const waiting = failureOf(pool.getConnection())
     await settle()
+    await pool.close()
+    expect((await waiting).code).toBe('CONNECTION_CLOSED')
+    expect(clock.pendingTimers).toBe(0)
+  })
+
+  it('while a caller pauses between two rounds', async () => {
+    const { pool, clock, net, state, brokers } = poolScene(1)
+    await pool.ping()
+    net.refuse(state.brokers[0]?.port as number)
+    brokers[0]?.hangUp()
+    const waiting = failureOf(pool.getConnection())
+    await settle()
+    expect(pool.getStats()).toMatchObject({ waitingCallers: 1, openingConnections: 0 })
     await pool.close()
     expect((await waiting).code).toBe('CONNECTION_CLOSED')
     expect(clock.pendingTimers).toBe(0)

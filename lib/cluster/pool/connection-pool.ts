@@ -102,7 +102,6 @@ export class ConnectionPool {
     options.signal?.throwIfAborted()
     if (this.#limit === 0) throw this.#nothingToLend()
     this.#state = 'open'
-    this.#refill.start()
     const waiter = new Waiter(options, timeoutMs)
     this.#waiters.add(waiter, options.signal, (late) => this.#waiters.reject(late, this.#tooLate(late)))
     this.#serve()
@@ -201,6 +200,7 @@ export class ConnectionPool {
     for (const waiter of this.#waiters.inOrder()) {
       const socket = this.#sockets.take(waiter.brokerId)
       if (socket !== null) {
+        this.#refill.start()
         this.#waiters.resolve(waiter, new Lease(socket, this.#clock, (one) => this.#sockets.giveBack(one)))
       } else if (!waiter.isOpening && waiter.pause === null) this.#openFor(waiter)
     }
@@ -230,6 +230,7 @@ export class ConnectionPool {
         waiter.isOpening = false
         waiter.lastError = error
         waiter.failed.add(brokerId)
+        if (error.fatal) this.#refill.stop() // Refused credentials are not tried over and over: accounts get locked.
         if (this.#waiters.has(waiter) && !isWorthRepeating(error)) this.#waiters.reject(waiter, error)
         this.#serve()
       },
@@ -336,7 +337,6 @@ export class ConnectionPool {
   }
 
   #missing(): number {
-    if (this.#waiters.size > 0) return 0
     const ready = this.#sockets.count(({ state }) => state === 'idle' || state === 'probing')
     return this.#config.pool.minIdle - ready - this.#sockets.opening
   }

@@ -12,7 +12,7 @@ export interface RefillHost {
   readonly random: RandomSource
   readonly backoffMs: number
   readonly backoffMaxMs: number
-  /** How many are missing now; 0 also while callers wait, who come first. */
+  /** How many are missing now, besides those that are being opened. */
   missing(): number
   /** Opens one more to a broker that has room; null: there is none. */
   open(): Promise<void> | null
@@ -29,7 +29,7 @@ export class Refill {
     this.#host = host
   }
 
-  /** The pool is used: from now on connections are kept ready. */
+  /** A connection was lent: from now on others are kept ready. */
   start(): void {
     this.#isOn = true
   }
