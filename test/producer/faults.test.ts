@@ -4,8 +4,16 @@
  */
 import { describe, expect, it } from 'vitest'
 import { type Broker, type Fault, type FaultHandle, fault } from '../../lib/broker/index.js'
+import type { ProducerConfig, ProducerUpdate } from '../../lib/config/index.js'
 import type { Producer } from '../../lib/producer/index.js'
-import { type Clock, type RandomSource, randomInt, seededRandom, systemClock } from '../../lib/util/index.js'
+import {
+  type Clock,
+  type RandomSource,
+  randomInt,
+  type SendHook,
+  seededRandom,
+  systemClock,
+} from '../../lib/util/index.js'
 import { DrivenClock, drivenClock } from '../support/driven-clock.js'
 import { expectFaithful, type LaneHistory, type SentRecord } from '../support/oracle.js'
 import { logOf, newProducer, startBroker } from './support.js'
@@ -82,6 +90,8 @@ interface Course {
   /** The event loop turns each so many records: batches leave. */
   readonly turnEvery: number
   readonly maxPending: number
+  /** Called after each fault, with a number that rises. */
+  readonly also?: (producer: Producer, step: number) => void
 }
 
 interface Run {
@@ -111,6 +121,7 @@ async function run(broker: Broker, producer: Producer, course: Course, random: R
       broker.on({ ...matcher, nth: 1 + randomInt(random, 3), times: 1 + randomInt(random, 3) }, requestFault(random)),
     )
     if (randomInt(random, 3) === 0) await brokerFault(broker, random)
+    course.also?.(producer, faults.length)
     await turn()
   }
   return { sent, faults }
@@ -125,10 +136,17 @@ async function expectAllThere(broker: Broker, sent: readonly Sent[], seed: numbe
   expectFaithful(histories, { seed, replay: `SEED=${seed} npx vitest run test/producer/faults.test.ts` })
 }
 
-async function marathon(seed: number, course: Course, clock: Clock = systemClock): Promise<void> {
+async function marathon(
+  seed: number,
+  course: Course,
+  clock: Clock = systemClock,
+  config: ProducerConfig = {},
+  hooks: SendHook | null = null,
+): Promise<Producer> {
   const broker = await startBroker({ nodes: 3, clock })
   broker.createTopic(TOPIC, { partitions: PARTITIONS, replicationFactor: 3 })
-  const producer = newProducer(broker, { requestTimeoutMs: 1000, connection: { readTimeoutMs: 500 } }, { clock })
+  const base = { requestTimeoutMs: 1000, connection: { readTimeoutMs: 500 } }
+  const producer = newProducer(broker, { ...base, ...config }, { clock, hooks })
   const { records } = course
   const { sent, faults } = await run(broker, producer, course, seededRandom(seed))
   await producer.flush({ timeoutMs: 30_000 })
@@ -146,6 +164,7 @@ async function marathon(seed: number, course: Course, clock: Clock = systemClock
   )
   expect(hits, 'faults that acted').toBeGreaterThan(records / course.faultEvery / 2)
   expect(metrics.retries).toBeGreaterThan(0)
+  return producer
 }
 
 const fixedSeed = process.env.SEED === undefined ? undefined : Number(process.env.SEED)
@@ -162,6 +181,48 @@ describe('faults at every step', () => {
     'PR-12, PR-22: seed %i, a fault every 40 records',
     async (seed) => {
       await marathon(fixedSeed ?? seed, denseCourse, drivenClock())
+    },
+    60_000,
+  )
+
+  const updates: readonly ProducerUpdate[] = [
+    { maxInFlight: 1, compression: 'gzip' },
+    { maxInFlight: 5, lingerMs: 0, batchBytes: 300 },
+    { switchStrategy: 'size', batchMaxRecords: 5 },
+    { maxInFlight: 2, lingerMs: 20, compression: 'none' },
+    { switchStrategy: 'default', batchBytes: 16_384, maxInFlight: 5 },
+  ]
+
+  it.each([21, 22, 23, 24, 25])(
+    'PR-10, PR-11, PR-19, PR-23: seed %i, with circuits, adaptive batches, an observer, and other settings after each fault',
+    async (seed) => {
+      const ends: number[] = []
+      let notClosed = 0 // faults after which a circuit was not closed
+      const hook: SendHook = {
+        send: () => {
+          const at = ends.push(0) - 1
+          return { headers: [['n', `${at}`]], end: () => (ends[at] = (ends[at] as number) + 1) }
+        },
+      }
+      const course: Course = {
+        ...denseCourse,
+        also: (producer, step) => {
+          producer.updateConfig(updates[step % updates.length] as ProducerUpdate)
+          if (producer.getMetrics().circuitState !== 'closed') notClosed++
+        },
+      }
+      const circuitBreaker = { enabled: true, failures: 2, successes: 1, timeoutMs: 100 }
+      const adaptiveBatch = { enabled: true, minBytes: 100, targetLatencyMs: 5 }
+      const config = { circuitBreaker, adaptiveBatch, connection: { readTimeoutMs: 500, retryBackoffMaxMs: 100 } }
+      const producer = await marathon(fixedSeed ?? seed, course, drivenClock(), config, hook)
+      expect(notClosed, 'circuits took part').toBeGreaterThan(5)
+      expect(ends.length).toBe(course.records)
+      expect(
+        ends.filter((times) => times !== 1),
+        'ends told never, or twice',
+      ).toEqual([])
+      const { lanes, accepted, acknowledged } = producer.measures()
+      expect([lanes.writes, lanes.reads, lanes.activeRecords]).toEqual([accepted, acknowledged, 0])
     },
     60_000,
   )
