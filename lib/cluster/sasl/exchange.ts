@@ -23,7 +23,7 @@ export function authenticateBy(mechanism: SaslMechanism): Authenticate {
     if (version < 0 || session.apis.versionOf(SaslHandshake) < 0) throw hasNoSasl(mechanism.name)
     const exchange = await mechanism.begin(session)
     try {
-      await shakeHands(mechanism.name, session)
+      await shakeHands(mechanism.name, exchange, session)
       return await talk(mechanism.name, exchange, session, version)
     } finally {
       exchange.end()
@@ -31,10 +31,10 @@ export function authenticateBy(mechanism: SaslMechanism): Authenticate {
   }
 }
 
-async function shakeHands(mechanism: string, session: OpeningSession): Promise<void> {
+async function shakeHands(mechanism: string, { secrets }: SaslExchange, session: OpeningSession): Promise<void> {
   const { errorCode, mechanisms } = await session.request(SaslHandshake, 1, { mechanism })
   if (errorCode === 0) return
-  if (errorCode === UNSUPPORTED_SASL_MECHANISM) throw isNotOffered(mechanism, mechanisms)
+  if (errorCode === UNSUPPORTED_SASL_MECHANISM) throw isNotOffered(mechanism, mechanisms, secrets)
   throw withMechanism(brokerError(errorCode, 'CONNECTION_FAILED', hintFor(errorCode)), mechanism)
 }
 
@@ -75,8 +75,8 @@ function hintFor(errorCode: number): string | null {
   return 'this listener asks for no authentication; use the port of the SASL listener, or take the sasl settings out'
 }
 
-function isNotOffered(mechanism: string, mechanisms: readonly string[]): MQError {
-  const offered = mechanisms.slice(0, SHOWN_MECHANISMS).map((name) => shown(name).slice(0, 64))
+function isNotOffered(mechanism: string, mechanisms: readonly string[], secrets: readonly string[]): MQError {
+  const offered = mechanisms.slice(0, SHOWN_MECHANISMS).map((name) => shown(name, secrets).slice(0, 64))
   const names = offered.length === 0 ? 'nothing' : offered.join(', ')
   const text = `the broker does not offer it, it offers ${names}: set sasl.mechanism to one of these, or enable it on the listener`
   return refused(mechanism, text, { offered, kafkaCode: 33, kafkaName: 'UNSUPPORTED_SASL_MECHANISM' })

@@ -37,18 +37,18 @@ async function tokenFrom(source: TokenSource): Promise<string> {
 class BearerExchange implements SaslExchange {
   readonly secrets: readonly string[]
   refusal: MQError | null = null
-  readonly #token: string
+  readonly #message: string
   #isSaid = false
 
   constructor(token: string) {
-    this.#token = token
-    this.secrets = [token]
+    this.#message = `n,,\x01auth=Bearer ${token}\x01\x01`
+    this.secrets = [this.#message, token]
   }
 
   next(challenge: Uint8Array): Uint8Array | undefined {
     if (!this.#isSaid) {
       this.#isSaid = true
-      return Buffer.from(`n,,\x01auth=Bearer ${this.#token}\x01\x01`)
+      return Buffer.from(this.#message)
     }
     if (this.refusal !== null) throw this.refusal
     if (challenge.length === 0) return undefined

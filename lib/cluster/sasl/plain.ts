@@ -19,8 +19,9 @@ class PlainExchange implements SaslExchange {
   #isSaid = false
 
   constructor(username: string, password: string) {
-    this.secrets = [password]
-    this.#message = Buffer.from(`\0${username}\0${password}`)
+    const message = `\0${username}\0${password}`
+    this.secrets = [message, password]
+    this.#message = Buffer.from(message)
   }
 
   next(): Uint8Array | undefined {

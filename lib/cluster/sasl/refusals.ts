@@ -15,9 +15,24 @@ export function refused(mechanism: string, text: string, context = {}, options: 
 /** Foreign words, fit to be shown. */
 export function shown(text: string, secrets: readonly string[] = []): string {
   let safe = text
-  for (const secret of secrets) if (secret.length > 0) safe = safe.replaceAll(secret, '[hidden]')
+  for (const form of secrets.flatMap(formsOf)) if (form.length > 0) safe = safe.replaceAll(form, '[hidden]')
   safe = safe.replace(/\p{C}+/gu, ' ').trim()
   return safe.length > SHOWN_CHARACTERS ? `${safe.slice(0, SHOWN_CHARACTERS)}...` : safe
+}
+
+/** A secret as it is, and as a broker may have written it down: its logs and answers are made by programs, too. */
+function formsOf(secret: string): string[] {
+  const bytes = Buffer.from(secret)
+  const hex = bytes.toString('hex')
+  return [
+    secret,
+    bytes.toString('base64'),
+    bytes.toString('base64url'),
+    hex,
+    hex.toUpperCase(),
+    encodeURIComponent(secret),
+    JSON.stringify(secret).slice(1, -1),
+  ]
 }
 
 /**

