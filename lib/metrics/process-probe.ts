@@ -10,6 +10,7 @@ import type { DiskMeasures, ProcessMeasures } from './process-measures.js'
 
 /** Node's histogram holds the time between two ticks: the tick's own length is no delay. Milliseconds. */
 const TICK_MS = 10
+const NS_PER_MS = 1e6
 const NS_PER_S = 1e9
 /** Disks told at most: labels are bounded. */
 const MAX_DISKS = 64
@@ -27,6 +28,12 @@ interface CpuTimes {
   readonly all: number
 }
 
+/** Of the event-loop histogram so far; the sum in nanoseconds. */
+interface DelayTotals {
+  readonly count: number
+  readonly sum: number
+}
+
 interface Mount {
   readonly partition: string
   readonly mountpoint: string
@@ -39,14 +46,13 @@ export function systemProbe(): ProcessProbe {
 class SystemProbe implements ProcessProbe {
   #cpu: CpuTimes = { busy: 0, all: 0 }
   #delay: IntervalHistogram | null = null
-  #delaySum = 0 // nanoseconds
-  #delayCount = 0
+  #delayTotals: DelayTotals = { count: 0, sum: 0 }
 
   start(): void {
     this.#cpu = cpuTimes()
     this.#delay = monitorEventLoopDelay({ resolution: TICK_MS })
     this.#delay.enable()
-    this.#delaySum = this.#delayCount = 0
+    this.#delayTotals = { count: 0, sum: 0 }
   }
 
   async look(): Promise<ProcessMeasures> {
@@ -76,18 +82,21 @@ class SystemProbe implements ProcessProbe {
     return all <= 0 ? undefined : Math.min(100, Math.max(0, ((now.busy - before.busy) * 100) / all))
   }
 
-  /** By difference, because a reset of the histogram loses the delay that is just under way. */
   #delaySeconds(): number | undefined {
     const delay = this.#delay
     if (delay === null) return undefined
-    const count = delay.count
-    const sum = count === 0 ? 0 : delay.mean * count
-    const added = count - this.#delayCount
-    const mean = added <= 0 ? undefined : (sum - this.#delaySum) / added
-    this.#delayCount = count
-    this.#delaySum = sum
-    return mean === undefined ? undefined : Math.max(0, (mean - TICK_MS * 1e6) / NS_PER_S)
+    const before = this.#delayTotals
+    this.#delayTotals = { count: delay.count, sum: delay.count === 0 ? 0 : delay.mean * delay.count }
+    return meanDelaySeconds(before, this.#delayTotals)
   }
+}
+
+/** Since the last look, by difference: a reset of the histogram loses the delay that is just under way. */
+export function meanDelaySeconds(before: DelayTotals, now: DelayTotals): number | undefined {
+  const added = now.count - before.count
+  if (added <= 0) return undefined
+  const mean = (now.sum - before.sum) / added
+  return Math.max(0, (mean - TICK_MS * NS_PER_MS) / NS_PER_S)
 }
 
 function cpuTimes(): CpuTimes {

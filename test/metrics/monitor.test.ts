@@ -156,6 +156,9 @@ describe('ME-6: alerts', () => {
     const { clock, instance, raised } = monitored({ minThroughputPerSec: 100 })
     clock.advance(60_000)
     expect(raised).toEqual([]) // Idle is not slow.
+    instance.send(1_000, 1)
+    clock.advance(10_000)
+    expect(raised).toEqual([]) // Exactly the threshold.
     instance.send(500, 1)
     clock.advance(10_000)
     expect(raised).toEqual([]) // Nor is a service with little to send.

@@ -1,7 +1,13 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { ProcessMeasures } from '../../lib/metrics/process-measures.js'
 import { ProcessMonitor } from '../../lib/metrics/process-monitor.js'
-import { mountsIn, networkBytesIn, type ProcessProbe, systemProbe } from '../../lib/metrics/process-probe.js'
+import {
+  meanDelaySeconds,
+  mountsIn,
+  networkBytesIn,
+  type ProcessProbe,
+  systemProbe,
+} from '../../lib/metrics/process-probe.js'
 import { type Deferred, deferred, FakeClock, type Logger } from '../../lib/util/index.js'
 
 class FakeProbe implements ProcessProbe {
@@ -149,6 +155,14 @@ describe('ME-7: what the system tells', () => {
     await ticks(20)
     const after = (await probe.look()).eventLoopDelaySeconds as number
     expect(after).toBeLessThan(blocked)
+  })
+
+  it('the delay is what a tick took beyond its 10 ms, on average since the last look', () => {
+    const ms = 1e6
+    expect(meanDelaySeconds({ count: 0, sum: 0 }, { count: 4, sum: 60 * ms })).toBeCloseTo(0.005)
+    expect(meanDelaySeconds({ count: 4, sum: 60 * ms }, { count: 5, sum: 160 * ms })).toBeCloseTo(0.09)
+    expect(meanDelaySeconds({ count: 4, sum: 60 * ms }, { count: 5, sum: 69 * ms })).toBe(0)
+    expect(meanDelaySeconds({ count: 5, sum: 1 }, { count: 5, sum: 1 })).toBe(undefined)
   })
 
   it('stopped, it tells no delay', async () => {
