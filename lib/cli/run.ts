@@ -12,7 +12,7 @@ import {
 } from '../index.js'
 import type { CliIo } from './io.js'
 import { Output } from './output.js'
-import { type ClusterFlags, settingsOf } from './settings.js'
+import { type ClusterFlags, type Demands, settingsOf } from './settings.js'
 import { integer } from './usage.js'
 
 interface Closable {
@@ -44,8 +44,8 @@ export class Run {
     return timeoutMs === undefined ? { signal } : { timeoutMs, signal }
   }
 
-  settings(more: readonly [string, unknown][] = []): ResolvedConfig {
-    return settingsOf(this.flags, this.io.env, this.io.stderr, more)
+  settings(demands: Demands = {}): ResolvedConfig {
+    return settingsOf(this.flags, this.io.env, this.io.stderr, demands)
   }
 
   admin(settings: ResolvedConfig): AdminClient {

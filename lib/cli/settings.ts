@@ -47,15 +47,18 @@ const FROM_FILES: Readonly<Record<string, string>> = {
 const TOKEN_FILE = 'TANDEM_SASL_TOKEN_FILE'
 const TOKEN = 'TANDEM_SASL_TOKEN'
 
-/** Throws UsageError, INVALID_CONFIG, MISSING_CONFIG. `more`: what the command itself wants. */
-export function settingsOf(
-  flags: ClusterFlags,
-  env: Env,
-  stderr: Sink,
-  more: readonly [string, unknown][] = [],
-): ResolvedConfig {
+/** What a command itself wants: `wishes` are its options, `defaults` stand back behind whatever is given. */
+export interface Demands {
+  readonly wishes?: readonly (readonly [path: string, value: unknown])[]
+  readonly defaults?: readonly (readonly [path: string, value: unknown])[]
+}
+
+/** Throws UsageError, INVALID_CONFIG, MISSING_CONFIG. */
+export function settingsOf(flags: ClusterFlags, env: Env, stderr: Sink, demands: Demands = {}): ResolvedConfig {
+  const { wishes = [], defaults = [] } = demands
   const tree = gather(flags, env)
-  for (const [path, value] of more) if (value !== undefined) put(tree, path, value)
+  for (const [path, value] of wishes) if (value !== undefined) put(tree, path, value)
+  for (const [path, value] of defaults) if (at(tree, path) === undefined) put(tree, path, value)
   if (tree.logger === undefined) tree.logger = loggerTo(stderr, levelOf(flags))
   return resolveConfig(tree as MQConfig)
 }
@@ -126,13 +129,17 @@ function putProperty(tree: Tree, name: string, value: string): void {
 function put(tree: Tree, path: string, value: unknown): void {
   const keys = path.split('.')
   const last = keys.pop() as string
-  let at = tree
+  let branch = tree
   for (const key of keys) {
-    const next = at[key]
-    at[key] = typeof next === 'object' && next !== null ? { ...next } : {}
-    at = at[key] as Tree
+    const next = branch[key]
+    branch[key] = typeof next === 'object' && next !== null ? { ...next } : {}
+    branch = branch[key] as Tree
   }
-  at[last] = value
+  branch[last] = value
+}
+
+function at(tree: Tree, path: string): unknown {
+  return path.split('.').reduce<unknown>((found, key) => (found as Tree | undefined)?.[key], tree)
 }
 
 export function levelOf({ quiet, verbose, debug }: ClusterFlags): LogLevel {
@@ -143,7 +150,7 @@ export function levelOf({ quiet, verbose, debug }: ClusterFlags): LogLevel {
 
 function loggerTo(stderr: Sink, level: LogLevel): Logger {
   const from = LEVELS.indexOf(level)
-  const at = (name: LogLevel) => (message: string, context?: object) => {
+  const write = (name: LogLevel) => (message: string, context?: object) => {
     if (LEVELS.indexOf(name) < from) return
     const tail =
       context === undefined
@@ -151,5 +158,5 @@ function loggerTo(stderr: Sink, level: LogLevel): Logger {
         : ` ${JSON.stringify(context, (_key, value) => (typeof value === 'bigint' ? `${value}` : value))}`
     void stderr.write(`${name}: ${message}${tail}\n`)
   }
-  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+  return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
 }

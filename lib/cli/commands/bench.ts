@@ -44,10 +44,12 @@ export async function bench(run: Run, flags: BenchFlags): Promise<number> {
   const replicationFactor = integer('--replication-factor', flags.replicationFactor, 1, 0x7fff)
   const isEmbedded = !namesBrokers(flags, run.io.env)
   const embedded = isEmbedded ? run.keep(await createBroker()) : null
-  const settings = run.settings([
-    ['brokers', embedded?.bootstrap],
-    ['producer.compression', flags.compression],
-  ])
+  const settings = run.settings({
+    wishes: [
+      ['brokers', embedded?.bootstrap],
+      ['producer.compression', flags.compression],
+    ],
+  })
   const admin = run.admin(settings)
   const topic = `tandem-mq-bench-${randomUUID().slice(0, 8)}`
   await admin.createTopic({ name: topic, partitions, replicationFactor }, run.limits)

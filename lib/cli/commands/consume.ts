@@ -40,9 +40,10 @@ export async function consume(run: Run, names: readonly string[], flags: Consume
   const range = parseRange(flags.offset ?? [])
   const limit = flags.count === undefined ? Number.POSITIVE_INFINITY : integer('-c', flags.count, 1)
   const partitions = flags.partition === undefined ? null : partitionsOf(flags.partition)
-  const settings = run.settings(wishesOf(flags, range))
+  const settings = run.settings({ wishes: wishesOf(flags, range) })
   const admin = run.admin(settings)
   const stops = new Stops(admin, { isAtEnd: flags.exit === true, untilMs: range.untilMs, limits: run.limits })
+  await checkTopics(run, admin, topics)
   if (range.untilMs !== undefined) await stops.learn(topics)
   const consumer = run.consumer(settings)
   consumer.on('error', (error) => void run.out.note(`tandem-mq: ${textOf(error)}`))
@@ -130,6 +131,14 @@ class Reading {
   #story(): string {
     const seconds = Math.max(0.001, (performance.now() - this.#fromMs) / 1000)
     return `${plural(this.#records, 'record')} (${amount(this.#bytes)}), ${count(Math.round(this.#records / seconds))}/s`
+  }
+}
+
+/** A consumer would wait for a topic that is not there. */
+async function checkTopics(run: Run, admin: AdminClient, topics: readonly string[]): Promise<void> {
+  for (const topic of topics) {
+    if (topic.startsWith('^') || (await admin.topicExists(topic, run.limits))) continue
+    throw new MQError('TOPIC_NOT_FOUND', `there is no topic ${topic}`, { topic })
   }
 }
 

@@ -33,6 +33,8 @@ export interface ProduceFlags extends ClusterFlags {
 const TOLD_FAILURES = 5
 /** Largest record of all: what a batch may hold (`producer.maxBatchBytes` is at most this). */
 const LIMIT_BYTES = 104_857_600
+/** For a topic that is not there (yet): nobody wants to look at a silent terminal for a minute. Milliseconds. */
+const PATIENCE_MS = 10_000
 const MAX_PARTITION = 0x7fff_ffff
 
 interface Tally {
@@ -48,7 +50,10 @@ export async function produce(run: Run, files: readonly string[], flags: Produce
   if (flags.lines === true && files.length !== 1) throw new UsageError('-l: expected one file')
   const limit = flags.count === undefined ? Number.POSITIVE_INFINITY : integer('-c', flags.count, 1)
   const toRecord = recordMaker(flags)
-  const settings = run.settings([['producer.compression', flags.compression]])
+  const settings = run.settings({
+    wishes: [['producer.compression', flags.compression]],
+    defaults: [['producer.maxBlockMs', run.timeoutMs ?? PATIENCE_MS]],
+  })
   const producer = run.producer(settings)
   const sending = new Sending(run, producer, topic)
   const stop = run.io.signal
