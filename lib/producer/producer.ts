@@ -857,6 +857,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     try {
       bytes = serializer.serialize(data, topic)
     } catch (cause) {
+      if (cause instanceof MQError && cause.is('SERIALIZATION_FAILED')) throw cause.with({ topic, part: what })
       throw new MQError('SERIALIZATION_FAILED', `${what}Serializer threw`, { topic }, { cause })
     }
     if (isPlain(bytes)) return bytes
