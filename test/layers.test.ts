@@ -32,6 +32,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 }
 /** Files beside the rooms: they wire everything. */
 const TOP = ['mq', 'mq-manager', 'default-mq', 'factories', 'signals', 'closing', 'index']
+/** Files that are started, not imported: what `bin` in package.json names. */
+const PROGRAMS = ['lib/cli/main.ts']
 /** Packages and built-in modules that only one room may touch. */
 const OWNED: Record<string, readonly string[]> = {
   'node:net': ['net'],
@@ -141,7 +143,7 @@ function unreachedOf(files: ReadonlyMap<string, string>, imports: readonly Impor
     reached.add(file)
     for (const edge of imports) if (edge.from === file) visit(edge.to)
   }
-  for (const file of files.keys()) if (file.endsWith('/index.ts')) visit(file)
+  for (const file of files.keys()) if (file.endsWith('/index.ts') || PROGRAMS.includes(name(file))) visit(file)
   return [...files.keys()].filter((file) => !reached.has(file)).map((file) => `${name(file)}: no door reaches it`)
 }
 
