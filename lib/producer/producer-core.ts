@@ -15,13 +15,13 @@ import {
   Pauses,
   type RandomSource,
   runInBackground,
-  type TimerHandle,
 } from '../util/index.js'
 import { Answers, failure, persistenceOf } from './answers.js'
 import type { Batch, Outcome, SettleToken } from './batch.js'
 import { BatchMemory } from './batch-memory.js'
 import { BrokerCircuit, CIRCUIT_LEVELS, type CircuitEvent } from './circuits.js'
 import { ProducerCounters } from './counters.js'
+import { Deadlines } from './deadlines.js'
 import { Deliveries } from './deliver.js'
 import type { EarlyRecords } from './early-records.js'
 import { troubleOf } from './health.js'
@@ -40,9 +40,6 @@ import { TopicLanes } from './topic-lanes.js'
 const UNKNOWN_TOPIC = 3
 /** A topic that metadata calls unknown for so long is gone; right after creation brokers may differ (P-39). */
 const UNKNOWN_TOPIC_MS = 10_000
-const SWEEP_MAX_MS = 1000
-/** A buffer takes in records during this share of the delivery time at most: so much earlier may a record expire. */
-const ACTIVE_SHARES = 4
 
 export interface CoreEvents {
   warning(error: MQError): void
@@ -76,12 +73,12 @@ export class ProducerCore implements LaneHost, SenderHost {
   readonly #identities: IdentitySource
   readonly #repairs: LaneRepairs
   readonly #answers: Answers
+  readonly #deadlines: Deadlines
   readonly #deliveries: Deliveries
   readonly #unwatch: () => void
   #producerId: bigint | null = null
   #isAskingIdentity = false
   #isLeaving = false
-  #sweep: TimerHandle | null = null
   #end: MQError | null = null
 
   constructor(
@@ -132,6 +129,7 @@ export class ProducerCore implements LaneHost, SenderHost {
       (batch) => this.#answers.isExpired(batch),
     )
     this.#answers = new Answers(cluster, this.settings, clock, random, this.counters, this.#repairs)
+    this.#deadlines = new Deadlines(this, this.#answers)
     this.#unwatch = cluster.onTopic((topic) => this.#metadataChanged(topic))
   }
 
@@ -463,7 +461,7 @@ export class ProducerCore implements LaneHost, SenderHost {
 
   began(): void {
     this.busyLanes++
-    if (this.#sweep === null && this.#end === null) this.#scheduleSweep()
+    this.#deadlines.watch()
   }
 
   ended(): void {
@@ -506,41 +504,6 @@ export class ProducerCore implements LaneHost, SenderHost {
   /** By the time between wire and answer: how long a batch waited before says more about the load than about its size. */
   #adapt(size: AdaptiveSize, batch: Batch): void {
     if (size.observe(this.clock.monotonicMs() - batch.sentAtMs)) this.#adaptTo(size.size)
-  }
-
-  // --- deadlines ---------------------------------------------------------------------------------------------------
-
-  #scheduleSweep(): void {
-    const everyMs = Math.max(5, Math.min(SWEEP_MAX_MS, this.settings.deliveryTimeoutMs / 20))
-    this.#sweep = this.clock.setTimer(() => {
-      this.#sweep = null
-      this.#expireOld()
-      if (this.busyLanes > 0 && this.#end === null) this.#scheduleSweep()
-    }, everyMs)
-  }
-
-  #expireOld(): void {
-    for (const topic of this.#topics.values()) for (const lane of topic.lanes) this.#expireLane(lane)
-  }
-
-  #expireLane(lane: Lane): void {
-    if (lane.isIdle || lane.isHeld) return
-    // A strategy without a deadline ('size', or a function that never says yes) is still bound by linger (PR-9).
-    if (lane.isActiveOlderThan(this.settings.lingerMs)) lane.leaveSoon()
-    // A deadline is that of a batch, from its first record on. One that cannot leave must not take in records for ever
-    // and end them all with its oldest: those that come later begin another.
-    if (lane.isActiveOlderThan(this.settings.deliveryTimeoutMs / ACTIVE_SHARES)) lane.sealFull()
-    for (let head = lane.head; head !== undefined && this.#answers.isExpired(head); head = lane.head) {
-      if (head.isInFlight) {
-        const text = `a batch for ${lane.topic}-${lane.partition} is past its delivery deadline`
-        lane.home?.abort(new MQError('TIMEOUT', text, { topic: lane.topic, partition: lane.partition }))
-        return
-      }
-      if (lane.isFinishing) return
-      lane.withdraw(head)
-      this.#answers.expire(lane, head)
-      if (lane.isHeld) return
-    }
   }
 
   /** `onFull: 'dropOldest'`: fails the oldest batch that was never sent; false when there is none. */
@@ -610,7 +573,7 @@ export class ProducerCore implements LaneHost, SenderHost {
     if (this.#end !== null) return
     this.#end = error
     this.pauses.stop()
-    this.#sweep?.cancel()
+    this.#deadlines.stop()
     for (const topic of [...this.#topics.values()]) {
       if (!topic.isReady) this.#topicFailed(topic, error)
       for (const lane of topic.lanes) lane.failAll((batch) => error.with({ persistence: persistenceOf(batch) }))
