@@ -17,11 +17,16 @@ export interface HealthSources {
 
 /** The first reason that is found, from the widest to the narrowest; null: nothing is in the way. */
 export function troubleOf({ end, metadataError, senders, lanes }: HealthSources): MQError | null {
-  return end ?? openCircuit(senders) ?? unreachable(metadataError) ?? lostBroker(lanes) ?? noLeader(lanes)
+  return end ?? openCircuit(senders, lanes) ?? unreachable(metadataError) ?? lostBroker(lanes) ?? noLeader(lanes)
 }
 
-function openCircuit(senders: Iterable<Sender>): MQError | null {
-  const brokerIds = [...senders].filter((one) => one.circuitState !== 'closed').map(({ brokerId }) => brokerId)
+/** A half-open one counts only where records wait for it: without any it is not tried, and may be well. */
+function openCircuit(senders: Iterable<Sender>, lanes: readonly Lane[]): MQError | null {
+  const isTrouble = (sender: Sender) => {
+    if (sender.circuitState !== 'halfOpen') return sender.circuitState === 'open'
+    return lanes.some((lane) => lane.home === sender && !lane.isIdle)
+  }
+  const brokerIds = [...senders].filter(isTrouble).map(({ brokerId }) => brokerId)
   if (brokerIds.length === 0) return null
   const text = `the circuit of broker ${brokerIds.join(', ')} is not closed: its records wait until it answers again`
   return new MQError('CONNECTION_FAILED', text, { reason: 'CIRCUIT_OPEN', brokerIds })

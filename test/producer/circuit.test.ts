@@ -152,6 +152,9 @@ describe('PR-19: circuit breaker', () => {
     expect(late.code).toBe('TIMEOUT')
     expect(clock.monotonicMs() - startMs).toBeLessThan(9000)
     expect(circuitOf(made)).toBe(2)
+    expect(producer.isDegraded).toBe(true)
+    await until(() => circuitOf(made) === 1, 'half-open')
+    expect(producer.isDegraded, 'nothing waits for the broker: it may be well').toBe(false)
   })
 
   it('PR-19: without failFast new sends are accepted while it is open, until memory is full', async () => {
