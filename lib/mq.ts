@@ -32,7 +32,6 @@ import type { MQError } from './errors/index.js'
 import {
   type Alert,
   checkConsumer,
-  checkPool,
   checkProducer,
   type HealthCheck,
   HealthChecks,
@@ -390,6 +389,7 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
     this.#state = 'closing'
     this.#monitor.close()
     this.#process?.close()
+    this.#checks.close()
     const control = [this.#admin, this.#pool].filter((part) => part !== null)
     const clients = [this.#consumers, this.#producers].map((parts) => parts.map(({ client }) => client))
     const steps = [...clients, ...control.map((part) => [part]), [this.metrics]]
@@ -429,7 +429,7 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
     this.#checks.register('brokers', (signal) => this.ping({ timeoutMs: healthTimeoutMs, signal }))
     this.#checks.register('producer', () => checkProducer(this.#producer))
     this.#checks.register('consumer', () => checkConsumer(this.#consumer))
-    this.#checks.register('pool', () => checkPool(this.#pool))
+    this.#checks.register('pool', () => this.#pool?.checkHealth())
   }
 }
 

@@ -16,11 +16,6 @@ export interface CheckedConsumer {
   getMetrics(): { readonly failedPartitions: readonly string[] }
 }
 
-export interface CheckedPool {
-  readonly state: string
-  getStats(): { readonly waitingCallers: number; readonly lentConnections: number }
-}
-
 /** Throws when records can be accepted but not be sent. */
 export function checkProducer(producer: CheckedProducer | null): void {
   if (producer?.isDegraded === true)
@@ -34,14 +29,6 @@ export function checkConsumer(consumer: CheckedConsumer | null): void {
   const { failedPartitions } = consumer.getMetrics()
   if (failedPartitions.length > 0)
     throw unhealthy(`partitions stand still after an error: ${failedPartitions.join(', ')}`)
-}
-
-/** Throws when callers wait although all connections are lent. */
-export function checkPool(pool: CheckedPool | null): void {
-  if (pool === null) return
-  const { waitingCallers, lentConnections } = pool.getStats()
-  if (waitingCallers > 0)
-    throw unhealthy(`${waitingCallers} caller(s) wait for one of ${lentConnections} lent connections`)
 }
 
 function unhealthy(text: string): MQError {

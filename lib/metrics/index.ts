@@ -1,5 +1,5 @@
 /** The door of `metrics`: what is measured, how it is shown, health and monitoring. */
-export { checkConsumer, checkPool, checkProducer } from './built-in-checks.js'
+export { checkConsumer, checkProducer } from './built-in-checks.js'
 export type { RoomReadings } from './collector.js'
 export type { HealthAnswer, ListeningAddress, MetricsHandler } from './endpoint.js'
 export {
