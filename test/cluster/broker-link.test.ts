@@ -63,6 +63,45 @@ describe('BrokerLink', () => {
     expect(link.isReady).toBe(true)
   })
 
+  it('PR-19: its owner hears of each failed attempt; a link that rests makes none until somebody wants it', async () => {
+    const { cluster, net, clock, brokers, state } = scene(1, {}, longest)
+    await cluster.connect()
+    const { port } = state.brokers[0] as { port: number }
+    net.refuse(port)
+    const link = cluster.link(1, 'produce')
+    const failures: string[] = []
+    link.onFailed = ({ code }) => {
+      failures.push(code)
+      if (failures.length === 3) link.rest()
+    }
+    const before = net.dialled.length
+    link.connect()
+    await pass(clock, 5000)
+    expect(failures).toEqual(['CONNECTION_FAILED', 'CONNECTION_FAILED', 'CONNECTION_FAILED'])
+    expect(net.dialled.length - before).toBe(3)
+    net.listenAt(port, brokers[0]!.accept)
+    await pass(clock, 5000)
+    expect(link.isReady, 'it rests').toBe(false)
+    link.connect()
+    await pass(clock, 1000)
+    expect(link.isReady).toBe(true)
+    expect(failures).toHaveLength(3)
+  })
+
+  it('PR-19: rest takes nobody the attempt he waits for', async () => {
+    const { cluster, net, clock, brokers, state } = scene(1, {}, longest)
+    await cluster.connect()
+    const { port } = state.brokers[0] as { port: number }
+    net.refuse(port)
+    const link = cluster.link(1, 'produce')
+    const ready = link.whenReady(5000)
+    await pass(clock, 10)
+    link.rest()
+    net.listenAt(port, brokers[0]!.accept)
+    await pass(clock, 1000)
+    await expect(ready).resolves.toBeUndefined()
+  })
+
   it('W-14: a broker that accepts and breaks at once is not dialled in a tight loop', async () => {
     const { cluster, net, clock, brokers } = scene(1, {}, longest)
     await cluster.connect()
