@@ -20,6 +20,11 @@ import { type BrokerAddress, placeOf } from './failures.js'
 /** Shares of the lifetime between which a renewal begins. */
 const EARLIEST = 0.85
 const LATEST = 0.95
+/**
+ * From one session's beginning to the next renewal. Kafka refuses a second renewal within a second, and a broker that says
+ * "one millisecond" must not make us do nothing else. Milliseconds.
+ */
+const LEAST_BETWEEN_MS = 1_000
 /** A failed preparation (a token that could not be had) is repeated after this, while the session lasts. Milliseconds. */
 const PREPARE_AGAIN_MS = 1_000
 
@@ -62,7 +67,12 @@ export class Renewal {
     if (lifetimeMs <= 0) return
     const { clock, random } = this.#settings
     this.#expiresAtMs = clock.monotonicMs() + lifetimeMs
-    this.#wait((EARLIEST + (LATEST - EARLIEST) * random.next()) * lifetimeMs, () => this.#start())
+    const early = (EARLIEST + (LATEST - EARLIEST) * random.next()) * lifetimeMs
+    if (early >= LEAST_BETWEEN_MS) return this.#wait(early, () => this.#start())
+    this.#wait(Math.min(lifetimeMs, LEAST_BETWEEN_MS), () => {
+      this.isQuiet = lifetimeMs <= LEAST_BETWEEN_MS // The session is over: anything but a handshake would end the connection.
+      this.#wait(Math.max(0, LEAST_BETWEEN_MS - lifetimeMs), () => this.#start())
+    })
   }
 
   /** The connection is gone. */
