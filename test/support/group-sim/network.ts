@@ -6,11 +6,11 @@
  */
 import { MQError } from '../../../lib/errors/index.js'
 import { FrameSplitter } from '../../../lib/net/frame-splitter.js'
-import type { DialOptions, Listener, ListenOptions, Transport } from '../../../lib/net/index.js'
+import type { DialOptions, Listener, ListenOptions, Peer, Transport } from '../../../lib/net/index.js'
 import type { RandomSource } from '../../../lib/util/index.js'
 import type { SimProcess, World } from './world.js'
 
-type OnTransport = (transport: Transport) => void
+type OnTransport = (transport: Transport, peer: Peer) => void
 
 interface Port {
   readonly owner: SimProcess
@@ -133,7 +133,7 @@ export class Network {
         there.peer = here
         listening.open.add(there.open())
         there.onGone = () => listening.open.delete(there)
-        listening.onTransport(there)
+        listening.onTransport(there, { subject: null }) // No TLS here, so nobody has shown a certificate.
         this.carry(now() + this.latencyMs, this.#server, owner, () => {
           if (isOver) here.destroy(closed('given up'))
           else if (!here.isOpen) end(() => reject(new MQError('CONNECTION_FAILED', 'closed at once', { host, port })))
