@@ -194,7 +194,7 @@ describe('Connection', () => {
     expect([rooms, link.hasRoom]).toEqual([1, true])
   })
 
-  it('W-23: a throttled socket is silent for that long, and counted; others go on', async () => {
+  it('W-23, P-46: a throttled socket is silent for that long, and counted; others go on', async () => {
     const { link, clock, brokers, cluster } = await linked()
     const other = cluster.link(1, 'control')
     other.connect()

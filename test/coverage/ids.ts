@@ -9,25 +9,25 @@ import { span } from './titles.js'
 const FEATURES = [
   ...span('CH', 1, 10),
   ...span('CH', 17, 20),
-  ...span('CD', 1, 2),
-  ...['CL-1', 'CL-4', 'CL-7'],
-  ...span('PR', 1, 9),
-  ...span('PR', 12, 18),
-  ...span('PR', 20, 22),
-  'PR-24',
+  ...span('CD', 1, 4),
+  ...span('CL', 1, 7),
+  ...span('PR', 1, 24),
   ...span('BR', 1, 2),
-  ...span('CF', 1, 3),
+  ...span('CF', 1, 4),
   ...span('ER', 1, 3),
   ...span('CO', 1, 17),
+  ...span('AD', 1, 2),
+  'CM-1',
+  ...span('ME', 1, 8),
+  ...span('FA', 1, 5),
+  ...['EX-1', 'EX-3'],
 ]
 
-/** Later: SASL and TLS (W-22), its use under load (P-47), the log (P-56..P-58), transactions (P-60, C-37, K-25). */
+/** Later: the log (P-56..P-58), transactions (P-60, C-37, K-25). */
 const RULES = [
-  ...span('W', 1, 21),
-  ...span('W', 23, 29),
+  ...span('W', 1, 29),
   ...span('R', 1, 10),
-  ...span('P', 1, 45),
-  ...span('P', 48, 55),
+  ...span('P', 1, 55),
   ...['P-59', ...span('P', 61, 64)],
   ...span('B', 1, 17),
   ...span('C', 1, 36),

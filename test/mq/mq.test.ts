@@ -232,6 +232,26 @@ describe('MQ', () => {
     expect(lines.join()).not.toContain('hush')
   })
 
+  it('ME-8: a plain object is a logger for all parts; without one the console speaks from logLevel on', async () => {
+    const lines: string[] = []
+    const say = (level: string) => (line: string) => void lines.push(`${level} ${line}`)
+    const logger = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') }
+    const mq = new MQ({ brokers: '127.0.0.1:1', logger, connection: { maxRetries: 0, retryBackoffMs: 1 } })
+    onTestFinished(() => mq.close())
+    expect(mq.producer.config.logger).toBe(logger)
+    expect(await codeOf(mq.ping({ timeoutMs: 500 }))).toBe('CONNECTION_FAILED')
+    mq.on('error', () => {
+      throw new Error('a bad listener')
+    })
+    mq.sendAsync('orders', 'x', null, () => {
+      throw new Error('a bad callback')
+    })
+    await mq.producer.close({ timeoutMs: 0 })
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(lines).toContain('error a listener of the instance threw')
+    expect(typeof new MQ({ logLevel: 'silent' }).config.logger.error).toBe('function')
+  })
+
   it('CO-15: dead letters of every consumer of the instance go out through its producer', async () => {
     const broker = await aBroker()
     for (const name of ['orders', 'orders.dlq']) broker.createTopic(name, { partitions: 1 })
