@@ -3,7 +3,14 @@
  * alike, and what can be seen from outside is as told.
  */
 import { describe, expect, it } from 'vitest'
-import { ApiVersions, InitProducerId, Metadata, OffsetCommit, Produce } from '../../lib/protocol/index.js'
+import {
+  ApiVersions,
+  IncrementalAlterConfigs,
+  InitProducerId,
+  Metadata,
+  OffsetCommit,
+  Produce,
+} from '../../lib/protocol/index.js'
 import { makeBatch } from '../broker/batches.js'
 import { ConsumerGroupClient } from '../broker/consumer-group-client.js'
 import { GroupClient } from '../broker/group-client.js'
@@ -28,7 +35,6 @@ const ABSENT = {
     38, 39, 40, 41, 29, 30, 31, 48, 49, 34, 35, 45, 46,
   ],
   telemetry: [71, 72],
-  AlterConfigs: [33, 44],
 }
 
 describe('F-4: the list of differences', () => {
@@ -49,6 +55,20 @@ describe('F-4: differences from Apache Kafka', () => {
       expect(told.join(' ')).toContain(words)
       expect(offered.filter((key) => (keys as number[]).includes(key))).toEqual([])
     }
+  })
+
+  it('F-4: what is changed for one broker holds for all', async () => {
+    const client = await b.start({ nodes: 2 })
+    const change = async (resourceName: string) => {
+      const configs = [{ name: 'min.insync.replicas', configOperation: 0, value: '2' }]
+      const body = { resources: [{ resourceType: 4, resourceName, configs }], validateOnly: false }
+      return (await client.request(IncrementalAlterConfigs, 1, body)).responses[0]?.errorCode
+    }
+    expect(await change('2')).toBe(0)
+    b.broker.createTopic('t', { replicationFactor: 2 })
+    b.broker.setIsr({ topic: 't', partition: 0 }, [b.broker.log('t', 0).leader])
+    const leader = await b.connect(b.broker.log('t', 0).leader)
+    expect(await b.produce(leader, { values: ['a'] })).toMatchObject({ errorCode: 19 })
   })
 
   it('F-4: no transactions: no producer id for a transactional id (15), no transactional batch (53)', async () => {
