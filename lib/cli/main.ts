@@ -7,3 +7,5 @@ import { processIo } from './process-io.js'
 import { main } from './run-main.js'
 
 process.exitCode = await main(process.argv.slice(2), processIo())
+// A terminal, or whoever writes on, would keep the process alive although nobody reads any more.
+process.stdin.destroy()
