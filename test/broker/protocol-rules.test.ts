@@ -53,7 +53,8 @@ describe('protocol rules', () => {
     const client = await b.start()
     const { apiKeys } = await client.request(ApiVersions, 0, {})
     const served = [
-      0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 32, 36, 37, 42, 47, 60, 61, 68, 69,
+      0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 32, 33, 44, 36, 37, 42, 47, 60, 61, 68,
+      69,
     ]
     expect(apiKeys.map(({ apiKey }) => apiKey)).toEqual(served)
   })
