@@ -13,7 +13,15 @@ const ENTRIES = {
   'tandem-mq/broker': 'createBroker',
   'tandem-mq/channel': 'DoubleBufferChannel',
 }
-const MUST_SHIP = ['dist/index.js', 'dist/index.d.ts', 'docs/broker.md', 'LICENSE', 'README.md', 'package.json']
+const MUST_SHIP = [
+  'dist/index.js',
+  'dist/index.d.ts',
+  'dist/cli/main.js',
+  'docs/broker.md',
+  'LICENSE',
+  'README.md',
+  'package.json',
+]
 
 const work = resolve(process.argv[2] ?? '.')
 const project = join(work, 'consumer-project')
@@ -24,7 +32,8 @@ writeFileSync(join(project, 'package.json'), '{"name":"consumer-project","privat
 run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', join(work, tarball)], project)
 importAll()
 compileAll()
-console.log(`${tarball}: packed, installed, imported and type checked from another project`)
+runProgram()
+console.log(`${tarball}: packed, installed, imported, type checked and started from another project`)
 
 function pack() {
   const [report] = JSON.parse(jsonPart(run('npm', ['pack', '--json', '--pack-destination', work], '.')))
@@ -70,6 +79,23 @@ function compileAll() {
   ]
   const types = ['--typeRoots', resolve('node_modules/@types'), '--types', 'node']
   run(resolve('node_modules/.bin/tsc'), [...options, ...types, 'use.ts'], project)
+}
+
+/** The installed `tandem-mq`: its help, and a broker of its own that it pings. */
+function runProgram() {
+  const help = run('npx', ['--no-install', 'tandem-mq', '--help'], project)
+  if (!help.includes('Usage: tandem-mq')) throw new Error(`tandem-mq --help printed: ${help}`)
+  const lines = [
+    "import { execFile } from 'node:child_process'",
+    "import { createBroker } from 'tandem-mq/broker'",
+    'const broker = await createBroker()',
+    "execFile('npx', ['--no-install', 'tandem-mq', 'ping', '-b', broker.bootstrap], async (error, stdout, stderr) => {",
+    '  await broker.close()',
+    "  if (error !== null || !stdout.startsWith('broker 1: ')) throw new Error(stdout + stderr)",
+    '})',
+  ]
+  writeFileSync(join(project, 'ping.js'), `${lines.join('\n')}\n`)
+  run(process.execPath, ['ping.js'], project)
 }
 
 function run(program, args, cwd) {
