@@ -174,6 +174,7 @@ export { type ManagerHealth, MQManager } from './mq-manager.js'
 export {
   type BatchResult,
   type BatchToSend,
+  type CircuitEvent,
   type CloseReport,
   type DataLoss,
   type MessageToSend,
