@@ -207,6 +207,22 @@ describe('SASL of the in-process broker', () => {
     await client.closed
   })
 
+  it('F-4: a paused broker shakes hands under TLS, and answers nothing until it goes on', async () => {
+    const broker = await start({ tls: server, sasl: { mechanisms: ['PLAIN'], users } })
+    broker.pause(1)
+    const client = await RawClient.connect(broker.bootstrap, { ca: authority.cert })
+    cleanups.push(() => client.close())
+    client.send(ApiVersions, 0, {})
+    client.send(SaslHandshake, 1, { mechanism: 'PLAIN' })
+    client.send(SaslAuthenticate, 2, { authBytes: PLAIN })
+    await RawClient.connect(broker.bootstrap, { ca: authority.cert }).then((other) => other.close())
+    expect(broker.count({})).toBe(0)
+    broker.resume(1)
+    expect((await client.receive(ApiVersions, 0)).errorCode).toBe(0)
+    expect((await client.receive(SaslHandshake, 1)).errorCode).toBe(0)
+    expect((await client.receive(SaslAuthenticate, 2)).errorCode).toBe(0)
+  })
+
   it('a seeded broker says the same salt and nonce again', async () => {
     const say = async () => {
       const broker = await start({ random: seededRandom(3), sasl: { mechanisms: ['SCRAM-SHA-256'], users } })
