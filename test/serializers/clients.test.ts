@@ -71,7 +71,7 @@ describe('CD-3 serializers in clients', () => {
     expect(errors[0]).toMatchObject({
       code: 'DESERIALIZATION_FAILED',
       context: { topic: 't', partition: 0, offset: 1, part: 'value', action: 'skip' },
-      message: 'bytes of t cannot be read as JSON',
+      message: expect.stringContaining('cannot be read as JSON'),
     })
     expect(errors[0]?.cause).toBeInstanceOf(SyntaxError)
   })
