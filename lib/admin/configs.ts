@@ -55,7 +55,11 @@ export class ConfigAdmin {
     call: Call,
   ): Promise<Map<string, MQError>> {
     const byKey = new Map(changes.map((change) => [keyOf(change), change]))
-    const failure: ItemFailure = { operation: 'INVALID_CONFIG', context: (key) => contextOf(byKey.get(key)) }
+    const failure: ItemFailure = {
+      operation: 'INVALID_CONFIG',
+      context: (key) => contextOf(byKey.get(key)),
+      needs: 'ALTER_CONFIGS',
+    }
     return this.#requests.settle([...byKey.keys()], call, failure, async (open) => {
       const resources = open.map((key) => resourceOf(byKey.get(key) as ConfigAlteration))
       const body = { resources, validateOnly }

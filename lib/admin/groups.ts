@@ -90,7 +90,7 @@ export class GroupAdmin {
     for (let attempt = 1; ; attempt++) {
       const { errorCode, groups } = await this.#requests.broker(brokerId, ListGroups, body)
       if (errorCode === 0) return groups.map(listingOf).filter((group) => fits(group, states, types))
-      const error = brokerError(errorCode, 'CONSUME_FAILED', null, { brokerId })
+      const error = brokerError(errorCode, 'CONSUME_FAILED', null, { brokerId }, 'DESCRIBE')
       if (!isPassing(errorCode)) throw error
       if (attempt > this.#requests.maxRetries) throw exhausted(attempt, error)
       await this.#requests.beforeRetry(attempt, false, call)
@@ -126,7 +126,8 @@ export class GroupAdmin {
       },
     )
     if (found === undefined || isOther(found.errorCode)) return null
-    if (found.errorCode !== 0) throw brokerError(found.errorCode, 'CONSUME_FAILED', found.errorMessage, { groupId })
+    if (found.errorCode !== 0)
+      throw brokerError(found.errorCode, 'CONSUME_FAILED', found.errorMessage, { groupId }, 'DESCRIBE')
     return {
       groupId,
       state: found.groupState,
@@ -145,7 +146,7 @@ export class GroupAdmin {
     // Versions below 6 call a group that does not exist dead, and say no more.
     const isUnknown = found === undefined || (found.errorCode === 0 && found.groupState === DEAD)
     const code = isUnknown ? GROUP_ID_NOT_FOUND : found.errorCode
-    if (code !== 0) throw brokerError(code, 'CONSUME_FAILED', found?.errorMessage ?? null, { groupId })
+    if (code !== 0) throw brokerError(code, 'CONSUME_FAILED', found?.errorMessage ?? null, { groupId }, 'DESCRIBE')
     const { groupState, protocolData, members } = found as ClassicGroup
     return {
       groupId,
@@ -159,7 +160,7 @@ export class GroupAdmin {
   }
 
   async #delete(groupId: string, call: Call): Promise<MQError | null> {
-    const failure = { operation: 'CONSUME_FAILED', context: () => ({ groupId }) } as const
+    const failure = { operation: 'CONSUME_FAILED', context: () => ({ groupId }), needs: 'DELETE' } as const
     const errors = await this.#requests.settle([groupId], call, failure, async () => {
       const answer = await this.#requests.cluster.requestGroup(groupId, DeleteGroups, { groupsNames: [groupId] })
       const errorCode = answer.results[0]?.errorCode ?? 0

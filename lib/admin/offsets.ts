@@ -176,7 +176,7 @@ export class OffsetAdmin {
       if (code === 0) return group.topics.flatMap(offsetsOf)
       // A broker says 69 for a KIP-848 group that is not there; older ones say that nothing is committed.
       if (kafkaError(code).name === 'GROUP_ID_NOT_FOUND') return []
-      const error = brokerError(code, 'CONSUME_FAILED', null, { groupId })
+      const error = brokerError(code, 'CONSUME_FAILED', null, { groupId }, 'DESCRIBE')
       if (!isPassing(code)) throw error
       if (attempt > this.#requests.maxRetries) throw exhausted(attempt, error)
       this.#requests.forgetCoordinator(groupId)

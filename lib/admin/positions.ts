@@ -69,7 +69,8 @@ export class Positions {
       asked.map(([brokerId, partitions]) => this.#ask(brokerId, topic, timestamp, partitions)),
     )
     for (const { partition, errorCode, offset } of answers.flat()) {
-      const error = errorCode === 0 ? null : brokerError(errorCode, 'CONSUME_FAILED', null, { topic, partition })
+      const error =
+        errorCode === 0 ? null : brokerError(errorCode, 'CONSUME_FAILED', null, { topic, partition }, 'DESCRIBE')
       if (error !== null && !isPassing(errorCode) && errorCode !== UNKNOWN_TOPIC_OR_PARTITION) throw error
       if (error === null) found.set(partition, offset)
       else last = error

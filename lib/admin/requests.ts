@@ -27,6 +27,8 @@ export interface ItemFailure {
   /** Code for numbers that the table leaves to the operation. */
   readonly operation: ErrorCode
   readonly context: (item: string) => ErrorContext
+  /** The permission (Kafka: AclOperation) that the request takes. */
+  readonly needs: string
 }
 
 const UNKNOWN_TOPIC_OR_PARTITION = 3
@@ -130,9 +132,13 @@ export function isPassing(errorCode: number): boolean {
   return kind !== 'none' && kind !== 'fatal' && !FINAL.has(errorCode)
 }
 
-function errorOf(item: string, answer: ItemAnswer | undefined, { operation, context }: ItemFailure): MQError | null {
+function errorOf(
+  item: string,
+  answer: ItemAnswer | undefined,
+  { operation, context, needs }: ItemFailure,
+): MQError | null {
   const { errorCode, errorMessage = null } = answer ?? { errorCode: 0 }
-  return errorCode === 0 ? null : brokerError(errorCode, operation, errorMessage, context(item))
+  return errorCode === 0 ? null : brokerError(errorCode, operation, errorMessage, context(item), needs)
 }
 
 export function exhausted(attempts: number, last: MQError): MQError {

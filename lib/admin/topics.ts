@@ -30,7 +30,11 @@ const SEEN_PAUSE_MS = 25
 
 type MetadataTopic = DecodedResponseOf<typeof Metadata>['topics'][number]
 
-const failure: ItemFailure = { operation: 'INVALID_CONFIG', context: (topic) => ({ topic }) }
+const failure = (needs: string): ItemFailure => ({
+  operation: 'INVALID_CONFIG',
+  context: (topic) => ({ topic }),
+  needs,
+})
 
 export class TopicAdmin {
   readonly #requests: Requests
@@ -44,7 +48,7 @@ export class TopicAdmin {
     for (const topic of topics) checkNewTopic(topic)
     const names = topics.map(({ name }) => name)
     checkDistinct('topic', names)
-    const errors = await this.#requests.settle(names, call, failure, async (open) => {
+    const errors = await this.#requests.settle(names, call, failure('CREATE'), async (open) => {
       const body = {
         topics: topics.filter(({ name }) => open.includes(name)).map(creationOf),
         timeoutMs: call.leftMs(),
@@ -62,7 +66,7 @@ export class TopicAdmin {
     checkList('topics', topics)
     for (const topic of topics) checkTopicName(topic)
     checkDistinct('topic', topics)
-    const errors = await this.#requests.settle(topics, call, failure, async (open) => {
+    const errors = await this.#requests.settle(topics, call, failure('DELETE'), async (open) => {
       const timeoutMs = call.leftMs()
       const body = (version: number): RequestOf<typeof DeleteTopics> =>
         version >= DELETE_BY_OBJECT
@@ -87,7 +91,7 @@ export class TopicAdmin {
     }
     const names = topics.map(({ topic }) => topic)
     checkDistinct('topic', names)
-    const errors = await this.#requests.settle(names, call, failure, async (open) => {
+    const errors = await this.#requests.settle(names, call, failure('ALTER'), async (open) => {
       const asked = topics.filter(({ topic }) => open.includes(topic))
       const body = {
         topics: asked.map(({ topic, count }) => ({ name: topic, count, assignments: null })),
@@ -120,7 +124,7 @@ export class TopicAdmin {
       if (code === UNKNOWN_TOPIC_OR_PARTITION) return false
       // 5: it exists, and elects its leaders just now.
       if (found !== undefined && found.partitions.length > 0 && isPassing(code)) return true
-      if (!isPassing(code)) throw brokerError(code, 'INVALID_TOPIC', null, { topic })
+      if (!isPassing(code)) throw brokerError(code, 'INVALID_TOPIC', null, { topic }, 'DESCRIBE')
       await this.#requests.beforeRetry(attempt, false, call)
     }
   }

@@ -71,24 +71,36 @@ async function tokenOf(token: (() => Promise<string>) | undefined): Promise<stri
   return token()
 }
 
-/** kafkajs calls its provider once per connection; in each exchange our bytes stand behind their length, both ways. */
+/**
+ * kafkajs calls its provider once per connection; in each exchange our bytes stand behind their length, both ways. The
+ * authenticator is one object for all connections, so exchanges take turns.
+ */
 function customMechanism(authenticator: SaslAuthenticator): Mechanism {
+  let turn: Promise<unknown> = Promise.resolve()
   return {
     mechanism: authenticator.mechanism,
     authenticationProvider: ({ host, port, saslAuthenticate }) => ({
-      authenticate: async () => {
-        let challenge: Uint8Array = new Uint8Array(0)
-        for (let round = 0; ; round++) {
-          const answer = await authenticator.next(challenge, { host, port, round })
-          if (answer === undefined) return
-          const told = await saslAuthenticate({
-            request: { encode: () => lengthPrefixed(answer) },
-            response: { decode: withoutLength, parse: (bytes: Buffer) => bytes },
-          })
-          challenge = told ?? new Uint8Array(0)
-        }
+      authenticate: () => {
+        const exchange = turn.then(() => speak(authenticator, { host, port }, saslAuthenticate))
+        turn = exchange.catch(() => {}) // Whoever waits for this connection hears of it; the next one begins anew.
+        return exchange
       },
     }),
+  }
+}
+
+type SaslAuthenticate = Parameters<Mechanism['authenticationProvider']>[0]['saslAuthenticate']
+
+async function speak(authenticator: SaslAuthenticator, address: Address, send: SaslAuthenticate): Promise<void> {
+  let challenge: Uint8Array = new Uint8Array(0)
+  for (let round = 0; ; round++) {
+    const answer = await authenticator.next(challenge, { ...address, round })
+    if (answer === undefined) return
+    const told = await send({
+      request: { encode: () => lengthPrefixed(answer) },
+      response: { decode: withoutLength, parse: (bytes: Buffer) => bytes },
+    })
+    challenge = told ?? new Uint8Array(0)
   }
 }
 
