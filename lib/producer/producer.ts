@@ -136,6 +136,10 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   readonly #limitsRecords: boolean
   /** Records that are appended take their place in the budget; false for those that have one. */
   #takesRecords: boolean
+  /** There are serializers, perhaps of some topics only: nothing goes around them. */
+  readonly #serializes: boolean
+  /** What is accepted next has been serialized. */
+  #hasBytes = false
   /** The last record was refused for want of memory. */
   #lacksMemory = false
   #state: ProducerState = 'new'
@@ -167,11 +171,12 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       this.#clock.defer(() => this.#events.emit('backpressure', this.#usage()))
     }
     budget.onResume = () => this.#clock.defer(() => this.#events.emit('drain', this.#usage()))
-    this.#blocked = new BlockedSends(budget, this.#clock)
+    this.#blocked = new BlockedSends(budget, this.#clock, this.#config.maxBlockMs)
     this.#tracer = this.#makeTracer(deps)
     this.#maxRecordBytes = this.#config.maxBatchBytes - BATCH_HEADER_BYTES
     this.#limitsRecords = this.#config.bufferMaxRecords !== undefined
     this.#takesRecords = this.#limitsRecords
+    this.#serializes = hasSerializers(this.#config)
     for (const { message } of configWarnings(this.#config)) this.#config.logger.warn(message)
   }
 
@@ -480,7 +485,8 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   ): number {
     let topic = this.#lastTopic
     if (topic === null || topic.name !== topicName || !topic.isReady) topic = this.#topicOf(topicName)
-    const valueBytes = isPlain(value) ? value : this.#serialize(value, topicName, 'value')
+    const takesBytes = !this.#serializes || this.#isSerialized()
+    const valueBytes = takesBytes && isPlain(value) ? value : this.#serialize(value, topicName, 'value')
     const valueLength = valueBytes instanceof Uint8Array ? valueBytes.length : bytesLength(valueBytes)
     let keyBytes: RecordBytes = null
     let keyLength = -1
@@ -491,7 +497,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     if (options !== null) {
       const { key } = options
       if (key !== undefined && key !== null) {
-        keyBytes = isPlain(key) ? key : this.#serialize(key, topicName, 'key')
+        keyBytes = takesBytes && isPlain(key) ? key : this.#serialize(key, topicName, 'key')
         keyLength = bytesLength(keyBytes)
       }
       if (options.headers !== undefined) {
@@ -733,13 +739,18 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       if (this.#config.onFull !== 'block') throw bufferFull(this.#usage())
       const copy = this.#copyOf(topic, value, options)
       const again = () => {
-        const result = this.#accept(topic, copy.value, copy.options, told, isUrgent, placement)
-        if (result !== MEMORY_FULL) accepted()
-        return result
+        this.#hasBytes = this.#serializes
+        try {
+          const result = this.#accept(topic, copy.value, copy.options, told, isUrgent, placement)
+          if (result !== MEMORY_FULL) accepted()
+          return result
+        } finally {
+          this.#hasBytes = false
+        }
       }
       const refused = (error: unknown) => {
         limit.end()
-        reject(this.#refusal(error, topic, fate).with({ topic, persistence: 'not-persisted' }))
+        reject(this.#refusal(error, topic, fate))
       }
       this.#block(again, copy.bytes, refused, signal, false, () => fate?.withdrawn(topic))
     } catch (error) {
@@ -751,8 +762,8 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   /** What a send that waits is made of, as it is now: the caller may reuse or change it as soon as the call returns. */
   #copyOf(topic: string, value: V | null, options: SendSyncOptions<K> | undefined) {
     const key = options?.key ?? null
-    const valueBytes = copyOf(isPlain(value) ? value : this.#serialize(value, topic, 'value'))
-    const keyBytes = copyOf(isPlain(key) ? key : this.#serialize(key, topic, 'key'))
+    const valueBytes = copyOf(this.#serialize(value, topic, 'value'))
+    const keyBytes = copyOf(this.#serialize(key, topic, 'key'))
     const timestamp = options?.timestamp ?? this.#clock.now()
     return {
       value: valueBytes as V | null,
@@ -836,20 +847,29 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   }
 
   #asTold(error: unknown, topic: string): MQError {
-    const known = toMQError(error, 'PRODUCE_FAILED', `a record for ${topic} was refused`, {
-      topic,
-      persistence: 'not-persisted',
-    })
-    return this.#core.counters.told(known)
+    const known = toMQError(error, 'PRODUCE_FAILED', `a record for ${topic} was refused`)
+    // What is refused here never left, whoever found the reason: a serializer, a partitioner, a closed door.
+    const more = { topic, persistence: 'not-persisted' } as const
+    return this.#core.counters.told(known.context.persistence === undefined ? known.with(more) : known)
   }
 
+  /** The record that is being accepted went through its serializers before it waited; a record sent meanwhile did not. */
+  #isSerialized(): boolean {
+    const hasBytes = this.#hasBytes
+    this.#hasBytes = false
+    return hasBytes
+  }
+
+  /** By its serializer, if there is one: bytes and strings too. Null is a tombstone and passes. */
   #serialize(data: unknown, topic: string, what: 'key' | 'value'): RecordBytes {
+    if (data === null) return null
     const override = this.#config.topics[topic]
     const serializer: Serializer<unknown> | undefined =
       what === 'key'
         ? (override?.keySerializer ?? this.#config.keySerializer)
         : (override?.valueSerializer ?? this.#config.valueSerializer)
     if (serializer === undefined) {
+      if (isPlain(data)) return data
       const text = `the ${what} is ${typeof data}: expected Buffer, Uint8Array, string or null, or configure ${what}Serializer`
       throw new MQError('SERIALIZATION_FAILED', text, { topic })
     }
@@ -941,4 +961,9 @@ export interface CloseReport {
   readonly unsentRecords: number
   /** Of these, kept by the write-ahead log. */
   readonly inWalRecords: number
+}
+
+function hasSerializers({ keySerializer, valueSerializer, topics }: ResolvedProducerConfig): boolean {
+  const all = [{ keySerializer, valueSerializer }, ...Object.values(topics)]
+  return all.some((one) => one.keySerializer !== undefined || one.valueSerializer !== undefined)
 }
