@@ -56,6 +56,12 @@ export function corruptStored(replicas: Replicas, offset: number, options: Corru
   }
   const bytes = Buffer.from(batch.bytes)
   const at = options.at ?? BATCH_HEADER_BYTES
+  if (!(at >= 0 && at < bytes.length)) {
+    throw new MQError('INVALID_OFFSET', `at: expected a byte 0..${bytes.length - 1} of the batch, got ${at}`, {
+      at,
+      offset,
+    })
+  }
   bytes[at] = (bytes[at] as number) ^ (options.xor ?? 0xff)
   log.replace(batch, { ...batch, bytes })
 }

@@ -173,8 +173,10 @@ export class MemoryBudget {
   }
 
   #timedOut(bytes: number, timeoutMs: number | undefined): MQError {
-    const text = `no room in the buffer memory within ${timeoutMs} ms: raise bufferMemoryBytes, or send more slowly`
-    return new MQError('TIMEOUT', text, { reason: 'BUFFER_FULL', ...this.#numbers(bytes), timeoutMs })
+    const waitedMs = timeoutMs === undefined ? undefined : Math.round(timeoutMs)
+    const used = `${this.#usedBytes} of ${this.limitBytes} B are used`
+    const text = `no room in the buffer memory within ${waitedMs} ms (${used}): raise bufferMemoryBytes, or write more slowly`
+    return new MQError('TIMEOUT', text, { reason: 'BUFFER_FULL', ...this.#numbers(bytes), timeoutMs: waitedMs })
   }
 
   #neverFits(bytes: number, records: number): MQError {

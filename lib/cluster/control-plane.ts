@@ -84,7 +84,7 @@ export class ControlPlane {
     try {
       return await this.#within(this.#afterBackOff(link, api, body, options, deadlineMs), deadlineMs)
     } catch (error) {
-      if (purpose === 'group' && this.#isLate(deadlineMs)) link.abort(tooLate())
+      if (purpose === 'group' && this.#isLate(deadlineMs)) link.abort(silentGroup(api.name))
       throw error
     }
   }
@@ -103,7 +103,8 @@ export class ControlPlane {
       } catch (error) {
         const waitMs = backoffMs(round, settings.retryBackoffMs, settings.retryBackoffMaxMs, random)
         const isLate = clock.monotonicMs() + waitMs >= untilMs
-        if (!isWorthRepeating(error) || round >= settings.maxRetries || isLate) throw this.#pingFailure(error)
+        if (!isWorthRepeating(error) || round >= settings.maxRetries || isLate)
+          throw this.#pingFailure(error, timeoutMs)
         await this.sleep(waitMs)
       }
     }
@@ -169,8 +170,9 @@ export class ControlPlane {
   }
 
   /** A socket that broke under the ping is a broker that could not be reached; 'closed' is what we did ourselves. */
-  #pingFailure(error: unknown): unknown {
+  #pingFailure(error: unknown, timeoutMs: number): unknown {
     const known = findMQError(error)
+    if (known?.is('CONNECTION_TIMEOUT') === true) return pingTooLate(known, timeoutMs)
     if (this.#isClosed || known === undefined || !known.is('CONNECTION_CLOSED')) return error
     const text = `the connection broke before the broker answered: ${known.message}`
     return new MQError('CONNECTION_FAILED', text, known.context, { cause: known })
@@ -247,7 +249,8 @@ export class ControlPlane {
   #within<T>(task: Promise<T>, untilMs: number): Promise<T> {
     if (untilMs === Number.POSITIVE_INFINITY) return task
     return new Promise((resolve, reject) => {
-      const timer = this.#setup.clock.setTimer(() => reject(tooLate()), Math.max(0, this.#leftMs(untilMs)))
+      const limitMs = Math.max(0, this.#leftMs(untilMs))
+      const timer = this.#setup.clock.setTimer(() => reject(tooLate(limitMs)), limitMs)
       task.then(resolve, reject).finally(() => timer.cancel())
     })
   }
@@ -274,6 +277,17 @@ function noBroker(): MQError {
   return new MQError('CONNECTION_FAILED', 'every known broker is unreachable just now', { wasSent: 'no' })
 }
 
-function tooLate(): MQError {
-  return new MQError('CONNECTION_TIMEOUT', 'no answer before the deadline of this call', { wasSent: 'possibly' })
+function silentGroup(name: string): MQError {
+  const text = `${name} was not answered before its deadline: the connection is made anew`
+  return new MQError('CONNECTION_TIMEOUT', text, { api: name, wasSent: 'possibly' })
+}
+
+function pingTooLate(cause: MQError, timeoutMs: number): MQError {
+  const text = `no broker answered the ping within ${timeoutMs} ms: ${cause.message}`
+  return new MQError('CONNECTION_TIMEOUT', text, { ...cause.context, timeoutMs }, { cause })
+}
+
+function tooLate(limitMs: number): MQError {
+  const text = `no answer within the ${Math.round(limitMs)} ms that this call had left: look at the brokers, or wait longer`
+  return new MQError('CONNECTION_TIMEOUT', text, { wasSent: 'possibly', limitMs: Math.round(limitMs) })
 }

@@ -198,7 +198,7 @@ function refused(groupId: string, errorCode: number, errorMessage: string | null
   const error = brokerError(errorCode, 'GROUP_COORDINATOR_NOT_FOUND', errorMessage, context)
   const { kind } = kafkaError(errorCode)
   const retryable = kind !== 'fatal' && !error.fatal
-  const text = `no coordinator for group ${groupId}: ${error.message}`
+  const text = `no coordinator: ${error.message}`
   return new MQError(error.code, text, error.context, { cause: error, retryable, fatal: error.fatal })
 }
 

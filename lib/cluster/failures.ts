@@ -35,7 +35,7 @@ export function notSent(
 }
 
 export function unsupported(api: Api, brokerId: number): MQError {
-  const text = `broker ${brokerId} serves no version of ${api.name} that this client speaks`
+  const text = `broker ${brokerId} serves no version of ${api.name} that this client speaks: it needs another version of Kafka`
   const context: ErrorContext = { reason: 'UNSUPPORTED_VERSION', brokerId }
   return notSent('CONNECTION_FAILED', text, api, context, { retryable: false })
 }

@@ -4,6 +4,7 @@
  * Invariant: `retryable` and `fatal` are never both true.
  */
 import { type ErrorCode, type ErrorFamily, type ErrorReason, familyOf, isErrorCode, verdictOf } from './codes.js'
+import { plain } from './plain.js'
 
 /** May the record be in the log although it failed? `not-persisted` is a promise, the other is a doubt. */
 export type Persistence = 'not-persisted' | 'possibly-persisted'
@@ -83,7 +84,7 @@ export class MQError extends Error {
   toJSON(): Record<string, unknown> {
     const { name, code, message, context, retryable, fatal, family } = this
     const cause = this.cause === undefined ? undefined : describe(this.cause)
-    return { name, code, message, context: jsonSafe(context), retryable, fatal, family, cause }
+    return { name, code, message, context: plainOf(context), retryable, fatal, family, cause }
   }
 
   #options(): MQErrorOptions {
@@ -128,8 +129,7 @@ function describe(value: unknown): string {
   return String(value)
 }
 
-function jsonSafe(context: ErrorContext): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(context).map(([key, value]) => [key, typeof value === 'bigint' ? value.toString() : value]),
-  )
+/** Errors of ours as what they say of themselves, others as their message. */
+function plainOf(context: ErrorContext): unknown {
+  return plain(context, (error) => (error instanceof MQError ? error.toJSON() : error.message))
 }

@@ -164,7 +164,7 @@ export class Answers {
 
   #reused(lane: Lane, batch: Batch, offset: number): void {
     const { topic, partition } = lane
-    const text = `the broker took a first attempt on ${topic}-${partition} for an old batch at offset ${offset}: another process uses this producer id`
+    const text = `the broker took a first attempt on ${topic}-${partition} for an old batch at offset ${offset}: another process uses producer id ${batch.producerId}. Nothing more is sent: create a new producer`
     const error = new MQError('PRODUCE_FAILED', text, { reason: 'IDENTITY_REUSED', topic, partition }, { fatal: true })
     lane.settle(batch, failure(error.with({ persistence: 'possibly-persisted' })))
     this.#repairs.die(error)
@@ -232,7 +232,8 @@ export class Answers {
 
   #exhausted(lane: Lane, batch: Batch, cause: MQError): void {
     const { topic, partition } = lane
-    const text = `${topic}-${partition} was tried ${batch.attempts} times`
+    const attempts = `${batch.attempts} attempts (maxRetries ${this.#settings.maxRetries})`
+    const text = `${topic}-${partition} took nothing in ${attempts}: see the cause, or leave it to deliveryTimeoutMs`
     this.fail(
       lane,
       batch,
@@ -276,7 +277,10 @@ export class Answers {
   #errorOf(lane: Lane, batch: Batch, answer: PartitionAnswer): MQError {
     const { topic, partition } = lane
     const context: ErrorContext = { topic, partition, records: batch.records, bytes: batch.wireBytes }
-    return brokerError(answer.errorCode, 'PRODUCE_FAILED', answer.errorMessage ?? null, context)
+    // Of a record that is refused alone the broker says why beside the record.
+    const ofRecord = answer.recordErrors.find(({ batchIndexErrorMessage }) => batchIndexErrorMessage !== null)
+    const said = [answer.errorMessage, ofRecord?.batchIndexErrorMessage].filter((text) => text != null && text !== '')
+    return brokerError(answer.errorCode, 'PRODUCE_FAILED', said.length === 0 ? null : said.join('; '), context)
   }
 }
 

@@ -34,6 +34,7 @@ type Place = BlockedSend | Mark
 export class BlockedSends {
   readonly #budget: MemoryBudget
   readonly #clock: Clock
+  readonly #maxBlockMs: number
   readonly #line = new Set<Place>() // in order of arrival
   readonly #first = new Set<Place>() // records that were accepted before anybody in the line came
   readonly #leave = new Map<BlockedSend, () => void>() // listeners of abort signals
@@ -45,9 +46,10 @@ export class BlockedSends {
   #blockedMs = 0 // until #countedMs
   #countedMs = 0 // monotonic
 
-  constructor(budget: MemoryBudget, clock: Clock) {
+  constructor(budget: MemoryBudget, clock: Clock, maxBlockMs: number) {
     this.#budget = budget
     this.#clock = clock
+    this.#maxBlockMs = maxBlockMs
   }
 
   /** Records that were accepted earlier wait here: what comes behind them must come behind them too. */
@@ -153,7 +155,8 @@ export class BlockedSends {
       this.#budget.give(bytes, records)
       return null
     } catch (error) {
-      return toMQError(error, 'TIMEOUT', 'waiting for buffer memory failed')
+      const known = toMQError(error, 'TIMEOUT', 'waiting for buffer memory failed')
+      return known.is('TIMEOUT') ? this.#noRoom(bytes) : known // The budget knows only what was left of the time.
     }
   }
 
@@ -166,8 +169,11 @@ export class BlockedSends {
 
   #noRoom(bytes: number): MQError {
     const { usedBytes, limitBytes } = this.#budget
-    const text = 'no room in the buffer memory within maxBlockMs: raise bufferMemoryBytes, or send more slowly'
-    return new MQError('TIMEOUT', text, { reason: 'BUFFER_FULL', bytes, usedBytes, limitBytes })
+    const timeoutMs = this.#maxBlockMs
+    const text =
+      `no room for ${bytes} B in the buffer memory (${usedBytes} of ${limitBytes} B are used) within ` +
+      `maxBlockMs ${timeoutMs}: raise bufferMemoryBytes, or send more slowly`
+    return new MQError('TIMEOUT', text, { reason: 'BUFFER_FULL', bytes, usedBytes, limitBytes, timeoutMs })
   }
 
   #remove(place: Place): void {

@@ -84,10 +84,12 @@ function isTrouble({ code, context }: MQError): boolean {
   return TROUBLE.has(code) && context.reason !== 'UNSUPPORTED_VERSION'
 }
 
-export function circuitOpen(brokerId: number, context: { topic: string; partition: number }): MQError {
-  const text = `the circuit of broker ${brokerId} is open: it failed several times in a row and is left alone for a while`
+/** The second argument is a lane: of all that it holds only the name belongs into an error. */
+export function circuitOpen(brokerId: number, { topic, partition }: { topic: string; partition: number }): MQError {
+  const text = `the circuit of broker ${brokerId} is open: it failed several times in a row and is left alone for circuitBreaker.timeoutMs; without failFast records would wait for it`
   return new MQError('CONNECTION_FAILED', text, {
-    ...context,
+    topic,
+    partition,
     reason: 'CIRCUIT_OPEN',
     brokerId,
     persistence: 'not-persisted',

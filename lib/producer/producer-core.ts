@@ -522,7 +522,7 @@ export class ProducerCore implements LaneHost, SenderHost {
     const batch = lane?.takeOldestUnsent()
     if (lane === null || batch === undefined) return false
     const { topic, partition } = lane
-    const text = `${batch.records} record(s) for ${topic}-${partition} were dropped for newer ones: buffer memory is full`
+    const text = `${batch.records} record(s) for ${topic}-${partition} were dropped for newer ones: buffer memory is full, raise bufferMemoryBytes or send more slowly`
     const context = { reason: 'DROPPED', topic, partition, persistence: 'not-persisted' } as const
     lane.settle(batch, failure(new MQError('PRODUCE_FAILED', text, context)))
     return true

@@ -26,6 +26,7 @@ export function invalidPartition(topic: TopicLanes, partition: unknown): MQError
   const text = `partition ${String(partition)} of ${topic.name}: expected an integer 0..${topic.partitionCount - 1}`
   return new MQError('INVALID_PARTITION', text, {
     topic: topic.name,
+    ...(typeof partition === 'number' ? { partition } : {}),
     partitions: topic.partitionCount,
     persistence: 'not-persisted',
   })

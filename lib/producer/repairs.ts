@@ -204,7 +204,7 @@ export class LaneRepairs implements Repairs {
 
   #foreign(lane: Lane, batch: Batch, why: string): void {
     const { topic, partition } = lane
-    const text = `producer id ${batch.producerId} is used by another process on ${topic}-${partition}: ${why}`
+    const text = `producer id ${batch.producerId} is used by another process on ${topic}-${partition}: ${why}. Nothing more is sent: create a new producer`
     const error = new MQError('PRODUCE_FAILED', text, { reason: 'IDENTITY_REUSED', topic, partition }, { fatal: true })
     lane.settle(batch, failure(error.with({ persistence: 'possibly-persisted' })))
     this.#events.die(error)

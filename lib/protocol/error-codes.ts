@@ -6,6 +6,7 @@
  * Source: features.md section 4 (codes), kafka.md 3.4 and 5 (classes).
  */
 import { type ErrorCode, type ErrorContext, type ErrorReason, MQError } from '../errors/index.js'
+import { adviceOn, permissionIn, placeIn } from './error-advice.js'
 
 /**
  * What helps: `retry` the same later, `refresh` metadata and ask the right broker, look up the `coordinator` again,
@@ -185,21 +186,29 @@ export function kafkaError(number: number): KafkaError {
 
 /**
  * An MQError from a broker's answer. `operation` is the code where the table leaves it to the operation;
- * `brokerMessage` is what the broker said, if it said anything. The context gets `kafkaCode` and `kafkaName`.
+ * `brokerMessage` is what the broker said, if it said anything; else the text says what to do. The context gets
+ * `kafkaCode` and `kafkaName`, and for a missing permission `resource` and `operation`, which is
+ * `needs` where the request takes another one than records do.
  */
 export function brokerError(
   number: number,
   operation: ErrorCode,
   brokerMessage: string | null = null,
   context: ErrorContext = {},
+  needs?: string,
 ): MQError {
   const { name, mqCode, retryable } = kafkaError(number)
   const reason = REASONS[number]
-  const said = brokerMessage === null || brokerMessage === '' ? '' : `: ${brokerMessage}`
+  const known = {
+    ...(reason === undefined ? {} : { reason }),
+    ...context,
+    ...permissionIn(number, operation, context, needs),
+  }
+  const words = brokerMessage === null || brokerMessage === '' ? adviceOn(number, known) : brokerMessage
   return new MQError(
     mqCode ?? operation,
-    `the broker answered ${number} ${name}${said}`,
-    { ...(reason === undefined ? {} : { reason }), ...context, kafkaCode: number, kafkaName: name },
+    `the broker answered ${number} ${name}${placeIn(context)}${words === null ? '' : `: ${words}`}`,
+    { ...known, kafkaCode: number, kafkaName: name },
     { retryable },
   )
 }

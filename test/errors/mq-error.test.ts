@@ -1,5 +1,6 @@
 /** The one error type: its words, its verdict, and that it survives the ways errors travel. */
 import { describe, expect, it } from 'vitest'
+import { resolveConfig } from '../../lib/config/index.js'
 import {
   findMQError,
   isFamily,
@@ -85,6 +86,63 @@ describe('ER-1: MQError', () => {
       family: 'timeout',
       cause: 'x',
     })
+  })
+
+  it('ER-1: survives JSON and structuredClone with anything in its context', () => {
+    const circle: Record<string, unknown> = { name: 'circle' }
+    circle['self'] = circle
+    const inner = new MQError('CONNECTION_CLOSED', 'closed', { producerId: 7n })
+    const context = {
+      nested: { ids: [1n, 2n] },
+      others: [inner, new Error('plain')],
+      call: () => 1,
+      word: Symbol('s'),
+      at: new Date(0),
+      sizes: new Map([['a', 1n]]),
+      names: new Set(['x']),
+      bytes: Buffer.from('ab'),
+      nothing: undefined,
+      infinite: Number.POSITIVE_INFINITY,
+      circle,
+    }
+    const error = new MQError('TIMEOUT', 'late', context)
+    const json = JSON.parse(JSON.stringify(error)) as { context: Record<string, unknown> }
+    expect(json.context).toEqual({
+      nested: { ids: ['1', '2'] },
+      others: [inner.toJSON(), 'plain'],
+      call: '[function]',
+      word: 'Symbol(s)',
+      at: '1970-01-01T00:00:00.000Z',
+      sizes: { a: '1' },
+      names: ['x'],
+      bytes: '6162',
+      infinite: 'Infinity',
+      circle: { name: 'circle', self: '[circular]' },
+    })
+    expect(structuredClone(error.toJSON())).toEqual(error.toJSON())
+    expect(error.context).toBe(context)
+  })
+
+  it('CL-6, ER-1: a configuration in a context is shown as it shows itself, without its secrets', () => {
+    const config = resolveConfig({ sasl: { mechanism: 'PLAIN', username: 'alice', password: 'hunter2' } })
+    const text = JSON.stringify(new MQError('INVALID_CONFIG', 'no', { config }))
+    expect(text).toContain('alice')
+    expect(text).not.toContain('hunter2')
+  })
+
+  it('ER-1: what is deep, long or refuses to be read does not break it', () => {
+    const deep: Record<string, unknown> = {}
+    let at = deep
+    for (let n = 0; n < 10_000; n++) at = at['in'] = {} as Record<string, unknown>
+    const touchy = {
+      get secret(): string {
+        throw new Error('do not touch')
+      },
+    }
+    const error = new MQError('TIMEOUT', 'late', { deep, touchy })
+    expect(() => JSON.stringify(error)).not.toThrow()
+    expect(JSON.stringify(error)).toContain('[unreadable]')
+    expect(() => structuredClone(error.toJSON())).not.toThrow()
   })
 
   it('ER-1: survives structuredClone via toJSON with every field', () => {

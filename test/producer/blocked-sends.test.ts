@@ -19,7 +19,7 @@ interface Send {
 function setUp() {
   const clock = new FakeClock()
   const budget = new MemoryBudget({ limitBytes: LIMIT, softPercent: 100, resumePercent: 100, hardPercent: 100 })
-  const line = new BlockedSends(budget, clock)
+  const line = new BlockedSends(budget, clock, 60_000)
   const told: string[] = []
   const withdrawn: string[] = []
   let attempts = 0

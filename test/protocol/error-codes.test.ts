@@ -48,7 +48,7 @@ describe('brokerError', () => {
   it('carries number, name, the words of the broker and the given context', () => {
     const error = brokerError(44, 'PRODUCE_FAILED', 'too many partitions', { topic: 'orders' })
     expect(error.context).toEqual({ topic: 'orders', kafkaCode: 44, kafkaName: 'POLICY_VIOLATION' })
-    expect(error.message).toBe('the broker answered 44 POLICY_VIOLATION: too many partitions')
+    expect(error.message).toBe('the broker answered 44 POLICY_VIOLATION for orders: too many partitions')
   })
 
   it('adds our finer word where there is one', () => {

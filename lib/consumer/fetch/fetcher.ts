@@ -398,8 +398,10 @@ export class Fetcher {
       return this.#backOff(cursor)
     }
     const { topic, partition } = cursor
-    const text = `the batch at offset ${at} of ${topic}/${partition} cannot be read, also after fetching it again: seek past it`
     const cause = toMQError(error, 'CONSUME_FAILED', 'reading failed')
+    const text =
+      `the batch at offset ${at} of ${topic}/${partition} cannot be read, also after fetching it again ` +
+      `(${cause.message}): seek past it`
     const code = cause.is('DECOMPRESSION_FAILED') ? 'DECOMPRESSION_FAILED' : 'CONSUME_FAILED'
     const reason = cause.context.reason ?? 'CORRUPT_BATCH'
     this.#fail(cursor, new MQError(code, text, { topic, partition, offset: at, reason }, { cause, retryable: false }))

@@ -245,7 +245,10 @@ function deserialized(
     return deserializer.deserialize(bytes, topic)
   } catch (cause) {
     const where = { topic, partition, offset, part }
-    if (cause instanceof MQError && cause.is('DESERIALIZATION_FAILED')) throw cause.with(where)
+    if (cause instanceof MQError && cause.is('DESERIALIZATION_FAILED')) {
+      const text = `the ${part} of ${topic}/${partition} offset ${offset}: ${cause.message}`
+      throw new MQError('DESERIALIZATION_FAILED', text, { ...cause.context, ...where }, { cause: cause.cause })
+    }
     const text = `the ${part} deserializer threw for ${topic}/${partition} offset ${offset}: mend it or set onError`
     throw new MQError('DESERIALIZATION_FAILED', text, where, { cause })
   }

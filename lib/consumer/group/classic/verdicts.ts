@@ -58,7 +58,7 @@ export function memberError(errorNumber: number, groupId: string, step: string):
   const context = { groupId, resource: `group ${groupId}`, operation: 'READ', step }
   const error = brokerError(errorNumber, 'CONSUME_FAILED', null, context)
   const advice = ADVICE[errorNumber]
-  const text = `${step} of group ${groupId}: ${error.message}${advice === undefined ? '' : `; ${advice}`}`
+  const text = `${step}: ${error.message}${advice === undefined ? '' : `; ${advice}`}`
   return new MQError(error.code, text, error.context, { retryable: error.retryable, fatal: error.fatal })
 }
 

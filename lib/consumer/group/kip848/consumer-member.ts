@@ -17,7 +17,7 @@ import type { MemberParts } from '../member-parts.js'
 import type { MemberIdentity, MemberState, Membership } from '../ports.js'
 import { ensureFeature } from './choose-protocol.js'
 import { EpochWaiters } from './epoch-waiters.js'
-import { isOtherProtocol, notAMember, otherProtocol, refusedHeartbeat, unconfirmed } from './failures.js'
+import { explained, isOtherProtocol, notAMember, otherProtocol, refusedHeartbeat, unconfirmed } from './failures.js'
 import { HeartbeatReport, type MemberFacts } from './heartbeat-report.js'
 import { leaveGroup } from './leave.js'
 import { Reconciler } from './reconciler.js'
@@ -357,7 +357,7 @@ class ConsumerMember implements Membership {
     this.#inFlight = null
     const error = findMQError(cause)
     if (error === undefined) return this.#defect('heartbeat', cause)
-    if (isLacking(error)) return this.#fail(error)
+    if (isLacking(error)) return this.#fail(explained(error, this.#groupId))
     this.#tryAgain(error)
   }
 

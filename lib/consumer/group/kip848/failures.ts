@@ -11,6 +11,14 @@ export function refusedHeartbeat(code: number, message: string | null, groupId: 
   return brokerError(code, operation, message, { groupId, memberId, resource: `group ${groupId}`, operation: 'READ' })
 }
 
+/** A broker that has never heard of KIP-848 is no defect of the broker: who asked is told what to ask for instead. */
+export function explained(error: MQError, groupId: string): MQError {
+  const { code, message, context, retryable, fatal } = error
+  if (context.reason !== 'UNSUPPORTED_VERSION') return error
+  const text = `groupProtocol 'consumer' of group ${groupId}: ${message}; use 'classic', or 'auto'`
+  return new MQError(code, text, { ...context, groupId }, { cause: error, retryable, fatal })
+}
+
 /** To a join, which makes a group where there is none: there is one, with members of another protocol. */
 export function isOtherProtocol(code: number): boolean {
   return code === GROUP_ID_NOT_FOUND
