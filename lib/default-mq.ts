@@ -4,7 +4,7 @@
  * Source: features.md FA-2.
  */
 import type { GetConnectionOptions, PooledConnection } from './cluster/index.js'
-import { type MQConfig, resolveConfig } from './config/index.js'
+import { type MQConfig, type ResolvedConfig, resolveConfig } from './config/index.js'
 import type { CommitTarget, OnRecord, SubscribeOptions, Topics } from './consumer/index.js'
 import { MQError } from './errors/index.js'
 import type { HealthReport } from './metrics/index.js'
@@ -12,6 +12,7 @@ import { MQ, type MQMetrics } from './mq.js'
 import type {
   BatchResult,
   BatchToSend,
+  CloseReport,
   RecordMetadata,
   SendCallback,
   SendOptions,
@@ -22,7 +23,7 @@ import type { RecordBytes } from './protocol/index.js'
 /** Group of `subscribe` when nobody named one. */
 export const DEFAULT_GROUP = 'tandem-mq-default'
 
-let configured: MQConfig | null = null
+let configured: ResolvedConfig | null = null
 let instance: MQ | null = null
 let hasWarned = false
 
@@ -36,13 +37,12 @@ let hasWarned = false
  * ```
  */
 export function configureDefault(config: MQConfig): void {
-  if (instance !== null && instance.state === 'open') {
-    const text = 'the default instance is in use: call configureDefault before its first use, or close it first'
+  if (instance !== null && instance.state !== 'closed') {
+    const text = `the default instance is ${instance.state}: call configureDefault before its first use, or await close() first`
     throw new MQError('INVALID_CONFIG', text, {})
   }
-  // Checked now: a wrong field should be told where it is written, not at the first send.
-  resolveConfig(config)
-  configured = config
+  // Made now: a wrong field should be told where it is written, and changing the object later changes nothing.
+  configured = withGroup(config)
   instance = null
 }
 
@@ -130,14 +130,16 @@ export function getMetrics(): MQMetrics {
 }
 
 /** Closes the default instance, if there is one; `configureDefault` may make another one afterwards. */
-export async function close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
-  await instance?.close(options)
+export async function close(options: { readonly timeoutMs?: number } = {}): Promise<CloseReport> {
+  return instance?.close(options) ?? { unsentRecords: 0, inWalRecords: 0 }
 }
 
 function makeDefault(): MQ {
-  const config = configured ?? {}
-  const consumer = { ...config.consumer, ...config.consumerConfig }
-  const hasGroup = consumer.groupId !== undefined || consumer.groupID !== undefined
-  if (hasGroup) return new MQ(config)
-  return new MQ({ ...config, consumer: { ...config.consumer, groupId: DEFAULT_GROUP } })
+  return new MQ(configured ?? withGroup({}))
+}
+
+function withGroup(config: MQConfig): ResolvedConfig {
+  const resolved = resolveConfig(config)
+  if (resolved.consumer.groupId !== undefined) return resolved
+  return resolveConfig({ ...config, consumer: { ...config.consumer, groupId: DEFAULT_GROUP } })
 }

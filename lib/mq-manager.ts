@@ -1,13 +1,15 @@
 /**
  * Several named instances in one process: one per cluster, tenant or purpose.
- * Invariant: a name stands for one open instance; what is removed has been closed. Source: features.md FA-5.
+ * Invariant: a name stands for one open instance; what is removed has been closed, and who closes all of them waits for
+ * those that are being removed too. Source: features.md FA-5.
  */
 
-import { closeEach } from './closing.js'
+import { closeEach, closeTimeout } from './closing.js'
 import type { MQConfig } from './config/index.js'
 import { MQError } from './errors/index.js'
 import type { HealthReport } from './metrics/index.js'
 import { MQ, type MQMetrics } from './mq.js'
+import type { CloseReport } from './producer/index.js'
 
 /** What `healthCheck` says of all instances. */
 export interface ManagerHealth {
@@ -27,6 +29,8 @@ export interface ManagerHealth {
  */
 export class MQManager {
   readonly #instances = new Map<string, MQ>()
+  /** Without a name already, and not closed yet. */
+  readonly #leaving = new Set<MQ>()
 
   /** A new instance. Throws INVALID_CONFIG for an empty or used name, and what `new MQ` throws. */
   createInstance(name: string, config: MQConfig = {}): MQ {
@@ -52,8 +56,9 @@ export class MQManager {
   async removeInstance(name: string, options: { readonly timeoutMs?: number } = {}): Promise<boolean> {
     const mq = this.#instances.get(name)
     if (mq === undefined) return false
-    this.#instances.delete(name)
-    await mq.close(options)
+    closeTimeout(options?.timeoutMs, 0)
+    this.#leave([name])
+    await mq.close(options).finally(() => this.#leaving.delete(mq))
     return true
   }
 
@@ -75,19 +80,32 @@ export class MQManager {
     return Object.fromEntries([...this.#instances].map(([name, mq]) => [name, mq.getMetrics()]))
   }
 
-  /** Closes all of them side by side; the first error is thrown, the others are in its `context.others`. */
-  async closeAll(options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    const all = [...this.#instances.values()]
-    this.#instances.clear()
-    await closeEach([all], options.timeoutMs)
+  /**
+   * Closes all of them side by side, and waits for those that are being closed already; the first error is thrown, the
+   * others are in its `context.others`. Gives the number of records that could not be sent in time.
+   */
+  async closeAll(options: { readonly timeoutMs?: number } = {}): Promise<CloseReport> {
+    closeTimeout(options?.timeoutMs, 0)
+    this.#leave(this.listInstances())
+    const all = [...this.#leaving]
+    return closeEach([() => all], options?.timeoutMs).finally(() => {
+      for (const mq of all) this.#leaving.delete(mq)
+    })
   }
 
   /** The same as `closeAll`, so that `closeOnSignals` takes a manager too. */
-  close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+  close(options: { readonly timeoutMs?: number } = {}): Promise<CloseReport> {
     return this.closeAll(options)
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.closeAll()
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.closeAll()
+  }
+
+  #leave(names: readonly string[]): void {
+    for (const name of names) {
+      this.#leaving.add(this.#instances.get(name) as MQ)
+      this.#instances.delete(name)
+    }
   }
 }

@@ -5,7 +5,7 @@
  * Source: features.md FA-1, FA-4, ME-1, ME-5, ME-6.
  */
 import { AdminClient } from './admin/index.js'
-import { type ClosablePart, closeEach } from './closing.js'
+import { type ClosablePart, closeEach, closeTimeout } from './closing.js'
 import { ConnectionPool, type PoolStats } from './cluster/index.js'
 import {
   type ConsumerConfig,
@@ -28,7 +28,7 @@ import {
   type Topics,
   type WarningEvent,
 } from './consumer/index.js'
-import type { MQError } from './errors/index.js'
+import { findMQError, type MQError } from './errors/index.js'
 import {
   type Alert,
   checkConsumer,
@@ -47,6 +47,7 @@ import {
 import {
   type BatchResult,
   type BatchToSend,
+  type CloseReport,
   Producer,
   type ProducerMetrics,
   type RecordMetadata,
@@ -55,7 +56,7 @@ import {
   type SendSyncOptions,
 } from './producer/index.js'
 import type { RecordBytes } from './protocol/index.js'
-import { json } from './serializers/index.js'
+import { bytes, json } from './serializers/index.js'
 import {
   type Clock,
   Emitter,
@@ -64,6 +65,8 @@ import {
   type SendHook,
   systemClock,
   systemRandom,
+  type Told,
+  telling,
 } from './util/index.js'
 
 /** What tests and simulations replace. */
@@ -100,6 +103,9 @@ interface Part {
   readonly leave: readonly (() => void)[]
 }
 
+/** Kinds of parts, in the order in which they are closed. */
+type Kind = 'consumers' | 'producers' | 'admin' | 'pool'
+
 /** What records hold when they are read: bytes, unless a serializer makes something else of them. */
 type Read<T> = RecordBytes extends T ? Buffer : T
 
@@ -119,7 +125,6 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
   /** Complete and frozen; secrets are hidden when it is printed. */
   readonly config: ResolvedConfig
   readonly metrics: Metrics
-  readonly #input: MQConfig
   readonly #deps: Required<MQDeps>
   readonly #hooks: (SendHook & ProcessHook) | null
   readonly #events: Emitter<MQEvents>
@@ -131,13 +136,17 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
   #consumers: readonly Part[] = []
   #producer: Producer<V, K> | null = null
   #consumer: Consumer<Read<V>, Read<K>> | null = null
+  #deadLetters: Producer | null = null
   #admin: AdminClient | null = null
   #pool: ConnectionPool | null = null
-  #closing: Promise<void> | null = null
+  #closing: Promise<CloseReport> | null = null
+  /** Kinds whose turn in `close` has come. */
+  readonly #ended = new Set<Kind>()
+  /** Errors that were counted: one that is told in several ways is one error. */
+  readonly #counted = new WeakSet<MQError>()
   #state: MQState = 'open'
 
   constructor(config: MQConfig = {}, deps: MQDeps = {}) {
-    this.#input = config
     this.config = resolveConfig(config)
     this.#deps = { clock: deps.clock ?? systemClock, random: deps.random ?? systemRandom }
     const { clock } = this.#deps
@@ -146,7 +155,7 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
     this.#events = new Emitter((error) => logger.error('a listener of the instance threw', { error: String(error) }))
     this.metrics = new Metrics({ settings: metrics, clientId, targetThroughputPerSec, clock, logger })
     this.#hooks = monitoring.enableTracing ? tracingHooks({ clientId, logger }) : null
-    this.#checks = new HealthChecks({ clock, timeoutMs: monitoring.healthTimeoutMs })
+    this.#checks = new HealthChecks({ clock, timeoutMs: monitoring.healthTimeoutMs, failed: this.#counter('health') })
     this.#operations = new Operations({ clock })
     this.#monitor = new Monitor({
       settings: monitoring,
@@ -185,8 +194,8 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
   /** Topics, configurations and groups. After `close()` its calls reject with CONNECTION_CLOSED. */
   get admin(): AdminClient {
     if (this.#admin === null) {
-      this.#admin = new AdminClient(this.config)
-      this.#keep(this.#admin)
+      this.#admin = new AdminClient(this.config, { ...this.#deps, told: this.#counter('admin') })
+      this.#keep('admin', this.#admin)
     }
     return this.#admin
   }
@@ -194,11 +203,11 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
   /** Connections to lend, and figures of all connections of this instance. After `close()` it rejects with CONNECTION_CLOSED. */
   get pool(): ConnectionPool {
     if (this.#pool === null) {
-      this.#pool = new ConnectionPool(this.config, this.#deps)
+      this.#pool = new ConnectionPool(this.config, { ...this.#deps, told: this.#counter('pool') })
       this.metrics.attachConnections(this.#pool)
       this.#pool.on('error', (error) => this.#events.emit('error', error))
       this.#pool.on('warning', (warning) => this.#events.emit('warning', warning))
-      this.#keep(this.#pool)
+      this.#keep('pool', this.#pool)
     }
     return this.#pool
   }
@@ -211,20 +220,20 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
    * ```
    */
   createProducer<V2 = V, K2 = K>(config: ProducerConfig = {}): Producer<V2, K2> {
-    const resolved = resolveFurtherProducer(this.#input, config)
+    const resolved = this.#telling(() => resolveFurtherProducer(this.config, config))
     const producer = new Producer<V2, K2>(resolved, { ...this.#deps, hooks: this.#hooks })
     producer.on('error', (error) => this.#events.emit('error', error))
     producer.on('warning', (warning) => this.#events.emit('warning', warning))
     const leave = [this.metrics.attachProducer(producer), this.pool.include(producer)]
     this.#producers = [...stillOpen(this.#producers), { client: producer, leave }]
     this.#begin()
-    this.#keep(producer)
+    this.#keep('producers', producer)
     return producer
   }
 
   /** A further consumer with settings of its own, another `groupId` for example; it is measured and closed with the instance. */
   createConsumer<V2 = Read<V>, K2 = Read<K>>(config: ConsumerConfig = {}): Consumer<V2, K2> {
-    const resolved = resolveFurtherConsumer(this.#input, config)
+    const resolved = this.#telling(() => resolveFurtherConsumer(this.config, config))
     const deadLetters = { sendSync: this.#sendDeadLetter }
     const { clientId, groupId, logger } = resolved
     const hooks = this.#hooks === null ? null : tracingHooks({ clientId, groupId, logger })
@@ -234,7 +243,7 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
     const leave = [this.metrics.attachConsumer(consumer), this.pool.include(consumer)]
     this.#consumers = [...stillOpen(this.#consumers), { client: consumer, leave }]
     this.#begin()
-    this.#keep(consumer)
+    this.#keep('consumers', consumer)
     return consumer
   }
 
@@ -321,7 +330,7 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
 
   /** A check of your own; it fails when it throws, rejects or takes longer than `monitoring.healthTimeoutMs`. */
   registerCheck(name: string, check: HealthCheck): void {
-    this.#checks.register(name, check)
+    this.#telling(() => this.#checks.register(name, check))
   }
 
   unregisterCheck(name: string): void {
@@ -349,12 +358,12 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
 
   /** Notes how long an operation of yours took. Milliseconds. Seen in `getMetrics().latency`. */
   recordLatency(operation: string, ms: number): void {
-    this.#operations.recordLatency(operation, ms)
+    this.#telling(() => this.#operations.recordLatency(operation, ms))
   }
 
   /** Notes how much an operation of yours handled. Seen in `getMetrics().throughput`. */
   recordThroughput(operation: string, count: number, bytes = 0): void {
-    this.#operations.recordThroughput(operation, count, bytes)
+    this.#telling(() => this.#operations.recordThroughput(operation, count, bytes))
   }
 
   /** Notes that an operation of yours failed. Seen in `getMetrics().errors`. */
@@ -374,28 +383,41 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
   /**
    * Closes the consumers (callbacks end, offsets are committed), then the producers (what was accepted is sent), then
    * admin and pool. Every part is closed; the first error is thrown, the others are in its `context.others`. Idempotent.
-   * `timeoutMs`: of all of it, default `closeTimeoutMs`.
+   * `timeoutMs`: of all of it, default `closeTimeoutMs`. Gives the number of records that could not be sent in time.
+   * A wrong `timeoutMs` is INVALID_CONFIG, and nothing is closed then.
    */
-  close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    this.#closing ??= this.#close(options.timeoutMs ?? this.config.closeTimeoutMs)
+  async close(options: { readonly timeoutMs?: number } = {}): Promise<CloseReport> {
+    const timeoutMs = this.#telling(() => closeTimeout(options?.timeoutMs, this.config.closeTimeoutMs))
+    this.#closing ??= this.#close(timeoutMs)
     return this.#closing
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close()
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
   }
 
-  async #close(timeoutMs: number): Promise<void> {
+  async #close(timeoutMs: number): Promise<CloseReport> {
     this.#state = 'closing'
     this.#monitor.close()
     this.#process?.close()
     this.#checks.close()
-    const control = [this.#admin, this.#pool].filter((part) => part !== null)
-    const clients = [this.#consumers, this.#producers].map((parts) => parts.map(({ client }) => client))
-    const steps = [...clients, ...control.map((part) => [part]), [this.metrics]]
-    await closeEach(steps, timeoutMs, this.#deps.clock).finally(() => {
+    const steps = [
+      this.#step('consumers', () => this.#consumers.map(({ client }) => client)),
+      this.#step('producers', () => this.#producers.map(({ client }) => client)),
+      this.#step('admin', () => (this.#admin === null ? [] : [this.#admin])),
+      this.#step('pool', () => (this.#pool === null ? [] : [this.#pool])),
+      () => [this.metrics],
+    ]
+    return closeEach(steps, timeoutMs, this.#deps.clock).finally(() => {
       this.#state = 'closed'
     })
+  }
+
+  #step(kind: Kind, parts: () => readonly ClosablePart[]) {
+    return () => {
+      this.#ended.add(kind)
+      return parts()
+    }
   }
 
   /** Told once, and when somebody can listen; what concerns a group is told by its client. */
@@ -405,10 +427,27 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
     this.#deps.clock.defer(() => this.#events.emit('warning', { message, context: { path } }))
   }
 
-  /** What is made after `close()` is closed at once, so that its calls reject instead of opening something. */
-  #keep(part: { close(): Promise<unknown> }): void {
-    if (this.#state !== 'open')
-      void part.close().catch((error: unknown) => this.#events.emit('error', error as MQError))
+  /**
+   * What is made when the turn of its kind is over is closed at once, so that its calls reject instead of opening
+   * something. Before that it works: a callback that `close` waits for may send through a producer it is the first to use.
+   */
+  #keep(kind: Kind, part: ClosablePart): void {
+    if (!this.#ended.has(kind)) return
+    void part.close().catch((error: unknown) => this.#events.emit('error', error as MQError))
+  }
+
+  /** `errors_total` of what is raised here; producers and consumers count their own. */
+  #counter(component: string): Told {
+    return (raised) => {
+      const error = findMQError(raised)
+      if (error === undefined || this.#counted.has(error)) return
+      this.#counted.add(error)
+      this.metrics.countError(component, error)
+    }
+  }
+
+  #telling<T>(task: () => T): T {
+    return telling(this.#counter('mq'), task)
   }
 
   /** What runs by itself begins with the first client, in a turn of its own: it looks at clients that are being made here. */
@@ -421,8 +460,16 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
     })
   }
 
-  readonly #sendDeadLetter: Producer['sendSync'] = (...record) =>
-    (this.producer as unknown as Producer).sendSync(...record)
+  /** Dead letters are bytes as they were read: serializers of the instance must not touch them. */
+  readonly #sendDeadLetter: Producer['sendSync'] = (...record) => {
+    const { keySerializer, valueSerializer, topics } = this.config.producer
+    const isPlain = keySerializer === undefined && valueSerializer === undefined && Object.keys(topics).length === 0
+    const plain = { keySerializer: bytes(), valueSerializer: bytes(), topics: {} }
+    this.#deadLetters ??= isPlain
+      ? (this.producer as unknown as Producer)
+      : this.createProducer<RecordBytes, RecordBytes>(plain)
+    return this.#deadLetters.sendSync(...record)
+  }
 
   #registerChecks(): void {
     const { healthTimeoutMs } = this.config.monitoring

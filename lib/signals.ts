@@ -3,6 +3,7 @@
  * Why a function and not a default: who owns the process decides about its signals; a library must not take them.
  * Invariant: each instance is closed once; a second signal ends the process at once. Source: features.md FA-4.
  */
+import { closeTimeout, reportOf, sumOf } from './closing.js'
 import { MQError } from './errors/index.js'
 import { type Clock, type Logger, systemClock } from './util/index.js'
 
@@ -23,9 +24,9 @@ export interface CloseOnSignalsOptions {
   readonly timeoutMs?: number
   /** Default ['SIGINT', 'SIGTERM']. */
   readonly signals?: readonly NodeJS.Signals[]
-  /** Ends the process when all is closed: 0, or 1 when closing failed or took too long. Default true. */
+  /** Ends the process when all is closed: 0, or 1 when closing failed, took too long, or left records unsent. Default true. */
   readonly exit?: boolean
-  /** Default: the console (stderr) is not used; failures show in the exit code. */
+  /** Learns why the exit code is not 0. Default: nobody does. */
   readonly logger?: Logger
   /** @internal */
   readonly process?: SignalSource
@@ -38,7 +39,7 @@ const KILLED = 130
 
 /**
  * Closes `mq` when the process is asked to end, then ends the process. A second signal ends it at once.
- * Returns a function that gives the signals back.
+ * Returns a function that gives the signals back. Throws INVALID_CONFIG.
  *
  * ```ts
  * const mq = new MQ()
@@ -50,7 +51,8 @@ export function closeOnSignals(
   { timeoutMs = 30_000, signals = ['SIGINT', 'SIGTERM'], exit = true, ...parts }: CloseOnSignalsOptions = {},
 ): () => void {
   const target = parts.process ?? process
-  const all = Array.isArray(mq) ? mq : [mq]
+  const all = checked(Array.isArray(mq) ? mq : [mq])
+  closeTimeout(timeoutMs, timeoutMs)
   let isEnding = false
   const onSignal = () => {
     if (isEnding) return target.exit(KILLED)
@@ -79,5 +81,22 @@ async function closeAll(all: readonly Closable[], timeoutMs: number, clock: Cloc
   const results = await Promise.race([closing, isLate])
   if (results === null)
     return new MQError('TIMEOUT', `not closed ${timeoutMs + 5_000} ms after the signal`, { timeoutMs })
-  return results.find((result) => result.status === 'rejected')?.reason ?? null
+  const failed = results.find((result) => result.status === 'rejected')
+  return failed === undefined ? unsent(results, timeoutMs) : failed.reason
+}
+
+/** Records that were accepted and are lost now; null: none. What a log has is not lost. */
+function unsent(results: readonly PromiseSettledResult<unknown>[], timeoutMs: number): MQError | null {
+  const closed = results.map((result) => reportOf(result.status === 'fulfilled' ? result.value : null))
+  const { unsentRecords, inWalRecords } = sumOf(closed)
+  if (unsentRecords <= inWalRecords) return null
+  return new MQError('TIMEOUT', `${unsentRecords} records could not be sent within ${timeoutMs} ms`, {
+    timeoutMs,
+    unsentRecords,
+  })
+}
+
+function checked(all: readonly Closable[]): readonly Closable[] {
+  if (all.every((one) => typeof one?.close === 'function')) return all
+  throw new MQError('INVALID_CONFIG', 'closeOnSignals takes what has a close(), or a list of such', {})
 }

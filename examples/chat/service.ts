@@ -76,8 +76,8 @@ export class ChatService {
     }
   }
 
-  close(): Promise<void> {
-    return this.mq.close()
+  async close(): Promise<void> {
+    await this.mq.close()
   }
 
   #deliver({ value: message }: RecordView<ChatMessage, string>): void {

@@ -10,7 +10,15 @@
 import { Cluster, type ClusterDeps, clusterOptionsOf } from '../cluster/index.js'
 import { type ClientConfig, type ResolvedClientConfig, resolveClientConfig } from '../config/index.js'
 import { MQError } from '../errors/index.js'
-import { type Clock, type RandomSource, systemClock, systemRandom } from '../util/index.js'
+import {
+  type Clock,
+  type RandomSource,
+  systemClock,
+  systemRandom,
+  type Told,
+  telling,
+  tellingAsync,
+} from '../util/index.js'
 import { type Call, Calls } from './call.js'
 import { checkInteger, checkTopicName } from './checks.js'
 import { ConfigAdmin, checkResource } from './configs.js'
@@ -57,6 +65,8 @@ export interface AdminDeps {
   readonly clock?: Clock | undefined
   readonly random?: RandomSource | undefined
   readonly dial?: ClusterDeps['dial'] | undefined
+  /** Learns of every error that a call ends with. */
+  readonly told?: ((error: unknown) => void) | undefined
 }
 
 /**
@@ -75,6 +85,7 @@ export class AdminClient {
   readonly config: ResolvedClientConfig
   /** The configured one with '-admin' behind it. */
   readonly clientId: string
+  readonly #told: Told
   readonly #calls: Calls
   readonly #cluster: Cluster
   readonly #kafka: KafkaJsReader
@@ -91,6 +102,7 @@ export class AdminClient {
     this.config = resolveClientConfig(config as ClientConfig)
     this.clientId = `${this.config.clientId}-admin`
     const { clock = systemClock, random = systemRandom, dial } = deps
+    this.#told = deps.told ?? (() => {})
     this.#calls = new Calls(clock)
     const options = { ...clusterOptionsOf(this.config), clientId: this.clientId }
     this.#cluster = new Cluster(options, { clock, random, dial, logger: this.config.logger })
@@ -113,7 +125,7 @@ export class AdminClient {
    * INVALID_TOPIC, INVALID_PARTITION or INVALID_CONFIG (settings, replication factor, what the cluster's policy refuses).
    */
   async createTopic(topic: NewTopic, options: ChangeOptions = {}): Promise<{ created: boolean }> {
-    const { created } = only(await this.createTopics([topic], options))
+    const { created } = this.#only(await this.createTopics([topic], options))
     return { created }
   }
 
@@ -125,7 +137,7 @@ export class AdminClient {
 
   /** Deletes a topic with its records. Rejects with TOPIC_NOT_FOUND, INVALID_TOPIC. */
   async deleteTopic(topic: string, options: CallOptions = {}): Promise<void> {
-    only(await this.deleteTopics([topic], options))
+    this.#only(await this.deleteTopics([topic], options))
   }
 
   /** Deletes each topic; one result per topic, in the order of the input. */
@@ -173,7 +185,7 @@ export class AdminClient {
     const grow = (list: readonly MorePartitions[], given: ChangeOptions) =>
       this.#run('createPartitions', given, (call) => this.#topics.grow(list, given.validateOnly ?? false, call))
     if (typeof topics !== 'string') return grow(topics, typeof countOrOptions === 'object' ? countOrOptions : {})
-    only(await grow([{ topic: topics, count: countOrOptions as number }], options))
+    this.#only(await grow([{ topic: topics, count: countOrOptions as number }], options))
     return undefined
   }
 
@@ -228,7 +240,7 @@ export class AdminClient {
     const alter = (changes: readonly ConfigAlteration[], given: ChangeOptions) =>
       this.#run('alterConfigs', given, (call) => this.#configs.alter(changes, given.validateOnly ?? false, call))
     if (isList<ConfigAlteration>(resources)) return alter(resources, configsOrOptions as ChangeOptions)
-    only(await alter([{ ...resources, configs: configsOrOptions as ConfigChanges }], options))
+    this.#only(await alter([{ ...resources, configs: configsOrOptions as ConfigChanges }], options))
     return undefined
   }
 
@@ -299,10 +311,17 @@ export class AdminClient {
   }
 
   #run<T>(what: string, options: CallOptions, task: (call: Call) => Promise<T>): Promise<T> {
-    if (typeof options !== 'object' || options === null) {
-      throw new MQError('INVALID_CONFIG', `${what}: expected an object of options`, { operation: what })
-    }
-    return this.#calls.run(what, options, task)
+    return tellingAsync(this.#told, async () => {
+      if (typeof options !== 'object' || options === null) {
+        throw new MQError('INVALID_CONFIG', `${what}: expected an object of options`, { operation: what })
+      }
+      return this.#calls.run(what, options, task)
+    })
+  }
+
+  /** The result of a call that had one item; throws what was wrong with it. */
+  #only<R extends { readonly error?: MQError }>(results: readonly R[]): R {
+    return telling(this.#told, () => only(results))
   }
 
   async #advertised() {

@@ -51,8 +51,14 @@ const CHANGING_FIELDS = ['lingerMs', 'batchBytes', 'batchMaxRecords', 'compressi
 interface Origin {
   readonly form: Form | 'whole'
   readonly warnings: readonly ConfigWarning[]
-  /** What the caller gave: when a whole gets a further producer, only that counts as set. */
-  readonly given: object
+  /** Of a whole, what its caller gave: when it gets a further producer, only that counts as set. */
+  readonly given: Given | null
+}
+
+/** As it was when it was resolved: callers may change their objects afterwards. */
+interface Given {
+  readonly producer: Entries
+  readonly consumer: Entries
 }
 
 /** What resolving an object said besides its result; also marks objects that are resolved already, and as what. */
@@ -74,7 +80,7 @@ export function configWarnings(resolved: object): readonly ConfigWarning[] {
 export function resolveConfig(config: MQConfig = {}): ResolvedConfig {
   if (origins.get(config)?.form === 'whole') return config as unknown as ResolvedConfig
   const findings = new Findings()
-  const { given, rest, producer, consumer } = splitGroups(config, findings)
+  const { rest, producer, consumer } = splitGroups(config, findings)
   const client = collect(rest, clientForm.scope, '', findings)
   const root = draftOf(clientForm, client, '', findings)
   const producers = groupEntries(producer, producerForm.scope, 'producer', client, findings)
@@ -86,7 +92,10 @@ export function resolveConfig(config: MQConfig = {}): ResolvedConfig {
     producer: seal(producerDraft.finish(), producerForm, warningsBelow('producer', findings)),
     consumer: seal(consumerDraft.finish(), consumerForm, warningsBelow('consumer', findings)),
   }
-  return seal(Object.assign(root.finish(), parts), 'whole', findings.warnings, given) as ResolvedConfig
+  return seal(Object.assign(root.finish(), parts), 'whole', findings.warnings, {
+    producer: producers,
+    consumer: consumers,
+  }) as ResolvedConfig
 }
 
 /** The client's own fields, checked, complete and frozen. Any resolved form has them and comes back as it is. */
@@ -119,13 +128,13 @@ export function resolveConsumerConfig(config: ConsumerConfig | ResolvedConfig = 
     : (resolveOne(config, consumerForm) as ResolvedConsumerConfig)
 }
 
-/** A further producer of an instance: `own` over what `base` says of producers and of all clients. Throws as `resolveConfig`. */
-export function resolveFurtherProducer(base: MQConfig, own: ProducerConfig): ResolvedProducerConfig {
+/** A further producer of an instance: `own` over what `base` was given for producers and all clients. Throws as `resolveConfig`. */
+export function resolveFurtherProducer(base: MQConfig | ResolvedConfig, own: ProducerConfig): ResolvedProducerConfig {
   return resolveFurther(base, own, producerForm, 'producer') as ResolvedProducerConfig
 }
 
-/** A further consumer of an instance: `own` over what `base` says of consumers and of all clients. Throws as `resolveConfig`. */
-export function resolveFurtherConsumer(base: MQConfig, own: ConsumerConfig): ResolvedConsumerConfig {
+/** A further consumer of an instance: `own` over what `base` was given for consumers and all clients. Throws as `resolveConfig`. */
+export function resolveFurtherConsumer(base: MQConfig | ResolvedConfig, own: ConsumerConfig): ResolvedConsumerConfig {
   return resolveFurther(base, own, consumerForm, 'consumer') as ResolvedConsumerConfig
 }
 
@@ -178,11 +187,9 @@ function resolveOne(config: object, form: Form): object {
   return seal(draft.finish(), form, findings.warnings)
 }
 
-function resolveFurther(base: MQConfig, own: object, form: Form, group: 'producer' | 'consumer'): object {
+function resolveFurther(base: object, own: object, form: Form, group: keyof Given): object {
+  const inherited = origins.get(resolveConfig(base))?.given?.[group] ?? []
   const findings = new Findings()
-  const groups = splitGroups(origins.get(base)?.given ?? base, findings)
-  const client = collect(groups.rest, clientForm.scope, '', findings)
-  const inherited = groupEntries(groups[group], form.scope, group, client, findings)
   const given = collectRoot(own, form.scope, findings)
   const draft = draftOf(form, new Map([...inherited, ...given]), '', findings)
   findings.throwIfAny()
@@ -228,14 +235,13 @@ function seal(
   resolved: object,
   form: Origin['form'],
   warnings: readonly ConfigWarning[],
-  given: object = resolved,
+  given: Given | null = null,
 ): object {
   origins.set(resolved, { form, warnings, given })
   return Object.freeze(resolved)
 }
 
 interface Groups {
-  readonly given: object
   readonly rest: object
   readonly producer: Groupish
   readonly consumer: Groupish
@@ -249,7 +255,6 @@ function splitGroups(config: unknown, findings: Findings): Groups {
   const { producer, producerConfig, consumer, consumerConfig, ...rest } = fields ?? {}
   const named = (name: string, value: unknown) => ({ name, value })
   return {
-    given: fields ?? {},
     rest,
     producer: [named('producer', producer), named('producerConfig', producerConfig)],
     consumer: [named('consumer', consumer), named('consumerConfig', consumerConfig)],

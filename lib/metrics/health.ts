@@ -33,6 +33,8 @@ export interface HealthChecksOptions {
   /** Limit of each check. Milliseconds, default 5000 (`monitoring.healthTimeoutMs`). */
   readonly timeoutMs?: number
   readonly clock?: Clock
+  /** Learns why checks fail, each time. */
+  readonly failed?: (error: unknown) => void
 }
 
 interface Entry {
@@ -46,12 +48,15 @@ const DEFAULT_TIMEOUT_MS = 5_000
 export class HealthChecks {
   readonly #clock: Clock
   readonly #timeoutMs: number
+  readonly #failed: (error: unknown) => void
   readonly #entries = new Map<string, Entry>()
   readonly #waits = new Set<(reason: MQError) => void>()
+  #isClosed = false
 
   constructor(options: HealthChecksOptions = {}) {
     this.#clock = options.clock ?? systemClock
     this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
+    this.#failed = options.failed ?? (() => {})
   }
 
   /**
@@ -81,12 +86,14 @@ export class HealthChecks {
     return { overall, checks, timestamp: this.#clock.now() }
   }
 
-  /** Ends the waits that are under way: their checks are unhealthy. No timer remains. */
+  /** Ends the waits that are under way: their checks are unhealthy, and so are all from now on. No timer remains. */
   close(): void {
+    this.#isClosed = true
     for (const end of this.#waits) end(new MQError('CONNECTION_CLOSED', 'closed while the check ran'))
   }
 
   async #ask(name: string, entry: Entry): Promise<CheckResult> {
+    if (this.#isClosed) return { healthy: false, error: textOf(closed()), durationMs: 0 }
     const fromMs = this.#clock.monotonicMs()
     const limit = new AbortController()
     const isNew = entry.running === null
@@ -96,6 +103,7 @@ export class HealthChecks {
       return { healthy: true, durationMs: this.#clock.monotonicMs() - fromMs }
     } catch (error) {
       limit.abort(error)
+      this.#failed(error)
       return { healthy: false, error: textOf(error), durationMs: this.#clock.monotonicMs() - fromMs }
     }
   }
@@ -134,6 +142,10 @@ async function invoke(entry: Entry, signal: AbortSignal): Promise<void> {
   } finally {
     entry.running = null
   }
+}
+
+function closed(): MQError {
+  return new MQError('CONNECTION_CLOSED', 'closed: nothing is checked any more')
 }
 
 function textOf(error: unknown): string {

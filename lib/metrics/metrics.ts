@@ -14,7 +14,7 @@ import { Endpoint, type HealthAnswer, type ListeningAddress, type MetricsHandler
 import { expose, Registration } from './prometheus.js'
 import type { MeasuresOf, Room } from './series.js'
 import { SERIES } from './series-table.js'
-import { SinkPump } from './sink-pump.js'
+import { SINK_LIMIT_MS, SinkPump } from './sink-pump.js'
 
 export interface MetricsOptions {
   readonly settings: MetricsSettings
@@ -32,6 +32,8 @@ export interface MeasureSource<Measures> {
 
 const DISABLED_TEXT = '# metrics are disabled (metrics.enabled: false)\n'
 const NOTHING = () => {}
+/** What the last flush may take in any case. Milliseconds. */
+const LEAST_FLUSH_MS = 1_000
 
 export class Metrics {
   /** prom-client's: our own, or the one that was given. */
@@ -143,15 +145,15 @@ export class Metrics {
    */
   listen(): Promise<ListeningAddress> {
     const { address, path } = this.#settings
-    return address === undefined ? Promise.reject(noAddress()) : this.metricsServer(path, address)
+    return address === undefined ? Promise.reject(this.#told(noAddress())) : this.metricsServer(path, address)
   }
 
   /** As `listen`, with a path and an address instead of the configured ones (NT-9). */
   metricsServer(path = '/metrics', address = ':9091'): Promise<ListeningAddress> {
-    if (this.#closing !== null) return Promise.reject(closed())
+    if (this.#closing !== null) return Promise.reject(this.#told(closed()))
     this.#listening ??= this.#open(path, address).catch((error: unknown) => {
       this.#listening = null
-      throw error
+      throw this.#told(error)
     })
     return this.#listening
   }
@@ -161,9 +163,13 @@ export class Metrics {
     if (this.isEnabled && this.#pump !== null) await this.#pump.push(() => this.#collector.collect())
   }
 
-  /** A last flush, then the port. Idempotent. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close()
+  /**
+   * A last flush, then the port. Idempotent. A sink that hangs holds it up for `timeoutMs`, default and at most 5000, at
+   * least 1000: the figures of an end that went wrong are those that matter.
+   */
+  close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    const limitMs = Math.max(LEAST_FLUSH_MS, options.timeoutMs ?? SINK_LIMIT_MS)
+    this.#closing ??= this.#close(Math.min(limitMs, SINK_LIMIT_MS))
     return this.#closing
   }
 
@@ -171,11 +177,11 @@ export class Metrics {
     return this.close()
   }
 
-  async #close(): Promise<void> {
+  async #close(limitMs: number): Promise<void> {
     this.#timer?.cancel()
     this.#timer = null
     this.#collector.detachAll()
-    await this.flush()
+    if (this.isEnabled && this.#pump !== null) await this.#pump.push(() => this.#collector.collect(), limitMs)
     await this.#listening?.catch(NOTHING)
     await this.#endpoint?.close()
     if (this.#isShared) this.#registration.leave()
@@ -192,6 +198,11 @@ export class Metrics {
   #expose(): void {
     if (!this.isEnabled) return
     for (const row of this.#collector.rows) this.#registration.join(this.#collector.namesOf(row), row)
+  }
+
+  #told<T>(error: T): T {
+    this.countError('metrics', error)
+    return error
   }
 
   #arm(): void {

@@ -29,16 +29,16 @@ export class SinkPump {
     return this.#running !== null
   }
 
-  /** Resolves when the sink has taken the round, has failed, or SINK_LIMIT_MS have passed; waits for the round before. */
-  async push(collect: () => readonly Family[]): Promise<void> {
+  /** Resolves when the sink has taken the round, has failed, or `limitMs` have passed; waits for the round before. */
+  async push(collect: () => readonly Family[], limitMs = SINK_LIMIT_MS): Promise<void> {
     while (this.#running !== null) {
-      if (!(await this.#isDoneInTime(this.#running))) return
+      if (!(await this.#isDoneInTime(this.#running, limitMs))) return
     }
     const round = this.#round(collect()).then(() => {
       this.#running = null
     })
     this.#running = round
-    await this.#isDoneInTime(round)
+    await this.#isDoneInTime(round, limitMs)
   }
 
   async #round(families: readonly Family[]): Promise<void> {
@@ -54,12 +54,12 @@ export class SinkPump {
     }
   }
 
-  #isDoneInTime(round: Promise<void>): Promise<boolean> {
+  #isDoneInTime(round: Promise<void>, limitMs: number): Promise<boolean> {
     return new Promise((resolve) => {
       const timer = this.#clock.setTimer(() => {
-        this.#failed(`the sink did not end its flush within ${SINK_LIMIT_MS} ms`)
+        this.#failed(`the sink did not end its flush within ${limitMs} ms`)
         resolve(false)
-      }, SINK_LIMIT_MS)
+      }, limitMs)
       void round.then(() => {
         timer.cancel()
         resolve(true)

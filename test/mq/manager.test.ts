@@ -47,7 +47,7 @@ describe('MQManager', () => {
   it('FA-5: one unhealthy instance makes the whole unhealthy, and is named', async () => {
     const { broker, config } = await setUp()
     const manager = new MQManager()
-    onTestFinished(() => manager.close())
+    onTestFinished(async () => void (await manager.close()))
     manager.createInstance('good', config)
     const bad = manager.createInstance('bad', config)
     bad.registerCheck('disk', () => Promise.reject(new Error('full')))

@@ -12,7 +12,7 @@ async function aBroker(): Promise<Broker> {
 
 function anMQ(broker: Broker, config: object = {}): MQ {
   const mq = new MQ({ brokers: broker.bootstrap, logger: silentLogger, ...config })
-  onTestFinished(() => mq.close().catch(() => {}))
+  onTestFinished(async () => void (await mq.close().catch(() => {})))
   return mq
 }
 
@@ -126,7 +126,7 @@ describe('MQ', () => {
     await mq.close()
     expect((await broker.records('out', 0)).map(({ value }) => String(value))).toEqual(['answer'])
     expect(broker.group('g')?.offsets).toBeDefined()
-    await expect(mq.close()).resolves.toBeUndefined()
+    await expect(mq.close()).resolves.toEqual({ unsentRecords: 0, inWalRecords: 0 })
     expect(mq.pool.getStats().totalConnections).toBe(0)
   })
 
@@ -201,7 +201,7 @@ describe('MQ', () => {
       producer: { valueSerializer: orders },
       consumer: { groupId: 'g', autoOffsetReset: 'earliest', valueDeserializer: orders },
     })
-    onTestFinished(() => mq.close())
+    onTestFinished(async () => void (await mq.close()))
     await mq.sendSync('orders', { id: 7 }, { key: 'k' })
     const id = await new Promise((resolve) => void mq.subscribe('orders', ({ value }) => resolve(value?.id)))
     expect(id).toBe(7)
@@ -237,7 +237,7 @@ describe('MQ', () => {
     const say = (level: string) => (line: string) => void lines.push(`${level} ${line}`)
     const logger = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') }
     const mq = new MQ({ brokers: '127.0.0.1:1', logger, connection: { maxRetries: 0, retryBackoffMs: 1 } })
-    onTestFinished(() => mq.close())
+    onTestFinished(async () => void (await mq.close()))
     expect(mq.producer.config.logger).toBe(logger)
     expect(await codeOf(mq.ping({ timeoutMs: 500 }))).toBe('CONNECTION_FAILED')
     mq.on('error', () => {

@@ -18,18 +18,24 @@ import {
   type RandomSource,
   systemClock,
   systemRandom,
+  type Told,
+  telling,
+  tellingAsync,
 } from '../../util/index.js'
-import { Cluster, type ClusterDeps } from '../cluster.js'
+import { Cluster } from '../cluster.js'
 import { isWorthRepeating } from '../control-plane.js'
 import { closedHere } from '../failures.js'
 import { clusterOptionsOf } from '../options-of.js'
+import { checkTimeout, noConnection } from './checks.js'
 import { Lease } from './lease.js'
+import type { PoolSocket } from './pool-socket.js'
 import { PoolSockets } from './pool-sockets.js'
 import type {
   ConnectionMeasures,
   ConnectionPoolEvents,
   ConnectionPoolState,
   GetConnectionOptions,
+  PoolDeps,
   PooledConnection,
   PoolStats,
 } from './pool-types.js'
@@ -39,7 +45,6 @@ import { Waiter, Waiters } from './waiters.js'
 
 /** Of `maxConnections`: produce, fetch, coordinator and control (CL-1). */
 const OWN_PURPOSES = 3
-const MAX_TIMEOUT_MS = 0x7fff_ffff
 
 /**
  * Lends connections to brokers.
@@ -57,6 +62,7 @@ export class ConnectionPool {
   readonly #clock: Clock
   readonly #random: RandomSource
   readonly #logger: Logger
+  readonly #told: Told
   readonly #events: Emitter<ConnectionPoolEvents>
   readonly #cluster: Cluster
   readonly #sockets: PoolSockets
@@ -71,15 +77,16 @@ export class ConnectionPool {
   #state: ConnectionPoolState = 'new'
   #closing: Promise<void> | null = null
 
-  constructor(config: ResolvedClientConfig, deps: ClusterDeps = {}) {
+  constructor(config: ResolvedClientConfig, deps: PoolDeps = {}) {
     this.#config = config
     this.#clock = deps.clock ?? systemClock
     this.#random = deps.random ?? systemRandom
     this.#logger = deps.logger ?? config.logger
+    this.#told = deps.told ?? (() => {})
     this.#limit = Math.max(0, config.pool.maxConnections - OWN_PURPOSES)
     this.#events = new Emitter((error) => this.#logger.error('a listener of the pool threw', { error: String(error) }))
     this.#cluster = new Cluster(clusterOptionsOf(config), { ...deps, logger: this.#logger })
-    this.#cluster.events.on('error', (error) => this.#events.emit('error', error))
+    this.#cluster.events.on('error', (error) => this.#raise(error))
     this.#cluster.events.on('warning', (error) => this.#events.emit('warning', error))
     this.#waiters = new Waiters(this.#clock)
     this.#sockets = this.#makeSockets()
@@ -96,21 +103,16 @@ export class ConnectionPool {
    * CONNECTION_FAILED (no broker, or not this one, could be reached in `connection.maxRetries` further rounds),
    * CONNECTION_TIMEOUT, AUTHENTICATION_FAILED, CONNECTION_CLOSED (the pool is closed), INVALID_CONFIG, `signal.reason`.
    */
-  async getConnection(options: GetConnectionOptions = {}): Promise<PooledConnection> {
-    this.#ensureOpen()
-    const timeoutMs = checkTimeout(options.timeoutMs ?? this.#config.pool.acquireTimeoutMs)
-    options.signal?.throwIfAborted()
-    if (this.#limit === 0) throw this.#nothingToLend()
-    this.#state = 'open'
-    const waiter = new Waiter(options, timeoutMs)
-    this.#waiters.add(waiter, options.signal, (late) => this.#waiters.reject(late, this.#tooLate(late)))
-    this.#serve()
-    return waiter.done.promise
+  getConnection(options?: GetConnectionOptions): Promise<PooledConnection> {
+    return tellingAsync(this.#told, () => this.#getConnection(options ?? {}))
   }
 
   /** Gives a connection back; the same as its `release()`. Twice is harmless. */
   releaseConnection(connection: PooledConnection): void {
-    connection.release()
+    telling(this.#told, () => {
+      if (typeof connection?.release !== 'function') throw noConnection(connection)
+      connection.release()
+    })
   }
 
   /** CL-3: this pool and every source that was included. */
@@ -148,16 +150,11 @@ export class ConnectionPool {
    * A round trip to any broker. Rejects with CONNECTION_FAILED (refused), CONNECTION_TIMEOUT (no answer within
    * `timeoutMs`, default `connection.readTimeoutMs`), AUTHENTICATION_FAILED, CONNECTION_CLOSED, or `signal.reason`.
    */
-  async ping(
-    options: { readonly timeoutMs?: number | undefined; readonly signal?: AbortSignal | undefined } = {},
-  ): Promise<{ rttMs: number; nodeId: number }> {
-    this.#ensureOpen()
-    const timeoutMs = checkTimeout(options.timeoutMs ?? this.#config.connection.readTimeoutMs)
-    this.#state = 'open'
-    const { rttMs, brokerId } = await this.#cluster.ping({ timeoutMs, signal: options.signal })
-    this.#pingSeconds.observe(rttMs / 1_000)
-    this.#lastError = null
-    return { rttMs, nodeId: brokerId }
+  ping(options?: {
+    readonly timeoutMs?: number | undefined
+    readonly signal?: AbortSignal | undefined
+  }): Promise<{ rttMs: number; nodeId: number }> {
+    return tellingAsync(this.#told, () => this.#ping(options ?? {}))
   }
 
   /**
@@ -165,10 +162,12 @@ export class ConnectionPool {
    * POOL_EXHAUSTED when callers wait for what others have lent, CONNECTION_CLOSED. Asks no broker.
    */
   checkHealth(): void {
-    this.#ensureOpen()
-    if (this.#lastError !== null && this.#sockets.size === 0) throw this.#lastError
-    const starved = this.#waiters.inOrder().filter((waiter) => !this.#isReachingOut(waiter))
-    if (starved.length > 0) throw this.#exhausted(starved[0]?.brokerId, { waitingCallers: starved.length })
+    telling(this.#told, () => {
+      this.#ensureOpen()
+      if (this.#lastError !== null && this.#sockets.size === 0) throw this.#lastError
+      const starved = this.#waiters.inOrder().filter((waiter) => !this.#isReachingOut(waiter))
+      if (starved.length > 0) throw this.#exhausted(starved[0]?.brokerId, { waitingCallers: starved.length })
+    })
   }
 
   /** Listens to an event; returns the function that ends it. */
@@ -186,6 +185,28 @@ export class ConnectionPool {
     return this.close()
   }
 
+  async #getConnection(options: GetConnectionOptions): Promise<PooledConnection> {
+    this.#ensureOpen()
+    const timeoutMs = checkTimeout(options.timeoutMs ?? this.#config.pool.acquireTimeoutMs)
+    options.signal?.throwIfAborted()
+    if (this.#limit === 0) throw this.#nothingToLend()
+    this.#state = 'open'
+    const waiter = new Waiter(options, timeoutMs)
+    this.#waiters.add(waiter, options.signal, (late) => this.#waiters.reject(late, this.#tooLate(late)))
+    this.#serve()
+    return waiter.done.promise
+  }
+
+  async #ping(options: { readonly timeoutMs?: number | undefined; readonly signal?: AbortSignal | undefined }) {
+    this.#ensureOpen()
+    const timeoutMs = checkTimeout(options.timeoutMs ?? this.#config.connection.readTimeoutMs)
+    this.#state = 'open'
+    const { rttMs, brokerId } = await this.#cluster.ping({ timeoutMs, signal: options.signal })
+    this.#pingSeconds.observe(rttMs / 1_000)
+    this.#lastError = null
+    return { rttMs, nodeId: brokerId }
+  }
+
   async #close(): Promise<void> {
     this.#state = 'closing'
     this.#refill.stop()
@@ -201,10 +222,14 @@ export class ConnectionPool {
       const socket = this.#sockets.take(waiter.brokerId)
       if (socket !== null) {
         this.#refill.start()
-        this.#waiters.resolve(waiter, new Lease(socket, this.#clock, (one) => this.#sockets.giveBack(one)))
+        this.#waiters.resolve(waiter, this.#lease(socket))
       } else if (!waiter.isOpening && waiter.pause === null) this.#openFor(waiter)
     }
     this.#refill.look()
+  }
+
+  #lease(socket: PoolSocket): Lease {
+    return new Lease(socket, this.#clock, (one) => this.#sockets.giveBack(one), this.#told)
   }
 
   #openFor(waiter: Waiter): void {
@@ -330,7 +355,7 @@ export class ConnectionPool {
         return brokerId === null ? null : this.#opened(brokerId)
       },
       failed: (error) => {
-        if (error.fatal) this.#events.emit('error', error)
+        if (error.fatal) this.#raise(error)
         else this.#cluster.refresh('no connection to keep ready could be opened').catch(() => {})
       },
     })
@@ -344,6 +369,11 @@ export class ConnectionPool {
   /** It waits for a broker, not for what others have lent. */
   #isReachingOut(waiter: Waiter): boolean {
     return waiter.isOpening || waiter.pause !== null || this.#finding !== null
+  }
+
+  #raise(error: MQError): void {
+    this.#told(error)
+    this.#events.emit('error', error)
   }
 
   #ensureOpen(): void {
@@ -374,10 +404,4 @@ export class ConnectionPool {
       { retryable: false },
     )
   }
-}
-
-function checkTimeout(timeoutMs: number): number {
-  if (timeoutMs >= 0) return Math.min(timeoutMs, MAX_TIMEOUT_MS)
-  const text = `timeoutMs: expected at least 0 milliseconds, got ${String(timeoutMs)}`
-  throw new MQError('INVALID_CONFIG', text, { path: 'timeoutMs', value: timeoutMs })
 }

@@ -5,7 +5,7 @@
  */
 import { findMQError, MQError } from '../../errors/index.js'
 import type { Api, DecodedResponseOf } from '../../protocol/index.js'
-import type { Clock } from '../../util/index.js'
+import { type Clock, type Told, tellingAsync } from '../../util/index.js'
 import { unlessAborted } from '../abort.js'
 import type { RequestBody } from '../control-plane.js'
 import { notSent, placeOf } from '../failures.js'
@@ -18,31 +18,27 @@ export class Lease implements PooledConnection {
   readonly #socket: PoolSocket
   readonly #clock: Clock
   readonly #giveBack: (socket: PoolSocket) => void
+  readonly #told: Told
   #isReleased = false
 
-  constructor(socket: PoolSocket, clock: Clock, giveBack: (socket: PoolSocket) => void) {
+  constructor(socket: PoolSocket, clock: Clock, giveBack: (socket: PoolSocket) => void, told: Told) {
     this.nodeId = socket.brokerId
     this.#socket = socket
     this.#clock = clock
     this.#giveBack = giveBack
+    this.#told = told
   }
 
   get isOpen(): boolean {
     return !this.#isReleased && this.#socket.isOpen
   }
 
-  async request<A extends Api>(
+  request<A extends Api>(
     api: ApiName | A,
     body: RequestBody<A>,
-    options: PooledRequestOptions = {},
+    options?: PooledRequestOptions,
   ): Promise<DecodedResponseOf<A>> {
-    options.signal?.throwIfAborted()
-    const schema = schemaOf(api) as A
-    if (this.#isReleased) throw this.#released(schema)
-    const answer = this.#socket.request(schema, body, options).catch((error: unknown) => {
-      throw findMQError(error) ?? badBody(schema, error)
-    })
-    return unlessAborted(this.#within(schema, answer, options.timeoutMs), options.signal)
+    return tellingAsync(this.#told, () => this.#request(api, body, options ?? {}))
   }
 
   release(): void {
@@ -53,6 +49,20 @@ export class Lease implements PooledConnection {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.release()
+  }
+
+  async #request<A extends Api>(
+    api: ApiName | A,
+    body: RequestBody<A>,
+    options: PooledRequestOptions,
+  ): Promise<DecodedResponseOf<A>> {
+    options.signal?.throwIfAborted()
+    const schema = schemaOf(api) as A
+    if (this.#isReleased) throw this.#released(schema)
+    const answer = this.#socket.request(schema, body, options).catch((error: unknown) => {
+      throw findMQError(error) ?? badBody(schema, error)
+    })
+    return unlessAborted(this.#within(schema, answer, options.timeoutMs), options.signal)
   }
 
   #within<T>(api: Api, answer: Promise<T>, timeoutMs: number | undefined): Promise<T> {

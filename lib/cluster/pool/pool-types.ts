@@ -2,8 +2,15 @@
 import type { MQError } from '../../errors/index.js'
 import type { Api, DecodedResponseOf } from '../../protocol/index.js'
 import type { Buckets } from '../../util/index.js'
+import type { ClusterDeps } from '../cluster.js'
 import type { RequestBody } from '../control-plane.js'
 import type { ApiName, ApiRequest, ApiResponse } from './apis.js'
+
+/** What tests and simulations replace, and who counts errors. */
+export interface PoolDeps extends ClusterDeps {
+  /** Learns of every error that a call ends with, and of `error` events. */
+  readonly told?: ((error: unknown) => void) | undefined
+}
 
 export interface GetConnectionOptions {
   /** To this broker; unset: to any. */
