@@ -79,25 +79,29 @@ class OpenTelemetryHooks implements SendHook, ProcessHook {
   }
 
   #startProcess(records: readonly ObservedRecord[]): readonly [parent: TraceContext, span: TraceSpan] {
-    const { context, SpanKind } = this.#api
-    const active = context.active()
+    const { ROOT_CONTEXT, SpanKind } = this.#api
     const topic = records[0]?.topic ?? ''
     const isOne = records.length === 1
-    const parent = isOne ? this.#contextOf(records[0] as ObservedRecord, active) : active
+    const parent = isOne ? this.#contextOf(records[0] as ObservedRecord) : ROOT_CONTEXT
     const attributes = { ...this.#attributes('process', topic), ...this.#group, ...placeOf(records) }
     const links = isOne ? [] : this.#linksOf(records)
     const span = this.#tracer.startSpan(`process ${topic}`, { kind: SpanKind.CONSUMER, attributes, links }, parent)
     return [parent, span]
   }
 
-  #contextOf({ headers }: ObservedRecord, around: TraceContext): TraceContext {
-    return this.#api.propagation.extract(around, headers, HEADER_GETTER)
+  /**
+   * What the headers say and nothing else: around a callback runs whatever opened a socket or ended the callback before
+   * it, so the active context may be that of another record.
+   */
+  #contextOf({ headers }: ObservedRecord): TraceContext {
+    const { propagation, ROOT_CONTEXT } = this.#api
+    return propagation.extract(ROOT_CONTEXT, headers, HEADER_GETTER)
   }
 
   #linksOf(records: readonly ObservedRecord[]): TraceLink[] {
-    const { trace, ROOT_CONTEXT } = this.#api
+    const { trace } = this.#api
     return records.flatMap((record) => {
-      const context = trace.getSpanContext(this.#contextOf(record, ROOT_CONTEXT))
+      const context = trace.getSpanContext(this.#contextOf(record))
       return context !== undefined && trace.isSpanContextValid(context) ? [{ context }] : []
     })
   }

@@ -254,7 +254,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       }
       let fate: Fate | null = null
       try {
-        const traced = this.#tracer?.begin(topic, options)
+        const traced = this.#tracer?.begin(topic, value, options)
         fate = traced?.fate ?? null
         this.#open()
         this.#sendWaited(topic, value, traced?.options ?? options, settle, reject, fate)
@@ -289,7 +289,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     }
     try {
       if (this.#tracer !== null) {
-        const traced = this.#tracer.begin(topic, options)
+        const traced = this.#tracer.begin(topic, value, options)
         options = traced.options
         if (traced.fate !== null) callback = traced.fate.around(callback ?? null)
       }
@@ -357,7 +357,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       const failed = (error: unknown) => settle(error as MQError, null)
       let fate: Fate | null = null
       try {
-        const traced = this.#tracer?.begin(topic, message)
+        const traced = this.#tracer?.begin(topic, message?.value, message)
         fate = traced?.fate ?? null
         this.#sendWaited(topic, message.value, traced?.options ?? message, settle, failed, fate, {
           limits,

@@ -48,8 +48,8 @@ export class Tracer {
     this.#parts = parts
   }
 
-  begin<O extends Traceable>(topic: string, options: O | null | undefined): Traced<O> {
-    const observation = this.#observe(topic, options?.key)
+  begin<O extends Traceable>(topic: string, value: unknown, options: O | null | undefined): Traced<O> {
+    const observation = this.#observe(topic, options?.key, value === null)
     const extra = this.#ownHeaders(options)
     const fate = observation === null ? null : new Fate(observation, this)
     this.#safely(() => extra.push(...(observation?.headers ?? [])))
@@ -76,12 +76,12 @@ export class Tracer {
     this.#safely(() => observation.end(error, partition, offset))
   }
 
-  #observe(topic: string, key: unknown): SendObservation | null {
+  #observe(topic: string, key: unknown, isTombstone: boolean): SendObservation | null {
     const { hook } = this.#parts
     if (hook === null) return null
     let observation: SendObservation | null = null
     this.#safely(() => {
-      observation = hook.send(topic, key)
+      observation = hook.send(topic, key, isTombstone)
     })
     return observation
   }

@@ -143,6 +143,17 @@ describe('processing', () => {
     expect(span('send invoices').parentSpanContext?.spanId).toBe(span('process orders').spanContext().spanId)
   })
 
+  it('ME-3: whatever runs around the call, a record without a trace begins one of its own, and so does a batch', () => {
+    api.trace.getTracer('test').startActiveSpan('request', (request) => {
+      hooks().process([record()], () => undefined)
+      hooks().process([record(), record()], () => undefined)
+      request.end()
+    })
+    const spans = exporter.getFinishedSpans().filter(({ name }) => name === 'process orders')
+    expect(spans.map((each) => each.parentSpanContext)).toEqual([undefined, undefined])
+    expect(new Set(spans.map((each) => each.spanContext().traceId)).size).toBe(2)
+  })
+
   it('ME-3: a batch has links to the spans of its records, one per record that has any', () => {
     const observations = ['a', 'b'].map((key) => hooks().send('orders', key))
     for (const observation of observations) observation?.end(null, 0, 0)

@@ -8,7 +8,7 @@ import {
   type ReadableSpan,
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-base'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type Broker, fault } from '../../lib/broker/index.js'
 import type { ConsumerConfig } from '../../lib/config/index.js'
 import { Consumer } from '../../lib/consumer/index.js'
@@ -89,6 +89,47 @@ describe('a trace through Kafka', () => {
     })
     const [record] = await broker.records('orders', 0)
     expect(record?.headers.map(([name]) => name)).toEqual(['x-own', 'traceparent'])
+  })
+
+  it('ME-3: a record without a trace begins one of its own, not that of the request that subscribed or of a neighbour', async () => {
+    const { broker, producer } = await stage()
+    const foreign = new Producer({ brokers: broker.bootstrap, logger: silentLogger })
+    onTestFinished(async () => void (await foreign.close()))
+    await foreign.sendSync('orders', '0')
+    await producer.sendSync('orders', '1')
+    await foreign.sendSync('orders', '2')
+    const requests = api.trace.getTracer('test')
+    await requests.startActiveSpan('request', async (request) => {
+      await consumerOf(broker).subscribe('orders', () => new Promise<void>((turn) => setImmediate(turn)))
+      await until(() => spansOf('process orders').length === 3, 'the process spans')
+      request.end()
+    })
+    const processed = spansOf('process orders')
+    expect(processed.map((span) => span.parentSpanContext?.spanId)).toEqual([
+      undefined,
+      idOf(spansOf('send orders')[0]),
+      undefined,
+    ])
+    expect(new Set(processed.map((span) => span.spanContext().traceId)).size).toBe(3)
+  })
+
+  it('ME-3: a tombstone says so, on its way out and on its way in; empty values and the word null do not', async () => {
+    const { broker, producer } = await stage()
+    await producer.sendSync('orders', null, { key: 'gone' })
+    await producer.sendBatchSync({ topic: 'orders', messages: [{ value: null, key: 'gone' }, { value: '' }] })
+    await new Promise<void>((resolve) => void producer.sendAsync('orders', null, { key: 'gone' }, () => resolve()))
+    await producer.sendSync('orders', 'null')
+    const deserialize = vi.fn()
+    const valueDeserializer = { deserialize }
+    const seen: boolean[] = []
+    await consumerOf(broker, { valueDeserializer }).subscribe('orders', (record) => void seen.push(record.isTombstone))
+    await until(() => spansOf('process orders').length === 5, 'the process spans')
+    const told = (name: string) => spansOf(name).map((span) => span.attributes['messaging.kafka.message.tombstone'])
+    const expected = [true, true, undefined, true, undefined]
+    expect(told('send orders')).toEqual(expected)
+    expect(told('process orders')).toEqual(expected)
+    expect(seen).toEqual([true, true, false, true, false])
+    expect(deserialize).not.toHaveBeenCalled()
   })
 
   it('ME-3: a batch callback links to every record, from any way to send', async () => {

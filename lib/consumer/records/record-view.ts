@@ -204,6 +204,11 @@ export class RecordView<V = Buffer, K = Buffer> {
     return this.#value as V | null
   }
 
+  /** True without a value, whatever the value deserializer makes of other records; known without touching anything. */
+  get isTombstone(): boolean {
+    return this.#valueLength < 0
+  }
+
   /** Pairs in the order of the wire, duplicates included. */
   get headers(): readonly RecordHeader[] {
     if (this.#headers !== null) return this.#headers
