@@ -2,34 +2,33 @@
  * The commands and their options, as commander sees them.
  * Why options are declared per command and not once above: kcat users write them behind the mode, and `--help` of a
  * command should show all that it takes.
+ * Why commands are loaded when they run: help must come at once, and the clients are 400 files.
  * Invariant: commander never ends the process; its verdicts come back as exit codes.
  */
 import { Command, CommanderError, Option } from 'commander'
-import { type BenchFlags, bench } from './commands/bench.js'
-import { type BrokerFlags, broker } from './commands/broker.js'
-import { type ConsumeFlags, consume } from './commands/consume.js'
-import { deleteGroups, describeGroups, type GroupFlags, listGroups, resetGroup } from './commands/groups.js'
-import { type MetadataFlags, metadata, offsets } from './commands/metadata.js'
-import { type PingFlags, ping } from './commands/ping.js'
-import { type ProduceFlags, produce } from './commands/produce.js'
-import {
-  alterTopics,
-  createTopics,
-  deleteTopics,
-  describeTopics,
-  listTopics,
-  type TopicFlags,
-} from './commands/topics.js'
+import type { BenchFlags } from './commands/bench.js'
+import type { BrokerFlags } from './commands/broker.js'
+import type { ConsumeFlags } from './commands/consume.js'
+import type { GroupFlags } from './commands/groups.js'
+import type { MetadataFlags } from './commands/metadata.js'
+import type { PingFlags } from './commands/ping.js'
+import type { ProduceFlags } from './commands/produce.js'
+import type { TopicFlags } from './commands/topics.js'
 import { EXAMPLES } from './examples.js'
+import { FAILED, OK, USAGE } from './exit-codes.js'
 import type { CliIo } from './io.js'
 import { PROPERTY_NAMES } from './properties.js'
-import { FAILED, OK, report, USAGE } from './report.js'
-import { Run } from './run.js'
+import type { Run } from './run.js'
 import type { ClusterFlags } from './settings.js'
 
 const append = (value: string, list: readonly string[] = []) => [...list, value]
 
 type Action<F> = (run: Run, words: readonly string[], flags: F) => Promise<number>
+type Load<F> = () => Promise<Action<F>>
+
+const topicCommands = () => import('./commands/topics.js')
+const groupCommands = () => import('./commands/groups.js')
+const metadataCommands = () => import('./commands/metadata.js')
 
 /** Runs the command that the words name; the exit code. Never throws. */
 export async function runProgram(words: readonly string[], io: CliIo, version: string): Promise<number> {
@@ -39,8 +38,9 @@ export async function runProgram(words: readonly string[], io: CliIo, version: s
     await program.parseAsync([...words], { from: 'user' })
     return exit.code
   } catch (error) {
-    if (!(error instanceof CommanderError)) return report(error, io, {})
-    return error.exitCode === 0 ? OK : USAGE
+    if (error instanceof CommanderError) return error.exitCode === 0 ? OK : USAGE
+    const { report } = await import('./report.js')
+    return report(error, io, {})
   }
 }
 
@@ -88,7 +88,7 @@ function clusterOptions(command: Command): Command {
     .addOption(new Option('--no-progress').hideHelp())
 }
 
-function perform<F extends ClusterFlags>(io: CliIo, exit: { code: number }, action: Action<F>) {
+function perform<F extends ClusterFlags>(io: CliIo, exit: { code: number }, load: Load<F>) {
   return async (...given: unknown[]): Promise<void> => {
     const command = given.at(-1) as Command
     const flags = command.opts<F>()
@@ -96,7 +96,7 @@ function perform<F extends ClusterFlags>(io: CliIo, exit: { code: number }, acti
       await io.stdout.write(`${PROPERTY_NAMES.join('\n')}\n`)
       return
     }
-    exit.code = await guarded(io, flags, command.args, action)
+    exit.code = await guarded(io, flags, command.args, load)
   }
 }
 
@@ -104,8 +104,9 @@ async function guarded<F extends ClusterFlags>(
   io: CliIo,
   flags: F,
   words: readonly string[],
-  action: Action<F>,
+  load: Load<F>,
 ): Promise<number> {
+  const [action, { Run }, { report }] = await Promise.all([load(), import('./run.js'), import('./report.js')])
   let run: Run | null = null
   try {
     run = new Run(io, flags)
@@ -135,7 +136,7 @@ function addData(program: Command, io: CliIo, exit: { code: number }, add: Add):
     .option('-c, --count <n>', 'end after so many records')
     .option('-T, --tee', 'write what is sent to stdout too')
     .option('--from-json', "lines as 'consume --json' writes them")
-    .action(perform<ProduceFlags>(io, exit, produce))
+    .action(perform<ProduceFlags>(io, exit, async () => (await import('./commands/produce.js')).produce))
   clusterOptions(add(program, 'consume [topics...]', 'records of topics to stdout (kcat -C, -G)'))
     .option('-t, --topic <name>', 'topic; may be repeated', append)
     .option('-p, --partition <list>', 'partitions, such as 0 or 0,3')
@@ -152,63 +153,63 @@ function addData(program: Command, io: CliIo, exit: { code: number }, add: Add):
     .hook('preAction', (command) => {
       if (command.getOptionValue('J') === true) command.setOptionValue('json', true)
     })
-    .action(perform<ConsumeFlags>(io, exit, consume))
+    .action(perform<ConsumeFlags>(io, exit, async () => (await import('./commands/consume.js')).consume))
   clusterOptions(add(program, 'metadata', 'brokers, topics, leaders (kcat -L)'))
     .option('-t, --topic <name>', 'only this topic; may be repeated', append)
-    .action(perform<MetadataFlags>(io, exit, (run, _words, flags) => metadata(run, flags)))
+    .action(perform<MetadataFlags>(io, exit, async () => (await metadataCommands()).metadata))
   clusterOptions(add(program, 'offsets', 'offsets by time (kcat -Q)'))
     .option('-t, --topic <topic:partition:ms>', 'what to look for; may be repeated', append)
-    .action(perform<MetadataFlags>(io, exit, (run, _words, flags) => offsets(run, flags)))
+    .action(perform<MetadataFlags>(io, exit, async () => (await metadataCommands()).offsets))
 }
 
 function addAdmin(program: Command, io: CliIo, exit: { code: number }, add: Add): void {
   const topics = add(program, 'topics', 'list, create, delete, describe, alter topics')
   clusterOptions(add(topics, 'list', 'names of all topics'))
     .option('--internal', 'also those that begin with __')
-    .action(perform<TopicFlags>(io, exit, (run, _words, flags) => listTopics(run, flags)))
+    .action(perform<TopicFlags>(io, exit, async () => (await topicCommands()).listTopics))
   clusterOptions(add(topics, 'create <names...>', 'create topics'))
     .option('--partitions <n>', 'count, default 1')
     .option('--replication-factor <n>', 'copies of each partition, default 1')
     .option('--set <name=value>', 'a setting, such as retention.ms=3600000', append)
     .option('--if-not-exists', 'a topic that exists is no failure')
     .option('--dry-run', 'only let the cluster check it')
-    .action(perform<TopicFlags>(io, exit, createTopics))
+    .action(perform<TopicFlags>(io, exit, async () => (await topicCommands()).createTopics))
   clusterOptions(add(topics, 'delete <names...>', 'delete topics with their records'))
     .option('--if-exists', 'a topic that does not exist is no failure')
-    .action(perform<TopicFlags>(io, exit, deleteTopics))
+    .action(perform<TopicFlags>(io, exit, async () => (await topicCommands()).deleteTopics))
   clusterOptions(add(topics, 'describe <names...>', 'partitions, offsets and settings of topics'))
     .option('--all', 'also settings that have their default')
-    .action(perform<TopicFlags>(io, exit, describeTopics))
+    .action(perform<TopicFlags>(io, exit, async () => (await topicCommands()).describeTopics))
   clusterOptions(add(topics, 'alter <names...>', 'change settings, or add partitions'))
     .option('--set <name=value>', 'a setting', append)
     .option('--unset <name>', 'back to the default', append)
     .option('--partitions <n>', 'new total')
     .option('--dry-run', 'only let the cluster check it')
-    .action(perform<TopicFlags>(io, exit, alterTopics))
+    .action(perform<TopicFlags>(io, exit, async () => (await topicCommands()).alterTopics))
   const groups = add(program, 'groups', 'list, describe, delete, reset groups')
   clusterOptions(add(groups, 'list', 'all groups, of either protocol'))
     .option('--state <name>', 'only groups in this state; may be repeated', append)
     .option('--type <name>', 'only classic, consumer, share or streams groups', append)
-    .action(perform<GroupFlags>(io, exit, (run, _words, flags) => listGroups(run, flags)))
+    .action(perform<GroupFlags>(io, exit, async () => (await groupCommands()).listGroups))
   clusterOptions(add(groups, 'describe <ids...>', 'members, offsets and lag'))
     .option('--members', 'also each member and its partitions')
-    .action(perform<GroupFlags>(io, exit, describeGroups))
+    .action(perform<GroupFlags>(io, exit, async () => (await groupCommands()).describeGroups))
   clusterOptions(add(groups, 'delete <ids...>', 'delete groups without members, with their offsets')).action(
-    perform<GroupFlags>(io, exit, (run, words) => deleteGroups(run, words)),
+    perform<GroupFlags>(io, exit, async () => (await groupCommands()).deleteGroups),
   )
   clusterOptions(add(groups, 'reset <id>', 'move the offsets of a group without members'))
     .option('-t, --topic <name>', 'topic; may be repeated', append)
     .option('-p, --partition <list>', 'partitions, default all')
     .option('--to <where>', 'earliest, latest, <offset>, s@<time>')
     .option('--dry-run', 'only tell what would be done')
-    .action(perform<GroupFlags>(io, exit, (run, [id = ''], flags) => resetGroup(run, id, flags)))
+    .action(perform<GroupFlags>(io, exit, async () => (await groupCommands()).resetGroup))
 }
 
 function addLocal(program: Command, io: CliIo, exit: { code: number }, add: Add): void {
   clusterOptions(add(program, 'ping', 'round trips to a broker'))
     .option('-c, --count <n>', 'so many; 0: until stopped', '1')
     .option('--interval <ms>', 'pause between them', '1000')
-    .action(perform<PingFlags>(io, exit, (run, _words, flags) => ping(run, flags)))
+    .action(perform<PingFlags>(io, exit, async () => (await import('./commands/ping.js')).ping))
   add(program, 'broker', 'an in-memory broker for tests, until stopped')
     .option('--host <name>', 'address to listen on, default 127.0.0.1')
     .option('--port <n>', 'port of the first node; 0: any', '9092')
@@ -219,7 +220,7 @@ function addLocal(program: Command, io: CliIo, exit: { code: number }, add: Add)
     .option('--json', 'the addresses as JSON')
     .option('-q, --quiet', 'no notes on stderr')
     .option('--debug', 'stacks of errors')
-    .action(perform<BrokerFlags>(io, exit, (run, _words, flags) => broker(run, flags)))
+    .action(perform<BrokerFlags>(io, exit, async () => (await import('./commands/broker.js')).broker))
   clusterOptions(add(program, 'bench', 'produce and consume rates, verified; without brokers on an embedded one'))
     .option('--records <n>', 'count', '1000000')
     .option('--size <bytes>', 'of a value', '100')
@@ -227,5 +228,5 @@ function addLocal(program: Command, io: CliIo, exit: { code: number }, add: Add)
     .option('--replication-factor <n>', 'of that topic', '1')
     .option('-z, --compression <codec>', 'none, gzip, snappy, lz4 or zstd; default lz4')
     .option('--keep-topic', 'do not delete the topic')
-    .action(perform<BenchFlags>(io, exit, (run, _words, flags) => bench(run, flags)))
+    .action(perform<BenchFlags>(io, exit, async () => (await import('./commands/bench.js')).bench))
 }

@@ -1,16 +1,13 @@
 /**
  * Failures as one clear line: code, text, and how the run ends.
  * Why lines and no stacks: whoever types a command looks for what to do next; `--debug` shows where it came from.
- * Invariant: exit 2 means that the command line or configuration was wrong and nothing was begun; 1 that it failed.
+ * Invariant: 2 is told only of what was wrong before anything was begun.
  */
 import { isFamily, MQError } from '../index.js'
+import { FAILED, USAGE } from './exit-codes.js'
 import type { CliIo } from './io.js'
 import type { ClusterFlags } from './settings.js'
 import { UsageError } from './usage.js'
-
-export const OK = 0
-export const FAILED = 1
-export const USAGE = 2
 
 export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError) return USAGE

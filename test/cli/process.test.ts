@@ -1,10 +1,22 @@
 /** The program as a process: its streams, its signals, a reader that leaves. */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { dirname, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Broker, createBroker } from '../../lib/broker/index.js'
 
 const PROGRAM = fileURLToPath(new URL('../../lib/cli/main.ts', import.meta.url))
+
+/** Everything that is loaded before a command is: imports of values, dynamic ones left out. */
+function loadedAtStart(file: string, found = new Set<string>()): Set<string> {
+  if (found.has(file)) return found
+  found.add(file)
+  for (const [, specifier] of readFileSync(file, 'utf8').matchAll(/^(?:import|export) (?!type )[^'(]*'(\.[^']+)'/gm)) {
+    loadedAtStart(resolve(dirname(file), (specifier as string).replace(/\.js$/, '.ts')), found)
+  }
+  return found
+}
 
 describe('the process', () => {
   const children: ChildProcess[] = []
@@ -73,4 +85,11 @@ describe('the process', () => {
     const { code, stderr } = await done
     expect([code, stderr]).toEqual([0, ''])
   }, 60_000)
+
+  it('CM-1: help loads no client', () => {
+    const room = dirname(PROGRAM)
+    const files = [...loadedAtStart(PROGRAM)].map((file) => relative(room, file)).sort()
+    expect(files).toContain('program.ts')
+    expect(files.filter((file) => file.startsWith('..') || file.startsWith('commands'))).toEqual([])
+  })
 })

@@ -7,8 +7,8 @@
 import { randomUUID } from 'node:crypto'
 import { createBroker } from '../../broker/index.js'
 import type { ResolvedConfig } from '../../index.js'
+import { FAILED, OK } from '../exit-codes.js'
 import { amount, count } from '../output.js'
-import { FAILED, OK } from '../report.js'
 import type { Run } from '../run.js'
 import { type ClusterFlags, namesBrokers } from '../settings.js'
 import { integer } from '../usage.js'
@@ -37,7 +37,7 @@ interface Rate {
   readonly bytesPerSecond: number
 }
 
-export async function bench(run: Run, flags: BenchFlags): Promise<number> {
+export async function bench(run: Run, _words: readonly string[], flags: BenchFlags): Promise<number> {
   const records = integer('--records', flags.records, 1, MAX_RECORDS)
   const size = integer('--size', flags.size, NUMBER_BYTES, MAX_BYTES)
   const partitions = integer('--partitions', flags.partitions, 1, MAX_PARTITIONS)

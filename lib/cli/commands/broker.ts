@@ -3,8 +3,8 @@
  * Invariant: its addresses are the first line of stdout, printed when it accepts connections.
  */
 import { createBroker, type ProfileName } from '../../broker/index.js'
+import { OK } from '../exit-codes.js'
 import { whenStopped } from '../io.js'
-import { OK } from '../report.js'
 import type { Run } from '../run.js'
 import type { ClusterFlags } from '../settings.js'
 import { integer, pair, UsageError } from '../usage.js'
@@ -22,7 +22,7 @@ const PROFILES: readonly ProfileName[] = ['2.1', '2.4', '2.8', '3.9', '4.1', '4.
 const MAX_NODES = 100
 const MAX_PARTITIONS = 10_000
 
-export async function broker(run: Run, flags: BrokerFlags): Promise<number> {
+export async function broker(run: Run, _words: readonly string[], flags: BrokerFlags): Promise<number> {
   const port = integer('--port', flags.port, 0, 65_535)
   const nodes = integer('--nodes', flags.nodes, 1, MAX_NODES)
   const topics = (flags.topic ?? []).map(topicOf)

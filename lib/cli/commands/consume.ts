@@ -3,10 +3,11 @@
  * Invariant: what is committed was written to stdout before; a record that was not printed is not committed.
  */
 import { type AdminClient, type Consumer, MQError, type PartitionAssignment, type TopicPartition } from '../../index.js'
+import { OK } from '../exit-codes.js'
 import { compileFormat, type Format, jsonFormat, plainFormat } from '../format.js'
 import { parseRange, type Range } from '../offset-words.js'
 import { amount, count, plural } from '../output.js'
-import { OK, textOf } from '../report.js'
+import { textOf } from '../report.js'
 import type { Run } from '../run.js'
 import type { ClusterFlags } from '../settings.js'
 import { integer, UsageError } from '../usage.js'

@@ -3,9 +3,9 @@
  * Invariant: each group named has lines of its own; exit 1 when one of them failed; nothing is moved with `--dry-run`.
  */
 import type { GroupDescription, GroupLag, GroupType, OffsetTarget } from '../../index.js'
+import { FAILED, OK } from '../exit-codes.js'
 import { startOf } from '../offset-words.js'
 import { plural } from '../output.js'
-import { FAILED, OK } from '../report.js'
 import type { Run } from '../run.js'
 import type { ClusterFlags } from '../settings.js'
 import { integer, UsageError } from '../usage.js'
@@ -25,7 +25,7 @@ export interface GroupFlags extends ClusterFlags {
 const MAX_PARTITION = 0x7fff_ffff
 const TYPES: readonly GroupType[] = ['classic', 'consumer', 'share', 'streams']
 
-export async function listGroups(run: Run, { state, type }: GroupFlags): Promise<number> {
+export async function listGroups(run: Run, _words: readonly string[], { state, type }: GroupFlags): Promise<number> {
   const types = (type ?? []).map((word) => {
     const known = TYPES.find((one) => one === word)
     if (known === undefined) throw new UsageError(`--type: expected one of ${TYPES.join(', ')}, got '${word}'`)
@@ -95,7 +95,7 @@ export async function deleteGroups(run: Run, groupIds: readonly string[]): Promi
   return results.some(({ error }) => error !== undefined) ? FAILED : OK
 }
 
-export async function resetGroup(run: Run, groupId: string, flags: GroupFlags): Promise<number> {
+export async function resetGroup(run: Run, [groupId = '']: readonly string[], flags: GroupFlags): Promise<number> {
   const { topic: topics = [], to, partition, dryRun = false } = flags
   if (topics.length === 0) throw new UsageError('groups reset: name the topic with -t')
   if (to === undefined)

@@ -3,7 +3,7 @@
  * Source: kcat 1.7.1; compared with it in test/integration/cli.test.ts.
  */
 import type { TopicInfoResult } from '../../index.js'
-import { OK } from '../report.js'
+import { OK } from '../exit-codes.js'
 import type { Run } from '../run.js'
 import type { ClusterFlags } from '../settings.js'
 import { integer, UsageError } from '../usage.js'
@@ -14,7 +14,7 @@ export interface MetadataFlags extends ClusterFlags {
 
 const MAX_PARTITION = 0x7fff_ffff
 
-export async function metadata(run: Run, flags: MetadataFlags): Promise<number> {
+export async function metadata(run: Run, _words: readonly string[], flags: MetadataFlags): Promise<number> {
   const admin = run.admin(run.settings())
   const names = flags.topic ?? (await admin.listTopics({ includeInternal: true, ...run.limits }))
   const [cluster, topics] = await Promise.all([
@@ -49,7 +49,7 @@ function linesOf({ topic, partitions, error }: TopicInfoResult): string[] {
   ]
 }
 
-export async function offsets(run: Run, flags: MetadataFlags): Promise<number> {
+export async function offsets(run: Run, _words: readonly string[], flags: MetadataFlags): Promise<number> {
   const words = flags.topic ?? []
   if (words.length === 0) throw new UsageError('offsets: name what to look for with -t topic:partition:time')
   const queries = words.map(queryOf)

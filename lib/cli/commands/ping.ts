@@ -1,7 +1,7 @@
 /** `ping`: round trips to any broker, until their number is reached or somebody stops it. */
 import { ConnectionPool } from '../../index.js'
+import { OK } from '../exit-codes.js'
 import { pause } from '../io.js'
-import { OK } from '../report.js'
 import type { Run } from '../run.js'
 import type { ClusterFlags } from '../settings.js'
 import { integer } from '../usage.js'
@@ -13,7 +13,7 @@ export interface PingFlags extends ClusterFlags {
 
 const MAX_INTERVAL_MS = 3_600_000
 
-export async function ping(run: Run, flags: PingFlags): Promise<number> {
+export async function ping(run: Run, _words: readonly string[], flags: PingFlags): Promise<number> {
   const times = integer('-c', flags.count, 0)
   const intervalMs = integer('--interval', flags.interval, 0, MAX_INTERVAL_MS)
   const pool = run.keep(new ConnectionPool(run.settings()))

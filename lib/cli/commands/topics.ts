@@ -3,8 +3,9 @@
  * Invariant: each topic named has a line of its own; exit 1 when one of them failed.
  */
 import type { AdminClient, ConfigEntry, ConfigInput, MQError, PartitionInfo } from '../../index.js'
+import { FAILED, OK } from '../exit-codes.js'
 import { plural } from '../output.js'
-import { FAILED, OK, textOf } from '../report.js'
+import { textOf } from '../report.js'
 import type { Run } from '../run.js'
 import type { ClusterFlags } from '../settings.js'
 import { integer, pair, UsageError } from '../usage.js'
@@ -24,7 +25,7 @@ export interface TopicFlags extends ClusterFlags {
 const MAX_PARTITIONS = 0x7fff_ffff
 const MAX_COPIES = 0x7fff
 
-export async function listTopics(run: Run, flags: TopicFlags): Promise<number> {
+export async function listTopics(run: Run, _words: readonly string[], flags: TopicFlags): Promise<number> {
   const admin = run.admin(run.settings())
   const names = await admin.listTopics({ includeInternal: flags.internal === true, ...run.limits })
   for (const topic of names) await run.out.either({ topic }, [topic])

@@ -1,0 +1,4 @@
+/** How a run ends: 2 means that the command line or configuration was wrong and nothing was begun, 1 that it failed. */
+export const OK = 0
+export const FAILED = 1
+export const USAGE = 2
