@@ -9,7 +9,7 @@ import { Metadata, type RequestOf } from '../protocol/index.js'
 import { randomInt } from '../util/index.js'
 import type { Connection } from './connection.js'
 import { closedHere, unsupported } from './failures.js'
-import type { ClusterSetup } from './links.js'
+import type { ClusterSetup, PassingConnections } from './links.js'
 import type { MetadataAnswer } from './metadata-cache.js'
 import { openConnection } from './open-connection.js'
 
@@ -19,6 +19,7 @@ import { openConnection } from './open-connection.js'
  */
 export async function bootstrap(
   setup: ClusterSetup,
+  passing: PassingConnections,
   body: RequestOf<typeof Metadata>,
   accept: (answer: MetadataAnswer) => void,
   signal: AbortSignal,
@@ -36,10 +37,11 @@ export async function bootstrap(
     try {
       const connection = await openConnection(address, { ...setup, signal })
       isOpen = true
-      const answer = await askAndClose(connection, body, signal)
+      const answer = await askAndClose(connection, passing, body, signal)
       accept(answer)
       return answer
     } catch (error) {
+      passing.failed()
       last = findMQError(error) ?? new MQError('CONNECTION_FAILED', 'bootstrap failed here', {}, { cause: error })
       // Credentials are the same everywhere, and tries count against them; a certificate is one broker's own.
       if (last.fatal && !isCertificate(last)) throw last
@@ -63,12 +65,14 @@ function isCertificate({ context }: MQError): boolean {
 
 async function askAndClose(
   connection: Connection,
+  passing: PassingConnections,
   body: RequestOf<typeof Metadata>,
   signal: AbortSignal,
 ): Promise<MetadataAnswer> {
   const gone = new Promise<void>((resolve) => {
     connection.onClosed = () => resolve()
   })
+  passing.opened(connection)
   const giveUp = () => connection.destroy(closedHere('the bootstrap connection'))
   signal.addEventListener('abort', giveUp)
   try {
@@ -79,6 +83,7 @@ async function askAndClose(
     signal.removeEventListener('abort', giveUp)
     giveUp()
     await gone
+    passing.closed(connection)
   }
 }
 

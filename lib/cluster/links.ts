@@ -49,6 +49,14 @@ export interface ClusterSetup {
   readonly events: Emitter<ClusterEvents>
 }
 
+/** Learns of connections that are no links. */
+export interface PassingConnections {
+  opened(connection: Connection): void
+  closed(connection: Connection): void
+  /** It could not be opened, or broke under its question. */
+  failed(): void
+}
+
 export class Links implements LinkHost {
   readonly settings: ClusterSettings
   readonly clock: Clock
@@ -96,6 +104,22 @@ export class Links implements LinkHost {
     const ready = links.filter((link) => link.hasRoom).sort((a, b) => a.inFlight - b.inFlight)
     const others = links.filter((link) => !link.hasRoom && !link.isBackingOff)
     return [...ready, ...this.#shuffled(others)]
+  }
+
+  /** A connection to an address that the user gave: for one question, and counted as all others are. */
+  readonly passing: PassingConnections = {
+    opened: (connection) => {
+      this.#created++
+      this.#open.add(connection)
+    },
+    closed: (connection) => {
+      this.#closed++
+      this.#open.delete(connection)
+      this.#trailingBytes += connection.trailingBytes
+    },
+    failed: () => {
+      if (!this.#isClosed) this.#errors++
+    },
   }
 
   /** Level of a feature that the whole cluster has agreed on; 0 = none, -1: no broker has told (an old ApiVersions). */

@@ -188,7 +188,7 @@ export class MetadataUpdater {
   }
 
   #bootstrap(body: RequestOf<typeof Metadata>): Promise<MetadataAnswer> {
-    return bootstrap(this.#setup, body, (answer) => this.#check(answer), this.#abort.signal)
+    return bootstrap(this.#setup, this.#links.passing, body, (answer) => this.#check(answer), this.#abort.signal)
   }
 
   #check(answer: MetadataAnswer): void {
