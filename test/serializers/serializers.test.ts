@@ -184,6 +184,7 @@ describe('CD-3 protobuf', () => {
   })
 
   it('static code works as a class: encode, decode and verify are called on it', () => {
+    // biome-ignore lint/complexity/noStaticOnlyClass: protobufjs writes such classes, that is the point.
     class Static {
       static readonly #type = orderType
       static encode(order: Order) {

@@ -80,11 +80,19 @@ class Observer {
   #around(records: readonly ObservedRecord[], run: () => CallbackResult): CallbackResult {
     const call = new Once(run)
     try {
-      this.#hooks.process(records, call.run)
+      const observed: unknown = this.#hooks.process(records, call.run)
+      // An observer may give a promise of its own: what it rejects with is nobody else's to hear.
+      if (observed instanceof Promise) observed.catch((error: unknown) => this.#failedLate(error, call))
     } catch (error) {
       if (!call.hasThrown || error !== call.thrown) this.#tell(error)
     }
     return call.run()
+  }
+
+  /** The callback's own failure is told where its promise is awaited. */
+  async #failedLate(error: unknown, call: Once): Promise<void> {
+    const own = await settled(call)
+    if (own !== error) this.#tell(error)
   }
 
   /** Once: an observer that fails does so for every record. */
@@ -122,5 +130,15 @@ class Once {
       this.hasThrown = true
       this.thrown = error
     }
+  }
+}
+
+/** What the callback has thrown or rejected with; undefined when it went well. */
+async function settled(call: Once): Promise<unknown> {
+  try {
+    await call.run()
+    return undefined
+  } catch (error) {
+    return error
   }
 }

@@ -269,4 +269,25 @@ describe('PR-23 hooks around callbacks', () => {
     expect([call(), call()]).toEqual([true, true])
     expect(warnings).toHaveLength(1)
   })
+
+  it('hears what an observer of its own rejects with, and leaves the failure of a callback to who awaits it', async () => {
+    const warnings: unknown[] = []
+    const logger: Logger = { ...silentLogger, warn: (_message, context) => void warnings.push(context) }
+    const wrappedBy = (process: ProcessHook['process']) =>
+      wrapsOf(resolveConsumerConfig({ logger }), { process }).record(async ({ offset }) => {
+        if (offset === 1) throw new Error('of the record')
+      })
+    // A promise of its own, as an async function makes one: nobody else hears of its rejection.
+    const following = wrappedBy((async (_records: unknown, run: () => unknown) => run()) as ProcessHook['process'])
+    await expect(following({ offset: 1 } as never, { topic: 't', partition: 0 }, null)).rejects.toThrow('of the record')
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(warnings).toEqual([])
+    const failing = wrappedBy((async (_records: unknown, run: () => unknown) => {
+      await run()
+      throw new Error('of the observer')
+    }) as ProcessHook['process'])
+    await failing({ offset: 0 } as never, { topic: 't', partition: 0 }, null)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(warnings).toEqual([{ error: 'Error: of the observer' }])
+  })
 })
