@@ -10,22 +10,40 @@ import {
   type ProducerConfig,
   resolveClientConfig,
 } from './config/index.js'
-import { Consumer } from './consumer/index.js'
+import { Consumer, type ReadsKeys, type ReadsValues } from './consumer/index.js'
 import { MQ } from './mq.js'
-import { Producer } from './producer/index.js'
+import { Producer, type WritesKeys, type WritesValues } from './producer/index.js'
 import type { RecordBytes } from './protocol/index.js'
 
 /** `new MQ(config)`. Throws INVALID_CONFIG, MISSING_CONFIG. */
+export function createMQ<V, K>(
+  config: MQConfig & { readonly producer: WritesValues<V> & WritesKeys<K> },
+): MQ<V, K>
+export function createMQ<V, K>(
+  config: MQConfig & { readonly producer: WritesValues<V>; readonly consumer: ReadsKeys<K> },
+): MQ<V, K>
+export function createMQ<V, K = RecordBytes>(config: MQConfig & { readonly producer: WritesValues<V> }): MQ<V, K>
+export function createMQ<V, K>(
+  config: MQConfig & { readonly consumer: ReadsValues<V> & ReadsKeys<K> },
+): MQ<V, K>
+export function createMQ<V, K = RecordBytes>(config: MQConfig & { readonly consumer: ReadsValues<V> }): MQ<V, K>
+export function createMQ<V = RecordBytes, K = RecordBytes>(config?: MQConfig): MQ<V, K>
 export function createMQ<V = RecordBytes, K = RecordBytes>(config: MQConfig = {}): MQ<V, K> {
   return new MQ<V, K>(config)
 }
 
 /** `new Producer(config)`. Throws INVALID_CONFIG, MISSING_CONFIG. */
+export function createProducer<V, K>(config: ProducerConfig & WritesValues<V> & WritesKeys<K>): Producer<V, K>
+export function createProducer<V, K = RecordBytes>(config: ProducerConfig & WritesValues<V>): Producer<V, K>
+export function createProducer<V = RecordBytes, K = RecordBytes>(config?: ProducerConfig): Producer<V, K>
 export function createProducer<V = RecordBytes, K = RecordBytes>(config: ProducerConfig = {}): Producer<V, K> {
   return new Producer<V, K>(config)
 }
 
 /** `new Consumer(config)`. Throws INVALID_CONFIG, MISSING_CONFIG. */
+export function createConsumer<V, K>(config: ConsumerConfig & ReadsValues<V> & ReadsKeys<K>): Consumer<V, K>
+export function createConsumer<V, K = Buffer>(config: ConsumerConfig & ReadsValues<V>): Consumer<V, K>
+export function createConsumer<V = Buffer, K = Buffer>(config?: ConsumerConfig): Consumer<V, K>
 export function createConsumer<V = Buffer, K = Buffer>(config: ConsumerConfig = {}): Consumer<V, K> {
   return new Consumer<V, K>(config)
 }

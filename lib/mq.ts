@@ -24,6 +24,8 @@ import {
   type ConsumerMetrics,
   type OffsetsToCommit,
   type OnRecord,
+  type ReadsKeys,
+  type ReadsValues,
   type SubscribeOptions,
   type Topics,
   type WarningEvent,
@@ -54,6 +56,8 @@ import {
   type SendCallback,
   type SendOptions,
   type SendSyncOptions,
+  type WritesKeys,
+  type WritesValues,
 } from './producer/index.js'
 import type { RecordBytes } from './protocol/index.js'
 import { bytes, json } from './serializers/index.js'
@@ -111,7 +115,7 @@ type Read<T> = RecordBytes extends T ? Buffer : T
 
 /**
  * Everything a service needs of Kafka, from one configuration. `V` and `K` are the types of values and keys that the
- * configured serializers take; without them bytes and strings.
+ * configured serializers take, and follow from them; without them bytes and strings.
  *
  * ```ts
  * const mq = new MQ({ brokers: 'localhost:9092', consumer: { groupId: 'billing' } })
@@ -146,6 +150,15 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
   readonly #counted = new WeakSet<MQError>()
   #state: MQState = 'open'
 
+  constructor(config: MQConfig & { readonly producer: WritesValues<V> & WritesKeys<K> }, deps?: MQDeps)
+  constructor(
+    config: MQConfig & { readonly producer: WritesValues<V>; readonly consumer: ReadsKeys<K> },
+    deps?: MQDeps,
+  )
+  constructor(config: MQConfig & { readonly producer: WritesValues<V> }, deps?: MQDeps)
+  constructor(config: MQConfig & { readonly consumer: ReadsValues<V> & ReadsKeys<K> }, deps?: MQDeps)
+  constructor(config: MQConfig & { readonly consumer: ReadsValues<V> }, deps?: MQDeps)
+  constructor(config?: MQConfig, deps?: MQDeps)
   constructor(config: MQConfig = {}, deps: MQDeps = {}) {
     this.config = resolveConfig(config)
     this.#deps = { clock: deps.clock ?? systemClock, random: deps.random ?? systemRandom }
@@ -216,9 +229,12 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
    * A further producer with settings of its own over those of this instance; it is measured and closed with it.
    *
    * ```ts
-   * const orders = mq.createProducer<Order>({ valueSerializer: json<Order>(), lingerMs: 20 })
+   * const orders = mq.createProducer({ valueSerializer: json<Order>(), lingerMs: 20 })
    * ```
    */
+  createProducer<V2, K2>(config: ProducerConfig & WritesValues<V2> & WritesKeys<K2>): Producer<V2, K2>
+  createProducer<V2, K2 = K>(config: ProducerConfig & WritesValues<V2>): Producer<V2, K2>
+  createProducer<V2 = V, K2 = K>(config?: ProducerConfig): Producer<V2, K2>
   createProducer<V2 = V, K2 = K>(config: ProducerConfig = {}): Producer<V2, K2> {
     const resolved = this.#telling(() => resolveFurtherProducer(this.config, config))
     const producer = new Producer<V2, K2>(resolved, { ...this.#deps, hooks: this.#hooks })
@@ -232,6 +248,9 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
   }
 
   /** A further consumer with settings of its own, another `groupId` for example; it is measured and closed with the instance. */
+  createConsumer<V2, K2>(config: ConsumerConfig & ReadsValues<V2> & ReadsKeys<K2>): Consumer<V2, K2>
+  createConsumer<V2, K2 = Read<K>>(config: ConsumerConfig & ReadsValues<V2>): Consumer<V2, K2>
+  createConsumer<V2 = Read<V>, K2 = Read<K>>(config?: ConsumerConfig): Consumer<V2, K2>
   createConsumer<V2 = Read<V>, K2 = Read<K>>(config: ConsumerConfig = {}): Consumer<V2, K2> {
     const resolved = this.#telling(() => resolveFurtherConsumer(this.config, config))
     const deadLetters = { sendSync: this.#sendDeadLetter }
@@ -255,11 +274,17 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
    * await orders.sendSync('orders', { id: 7, total: 12.5 })
    * ```
    */
+  static producer<V, K>(config: ProducerConfig & WritesValues<V> & WritesKeys<K>): Producer<V, K>
+  static producer<V, K = RecordBytes>(config: ProducerConfig & WritesValues<V>): Producer<V, K>
+  static producer<V, K = RecordBytes>(config?: ProducerConfig): Producer<V, K>
   static producer<V, K = RecordBytes>(config: ProducerConfig = {}): Producer<V, K> {
     return new Producer<V, K>({ ...config, valueSerializer: config.valueSerializer ?? json<V>() })
   }
 
   /** A consumer of typed values, on its own: JSON unless `valueDeserializer` says otherwise. */
+  static consumer<V, K>(config: ConsumerConfig & ReadsValues<V> & ReadsKeys<K>): Consumer<V, K>
+  static consumer<V, K = Buffer>(config: ConsumerConfig & ReadsValues<V>): Consumer<V, K>
+  static consumer<V, K = Buffer>(config?: ConsumerConfig): Consumer<V, K>
   static consumer<V, K = Buffer>(config: ConsumerConfig = {}): Consumer<V, K> {
     return new Consumer<V, K>({ ...config, valueDeserializer: config.valueDeserializer ?? json<V>() })
   }

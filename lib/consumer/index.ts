@@ -7,6 +7,8 @@ export {
   type ConsumerState,
   type OnBatch,
   type OnRecord,
+  type ReadsKeys,
+  type ReadsValues,
   type Topics,
 } from './consumer.js'
 export type { CallbackResult, TopicPartition } from './cursor.js'

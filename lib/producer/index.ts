@@ -13,5 +13,7 @@ export {
   type ProducerState,
   type SendOptions,
   type SendSyncOptions,
+  type WritesKeys,
+  type WritesValues,
 } from './producer.js'
 export type { DataLoss } from './repairs.js'

@@ -104,6 +104,14 @@ export interface ProducerDeps extends Omit<ClusterDeps, 'logger'> {
   readonly newTraceId?: (() => string) | undefined
 }
 
+/** The type of values, or keys, follows from what writes them. */
+export interface WritesValues<V> {
+  readonly valueSerializer: Serializer<V>
+}
+export interface WritesKeys<K> {
+  readonly keySerializer: Serializer<K>
+}
+
 export type ProducerState = 'new' | 'open' | 'closing' | 'closed'
 
 const NOT_LIMITED = Number.POSITIVE_INFINITY
@@ -111,7 +119,8 @@ const NOT_LIMITED = Number.POSITIVE_INFINITY
 const SMALLEST_ARENA = 16 * 1024
 
 /**
- * Sends records to Kafka: buffered, batched, compressed, idempotent.
+ * Sends records to Kafka: buffered, batched, compressed, idempotent. `V` and `K` are what the serializers take, bytes and
+ * text without them; they follow from `valueSerializer` and `keySerializer`.
  *
  * ```ts
  * const producer = new Producer({ brokers: 'localhost:9092' })
@@ -148,6 +157,10 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   // The topic of the last record: services write to few topics, and a comparison beats a look-up.
   #lastTopic: TopicLanes | null = null
 
+  constructor(config: ProducerConfig & WritesValues<V> & WritesKeys<K>, deps?: ProducerDeps)
+  constructor(config: ProducerConfig & WritesValues<V>, deps?: ProducerDeps)
+  constructor(config: ProducerConfig & WritesKeys<K>, deps?: ProducerDeps)
+  constructor(config?: ProducerConfig, deps?: ProducerDeps)
   constructor(config: ProducerConfig = {}, deps: ProducerDeps = {}) {
     this.#config = resolveProducerConfig(config)
     this.#clock = deps.clock ?? systemClock
