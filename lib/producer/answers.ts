@@ -22,6 +22,12 @@ const CORRUPT_MESSAGE = 2
 const UNKNOWN_TOPIC_ANSWERS = 5
 const UNKNOWN_TOPIC_MS = 10_000
 
+/**
+ * What a broker that forgot us costs: an answer to the old numbers, and one more if the same are tried again. Who goes on
+ * refusing new ones is not helped by more of them at once.
+ */
+const FORGIVEN_REFUSALS = 2
+
 /** The steps that take more than one answer. */
 export interface Repairs {
   /** 45, 47, 59 on the head, or a permanent code on a doubtful batch: ask the broker what it has (3.6). */
@@ -254,6 +260,12 @@ export class Answers {
       lane.putBack(batch)
       lane.isRetrying = true
       return
+    }
+    const repeated = ++batch.identityRefusals - FORGIVEN_REFUSALS
+    if (repeated > 0) {
+      if (batch.attempts > this.#settings.maxRetries) return this.#exhausted(lane, batch, error)
+      const { retryBackoffMs, retryBackoffMaxMs } = this.#settings
+      lane.pauseAfterRepair(backoffMs(repeated - 1, retryBackoffMs, retryBackoffMaxMs, this.#random))
     }
     lane.whenQuiet(() => this.#repairs.resolve(lane, batch, errorCode, null))
   }

@@ -95,6 +95,8 @@ export class Batch implements ChannelBuffer {
   /** Retries with codes that are retried only a few times. */
   limitedRetries = 0
   isResentAfterResolve = false
+  /** Answers by which the broker refused its numbers. */
+  identityRefusals = 0
   /** Was looked for since its last attempt: it may go again although the broker may have forgotten it. */
   isLookedFor = false
   /** An attempt was unsure and none succeeded: it may be in the log. */

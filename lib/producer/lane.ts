@@ -111,6 +111,7 @@ export class Lane implements ChannelOwner<Batch> {
   /** Set: nothing leaves; runs as soon as nothing of this lane is in flight. */
   readonly #whenQuiet: (() => void)[] = []
   #isHeld = false
+  #pauseMs = 0 // after the next repair
   #isBusy = false
   #backoff: TimerHandle | null = null
   #lastSentMs = 0
@@ -486,11 +487,19 @@ export class Lane implements ChannelOwner<Batch> {
   resume(): void {
     this.#isHeld = false
     this.runIfQuiet()
-    this.wake()
+    const pauseMs = this.#pauseMs
+    this.#pauseMs = 0
+    if (pauseMs > 0) this.backOff(pauseMs)
+    else this.wake()
   }
 
   get isHeld(): boolean {
     return this.#isHeld
+  }
+
+  /** What the repair that is about to begin finds out leaves so much later. */
+  pauseAfterRepair(ms: number): void {
+    this.#pauseMs = ms
   }
 
   /** Nothing leaves for `ms`; a new leader ends it early through `wake`. */

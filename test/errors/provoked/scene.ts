@@ -77,7 +77,9 @@ export class Scene {
     )
     mq.on('error', (error) => void this.said.push(error))
     mq.on('warning', (warning) => void this.said.push(warning))
-    onTestFinished(() => mq.close({ timeoutMs: 0 }).catch(() => {}))
+    onTestFinished(async () => {
+      await mq.close({ timeoutMs: 0 }).catch(() => {})
+    })
     return mq
   }
 
