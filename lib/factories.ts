@@ -6,6 +6,7 @@ import { ConnectionPool } from './cluster/index.js'
 import {
   type ClientConfig,
   type ConsumerConfig,
+  logWarnings,
   type MQConfig,
   type ProducerConfig,
   resolveClientConfig,
@@ -16,16 +17,12 @@ import { Producer, type WritesKeys, type WritesValues } from './producer/index.j
 import type { RecordBytes } from './protocol/index.js'
 
 /** `new MQ(config)`. Throws INVALID_CONFIG, MISSING_CONFIG. */
-export function createMQ<V, K>(
-  config: MQConfig & { readonly producer: WritesValues<V> & WritesKeys<K> },
-): MQ<V, K>
+export function createMQ<V, K>(config: MQConfig & { readonly producer: WritesValues<V> & WritesKeys<K> }): MQ<V, K>
 export function createMQ<V, K>(
   config: MQConfig & { readonly producer: WritesValues<V>; readonly consumer: ReadsKeys<K> },
 ): MQ<V, K>
 export function createMQ<V, K = RecordBytes>(config: MQConfig & { readonly producer: WritesValues<V> }): MQ<V, K>
-export function createMQ<V, K>(
-  config: MQConfig & { readonly consumer: ReadsValues<V> & ReadsKeys<K> },
-): MQ<V, K>
+export function createMQ<V, K>(config: MQConfig & { readonly consumer: ReadsValues<V> & ReadsKeys<K> }): MQ<V, K>
 export function createMQ<V, K = RecordBytes>(config: MQConfig & { readonly consumer: ReadsValues<V> }): MQ<V, K>
 export function createMQ<V = RecordBytes, K = RecordBytes>(config?: MQConfig): MQ<V, K>
 export function createMQ<V = RecordBytes, K = RecordBytes>(config: MQConfig = {}): MQ<V, K> {
@@ -50,10 +47,12 @@ export function createConsumer<V = Buffer, K = Buffer>(config: ConsumerConfig = 
 
 /** A connection pool on its own. Throws INVALID_CONFIG, MISSING_CONFIG. */
 export function createConnectionPool(config: ClientConfig = {}): ConnectionPool {
-  return new ConnectionPool(resolveClientConfig(config))
+  const resolved = resolveClientConfig(config)
+  if (resolved !== config) logWarnings(resolved)
+  return new ConnectionPool(resolved)
 }
 
 /** An admin client on its own. Throws INVALID_CONFIG, MISSING_CONFIG. */
 export function createAdminClient(config: ClientConfig = {}): AdminClient {
-  return new AdminClient(resolveClientConfig(config))
+  return new AdminClient(config)
 }

@@ -9,7 +9,7 @@ import { type ClosablePart, closeEach, closeTimeout } from './closing.js'
 import { ConnectionPool, type PoolStats } from './cluster/index.js'
 import {
   type ConsumerConfig,
-  configWarnings,
+  clientWarnings,
   type MQConfig,
   type ProducerConfig,
   type ProducerUpdate,
@@ -151,10 +151,7 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
   #state: MQState = 'open'
 
   constructor(config: MQConfig & { readonly producer: WritesValues<V> & WritesKeys<K> }, deps?: MQDeps)
-  constructor(
-    config: MQConfig & { readonly producer: WritesValues<V>; readonly consumer: ReadsKeys<K> },
-    deps?: MQDeps,
-  )
+  constructor(config: MQConfig & { readonly producer: WritesValues<V>; readonly consumer: ReadsKeys<K> }, deps?: MQDeps)
   constructor(config: MQConfig & { readonly producer: WritesValues<V> }, deps?: MQDeps)
   constructor(config: MQConfig & { readonly consumer: ReadsValues<V> & ReadsKeys<K> }, deps?: MQDeps)
   constructor(config: MQConfig & { readonly consumer: ReadsValues<V> }, deps?: MQDeps)
@@ -185,7 +182,7 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
     if (this.#process !== null) this.metrics.attachProcess(this.#process)
     this.#registerChecks()
     this.metrics.setHealth(() => this.health())
-    for (const { path, message } of configWarnings(this.config)) this.#warnLater(path, message)
+    for (const { path, message } of clientWarnings(this.config)) this.#warnLater(path, `${path}: ${message}`)
   }
 
   get state(): MQState {
@@ -447,8 +444,7 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
 
   /** Told once, and when somebody can listen; what concerns a group is told by its client. */
   #warnLater(path: string, message: string): void {
-    if (/^(producer|consumer)(Config)?\./.test(path)) return
-    this.config.logger.warn(`${path}: ${message}`)
+    this.config.logger.warn(message)
     this.#deps.clock.defer(() => this.#events.emit('warning', { message, context: { path } }))
   }
 

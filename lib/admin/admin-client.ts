@@ -8,7 +8,7 @@
  * Invariant: after `close` no socket, no timer and no waiting call of ours is left. Source: features.md AD-1, AD-2.
  */
 import { Cluster, type ClusterDeps, clusterOptionsOf } from '../cluster/index.js'
-import { type ClientConfig, type ResolvedClientConfig, resolveClientConfig } from '../config/index.js'
+import { type ClientConfig, logWarnings, type ResolvedClientConfig, resolveClientConfig } from '../config/index.js'
 import { MQError } from '../errors/index.js'
 import {
   type Clock,
@@ -100,6 +100,7 @@ export class AdminClient {
 
   constructor(config: ClientConfig | ResolvedClientConfig = {}, deps: AdminDeps = {}) {
     this.config = resolveClientConfig(config as ClientConfig)
+    if (this.config !== config) logWarnings(this.config)
     this.clientId = `${this.config.clientId}-admin`
     const { clock = systemClock, random = systemRandom, dial } = deps
     this.#told = deps.told ?? (() => {})

@@ -57,10 +57,12 @@ export type {
 } from './producer-types.js'
 export { type QueuePreset, queuePreset } from './queue-presets.js'
 export {
+  clientWarnings,
   configWarnings,
   defaultConfig,
   defaultConsumerConfig,
   defaultProducerConfig,
+  logWarnings,
   mergeWithDefaults,
   resolveClientConfig,
   resolveConfig,

@@ -69,6 +69,11 @@ export function configWarnings(resolved: object): readonly ConfigWarning[] {
   return origins.get(resolved)?.warnings ?? []
 }
 
+/** For clients without events. Those who are given what somebody else has resolved leave it to him. */
+export function logWarnings(resolved: ResolvedClientConfig): void {
+  for (const { path, message } of configWarnings(resolved)) resolved.logger.warn(`${path}: ${message}`)
+}
+
 /**
  * The whole configuration, checked, complete and frozen; `producer` and `consumer` inherit the client's fields.
  * Throws INVALID_CONFIG or MISSING_CONFIG with every finding in `context.issues`.
@@ -188,12 +193,15 @@ function resolveOne(config: object, form: Form): object {
 }
 
 function resolveFurther(base: object, own: object, form: Form, group: keyof Given): object {
-  const inherited = origins.get(resolveConfig(base))?.given?.[group] ?? []
+  const whole = resolveConfig(base)
+  const inherited = origins.get(whole)?.given?.[group] ?? []
   const findings = new Findings()
   const given = collectRoot(own, form.scope, findings)
   const draft = draftOf(form, new Map([...inherited, ...given]), '', findings)
   findings.throwIfAny()
-  return seal(draft.finish(), form, findings.warnings)
+  const told = clientWarnings(whole).map(({ path }) => path)
+  const warnings = findings.warnings.filter(({ path }) => !told.includes(path))
+  return seal(draft.finish(), form, warnings)
 }
 
 function collectRoot(config: unknown, scope: Scope, findings: Findings): Entries {
@@ -229,6 +237,11 @@ function relatedDraft(form: Form, entries: Entries, at: string, findings: Findin
 
 function warningsBelow(group: string, findings: Findings): readonly ConfigWarning[] {
   return findings.warnings.filter(({ path }) => path.startsWith(`${group}.`) || path.startsWith(`${group}Config.`))
+}
+
+/** What concerns all clients of a whole; whoever has the whole tells it once. */
+export function clientWarnings(whole: ResolvedConfig): readonly ConfigWarning[] {
+  return configWarnings(whole).filter(({ path }) => !/^(producer|consumer)(Config)?\./.test(path))
 }
 
 function seal(

@@ -189,7 +189,7 @@ export class Consumer<V = Buffer, K = Buffer> {
     this.#commits = new Commits(this.config, committer, this.#session, this.#clock)
     this.#offTopic = this.#cluster.onTopic((topic) => this.#manual.topicChanged(topic))
     this.#end.promise.catch(() => {}) // `run()` hands it out; whoever does not call it learns from `error`.
-    for (const { path, message } of configWarnings(this.config)) logger.warn(`${path}: ${message}`)
+    for (const { path, message } of configWarnings(this.config)) this.#warnOfSetting(path, `${path}: ${message}`)
   }
 
   get state(): ConsumerState {
@@ -452,6 +452,12 @@ export class Consumer<V = Buffer, K = Buffer> {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** The event comes in a turn of its own: nobody can listen to a client that is being made. */
+  #warnOfSetting(path: string, message: string): void {
+    this.config.logger.warn(message)
+    this.#clock.defer(() => this.#events.emit('warning', { message, context: { path } }))
   }
 
   #deliveryTo(callback: RecordCallback | null): Delivery {

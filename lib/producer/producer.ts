@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto'
 import type { ChannelStats } from '../channel/index.js'
 import { Cluster, type ClusterDeps, type ConnectionStats, clusterOptionsOf } from '../cluster/index.js'
 import {
+  type ConfigWarning,
   configWarnings,
   type ProducerConfig,
   type ProducerUpdate,
@@ -40,6 +41,7 @@ import { BlockedSends } from './blocked-sends.js'
 import { copiedHeaders, copyOf, copyOfHeaders, isPlain, toBytes } from './caller-data.js'
 import type { CircuitEvent } from './circuits.js'
 import { type ProducerMetrics, snapshot } from './counters.js'
+import { hearRejection } from './deliver.js'
 import { EarlyRecords } from './early-records.js'
 import { APPENDED, type Lane, MEMORY_FULL } from './lane.js'
 import type { ProducerMeasures } from './measures.js'
@@ -190,7 +192,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     this.#limitsRecords = this.#config.bufferMaxRecords !== undefined
     this.#takesRecords = this.#limitsRecords
     this.#serializes = hasSerializers(this.#config)
-    for (const { message } of configWarnings(this.#config)) this.#config.logger.warn(message)
+    this.#warnOfSettings(configWarnings(this.#config))
   }
 
   get state(): ProducerState {
@@ -231,7 +233,9 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       if (this.#state === 'closing' || this.#state === 'closed') throw this.#core.end ?? closedError()
       const config = resolveProducerUpdate(this.#config, update)
       this.#core.updateConfig(config)
+      const before = this.#config
       this.#config = config
+      this.#warnOfSettings(configWarnings(config).filter(({ path }) => hasChanged(path, before, config)))
     } catch (error) {
       throw this.#core.counters.toldIfOurs(error)
     }
@@ -841,13 +845,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   #tellRefused(error: MQError, callback: SendCallback | null): void {
     this.#clock.defer(() => {
       if (callback === null || this.#tracer?.isAlone(callback) === true) this.#events.emit('error', error)
-      if (callback !== null) {
-        try {
-          callback(error, null)
-        } catch (thrown) {
-          this.#raise(toMQError(thrown, 'PRODUCE_FAILED', 'a send callback threw', { reason: 'CALLBACK' }))
-        }
-      }
+      if (callback !== null) this.#callBack('a send callback threw', () => callback(error, null))
     })
   }
 
@@ -943,10 +941,15 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
 
   /** A callback that throws must hurt neither us nor those who wait behind this batch. */
   #tellBatch(callback: (error: MQError | null, results: BatchResult[] | null) => void, results: BatchResult[]): void {
+    this.#callBack('a batch callback threw', () => callback(null, results))
+  }
+
+  #callBack(text: string, call: () => unknown): void {
+    const threw = (thrown: unknown) => this.#raise(toMQError(thrown, 'PRODUCE_FAILED', text, { reason: 'CALLBACK' }))
     try {
-      callback(null, results)
+      hearRejection(call(), threw)
     } catch (thrown) {
-      this.#raise(toMQError(thrown, 'PRODUCE_FAILED', 'a batch callback threw', { reason: 'CALLBACK' }))
+      threw(thrown)
     }
   }
 
@@ -963,10 +966,25 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     this.#events.emit('warning', error)
   }
 
+  /** The events come in a turn of their own: nobody can listen to a client that is being made. */
+  #warnOfSettings(warnings: readonly ConfigWarning[]): void {
+    for (const { path, message } of warnings) {
+      const warning = new MQError('INVALID_CONFIG', `${path}: ${message}`, { path })
+      this.#config.logger.warn(warning.message)
+      this.#clock.defer(() => this.#events.emit('warning', warning))
+    }
+  }
+
   #usage(): { usedBytes: number; limitBytes: number } {
     const { usedBytes, limitBytes } = this.#core.memory.budget
     return { usedBytes, limitBytes }
   }
+}
+
+/** `updateConfig` changes fields of the first level only. */
+function hasChanged(path: string, before: ResolvedProducerConfig, after: ResolvedProducerConfig): boolean {
+  const field = path as keyof ResolvedProducerConfig
+  return before[field] !== after[field]
 }
 
 export interface CloseReport {
