@@ -53,6 +53,8 @@ function programOf(io: CliIo, version: string, exit: { code: number }): Command 
     .configureOutput({
       writeOut: (text) => void io.stdout.write(text),
       writeErr: (text) => void io.stderr.write(text),
+      // What stands behind the = of an option that nobody knows may be a password.
+      outputError: (text, write) => write(text.replace(/(unknown option '[^'=]*)=[^\n]*'/, "$1'")),
     })
     .helpCommand(true)
     .addHelpText('after', EXAMPLES.program)

@@ -6,6 +6,7 @@ import {
   AdminClient,
   Consumer,
   type ConsumerConfig,
+  configWarnings,
   Producer,
   type ProducerConfig,
   type ResolvedConfig,
@@ -45,7 +46,11 @@ export class Run {
   }
 
   settings(demands: Demands = {}): ResolvedConfig {
-    return settingsOf(this.flags, this.io.env, this.io.stderr, demands)
+    const settings = settingsOf(this.flags, this.io.env, this.io.stderr, demands)
+    for (const { path, message } of configWarnings(settings)) {
+      if (!/^(producer|consumer)\./.test(path)) settings.logger.warn(`${path}: ${message}`) // These tell their own.
+    }
+    return settings
   }
 
   admin(settings: ResolvedConfig): AdminClient {

@@ -270,6 +270,23 @@ describe('the program', () => {
     }
   })
 
+  it('CM-1, 3.2: an open door is told with -v, once', async () => {
+    const words = ['consume', '-t', 'orders', '-X', 'enable.ssl.certificate.verification=false', '-b', '127.0.0.1:1']
+    const told = 'warn: ssl.insecureSkipVerify: any certificate is accepted: use it for tests only'
+    const ran = await stage.run(null, [...words, '-v', '-X', 'connection.maxRetries=0'])
+    expect(ran.stderr.split('\n').filter((line) => line === told)).toHaveLength(1)
+    const silent = await stage.run(null, [...words, '-X', 'connection.maxRetries=0'])
+    expect(silent.stderr).not.toContain('insecureSkipVerify')
+  })
+
+  it('CM-1, CL-6: an option that does not exist is named without its value', async () => {
+    for (const words of [['ping', '--sasl-password=hunter2'], ['--password=hunter2'], ['topics', '--pass=a=hunter2']]) {
+      const { code, stderr } = await stage.run(null, words)
+      expect([code, stderr]).toEqual([2, expect.stringContaining(`unknown option '--`)])
+      expect(stderr).not.toContain('hunter2')
+    }
+  })
+
   it('CM-1: -X list names the properties; every wrong setting has a line of its own', async () => {
     expect((await stage.run(null, ['consume', '-X', 'list'])).stdout).toContain('\nsasl.mechanism\n')
     const ran = await stage.run(null, ['ping', '-X', 'brokers=a:0', '-X', 'metadata.max.age.ms=1'])
