@@ -3,7 +3,7 @@
  * Invariant: each caller is told once, in partition order; one that throws hurts no other (P-52, P-53).
  */
 import type { MQError } from '../errors/index.js'
-import type { Batch, Outcome, SettleToken } from './batch.js'
+import type { Batch, Outcome, SendCallback, SettleToken } from './batch.js'
 
 /** What delivery needs of a settled batch; the batch itself is spent by then. */
 export interface Delivery {
@@ -16,7 +16,7 @@ export interface Delivery {
 export interface DeliveryEvents {
   /** Records failed, whether somebody waits for them or not. */
   failed(error: MQError): void
-  /** A caller's callback threw. */
+  /** A caller's callback threw, or the promise it gave was rejected. */
   threw(error: unknown, topic: string): void
 }
 
@@ -56,18 +56,26 @@ export class Deliveries {
     for (let at = 0; at < waiters.length; at++) {
       const record = waiterRecords[at] as number
       const error: MQError | null = waiterErrors?.get(at) ?? outcome.error
+      const waiter = waiters[at] as SendCallback
       try {
-        if (error !== null) waiters[at]?.(error, null)
+        let result: unknown
+        if (error !== null) result = waiter(error, null)
         else {
           const offset = outcome.baseOffset < 0 ? -1 : outcome.baseOffset + record
           const timestamp = outcome.logAppendTimeMs >= 0 ? outcome.logAppendTimeMs : (waiterTimestamps[at] as number)
-          waiters[at]?.(null, { topic, partition, offset, timestamp })
+          result = waiter(null, { topic, partition, offset, timestamp })
         }
+        if (result !== undefined) hearRejection(result, (thrown) => this.#events.threw(thrown, topic))
       } catch (thrown) {
         this.#events.threw(thrown, topic)
       }
     }
   }
+}
+
+/** What an async callback rejects with: nobody awaits it, and an unhandled rejection would end the process. */
+export function hearRejection(result: unknown, threw: (thrown: unknown) => void): void {
+  if (result instanceof Promise) result.catch(threw)
 }
 
 /** Why the batch failed, or the first of its records that did. */

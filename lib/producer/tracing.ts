@@ -66,7 +66,7 @@ export class Tracer {
   around(fate: Fate, callback: SendCallback | null): SendCallback {
     const observed: SendCallback = (error, metadata) => {
       fate.end(error, metadata)
-      callback?.(error, metadata)
+      return callback?.(error, metadata) // An async one gives a promise, which is listened to.
     }
     if (callback === null) this.#alone.add(observed)
     return observed
