@@ -34,6 +34,7 @@ export interface ItemFailure {
 const UNKNOWN_TOPIC_OR_PARTITION = 3
 /** The request may have been carried out: asking again would answer "exists already", or worse. */
 const REQUEST_TIMED_OUT = 7
+const UNSUPPORTED_VERSION = 35
 const NOT_CONTROLLER = 41
 const UNKNOWN_TOPIC_ID = 100
 const FINAL = new Set([UNKNOWN_TOPIC_OR_PARTITION, REQUEST_TIMED_OUT, UNKNOWN_TOPIC_ID])
@@ -138,7 +139,10 @@ function errorOf(
   { operation, context, needs }: ItemFailure,
 ): MQError | null {
   const { errorCode, errorMessage = null } = answer ?? { errorCode: 0 }
-  return errorCode === 0 ? null : brokerError(errorCode, operation, errorMessage, context(item), needs)
+  if (errorCode === 0) return null
+  // Not what was asked for is wrong, but who was asked, or when.
+  const code = isPassing(errorCode) || errorCode === UNSUPPORTED_VERSION ? 'CONNECTION_FAILED' : operation
+  return brokerError(errorCode, code, errorMessage, context(item), needs)
 }
 
 export function exhausted(attempts: number, last: MQError): MQError {

@@ -328,7 +328,7 @@ export class Fetcher {
     const { errorCode } = answer
     const error = brokerError(errorCode, 'CONSUME_FAILED', null, { ...cursor.tp, offset: cursor.fetchOffset })
     const action = judgeFetch(errorCode)
-    if (action === 'outOfRange') this.#outOfRange(cursor)
+    if (action === 'outOfRange') this.#outOfRange(cursor, error)
     else if (action === 'corrupt') this.#corrupt(cursor, cursor.fetchOffset, error)
     else if (action === 'denied') this.#denied(cursor, error)
     else if (action === 'fail') this.#fail(cursor, error)
@@ -363,17 +363,19 @@ export class Fetcher {
   }
 
   /** What was fetched before the log moved is still delivered; then the position is looked up again (C-18). */
-  #outOfRange(cursor: PartitionCursor): void {
+  #outOfRange(cursor: PartitionCursor, answer: MQError): void {
     if (cursor.position < cursor.fetchOffset) this.#backOff(cursor)
-    else this.#resetPosition(cursor)
+    else this.#resetPosition(cursor, answer)
   }
 
-  #resetPosition(cursor: PartitionCursor): void {
+  /** `cause`: what a broker answered, if that is why. */
+  #resetPosition(cursor: PartitionCursor, cause?: MQError): void {
     const { autoOffsetReset } = this.#parts.config
     if (autoOffsetReset !== 'none') return this.lookUp(cursor, autoOffsetReset === 'earliest' ? EARLIEST : LATEST)
     const { topic, partition, position: offset } = cursor
     const text = `offset ${offset} of ${topic}/${partition} is outside the log and autoOffsetReset is 'none': seek`
-    this.#fail(cursor, new MQError('INVALID_OFFSET', text, { reason: 'OFFSET_OUT_OF_RANGE', topic, partition, offset }))
+    const context = { reason: 'OFFSET_OUT_OF_RANGE', topic, partition, offset } as const
+    this.#fail(cursor, new MQError('INVALID_OFFSET', text, context, { cause }))
   }
 
   #truncated(cursor: PartitionCursor, divergence: number): void {

@@ -59,6 +59,8 @@ export interface Membership {
   readonly state: MemberState
   /** Null while not a member: nothing may be committed then. */
   readonly identity: MemberIdentity | null
+  /** Why the coordinator has not let us in so far, or what it answered in place of a heartbeat; null: nothing is wrong. */
+  readonly trouble: MQError | null
   /** Joins, in the background, and stays until `close`. */
   start(): void
   /** `host.topics()` has changed. */

@@ -302,11 +302,11 @@ export class GroupSession implements GroupHost {
     this.#waiters.add(waiter)
     this.#changed()
     try {
-      await lookup.within(
-        waiter.done.promise,
-        until,
-        () => new MQError('TIMEOUT', text, { timeoutMs: until.timeoutMs }),
-      )
+      await lookup.within(waiter.done.promise, until, () => {
+        const cause = this.#member?.trouble ?? undefined
+        const why = cause === undefined ? '' : `: ${cause.message}`
+        return new MQError('TIMEOUT', text + why, { groupId: config.groupId, timeoutMs: until.timeoutMs }, { cause })
+      })
     } finally {
       this.#waiters.delete(waiter)
     }

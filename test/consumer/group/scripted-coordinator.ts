@@ -85,6 +85,7 @@ export class ScriptedMember implements Membership {
   protocol: 'classic' | 'consumer' = 'classic'
   state: MemberState = 'stable'
   identity: MemberIdentity | null = { memberId: 'm', generation: 3, instanceId: null }
+  readonly trouble = null
   readonly refusals: number[] = []
   refreshes = 0
   /** What `refreshIdentity` does. */

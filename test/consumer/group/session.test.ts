@@ -20,6 +20,7 @@ const tp = (partition: number): TopicPartition => ({ topic: 't', partition })
 
 class FakeMember implements Membership {
   readonly protocol = 'classic'
+  readonly trouble = null
   readonly calls: string[] = []
   readonly host: GroupHost
   state: MemberState = 'stable'

@@ -330,6 +330,22 @@ export const TIMEOUT_ROWS: readonly Row[] = [
     context: { limitBytes: 65_536, persistence: 'not-persisted' },
     says: ['maxBlockMs', '200'],
   },
+  ...(['classic', 'consumer'] as const).map((groupProtocol): Row => {
+    const api = groupProtocol === 'classic' ? 'JoinGroup' : 'ConsumerGroupHeartbeat'
+    return {
+      code: 'TIMEOUT',
+      how: `subscribes (${groupProtocol}) while the coordinator loads for longer than timeoutMs`,
+      provoke: async (scene) => {
+        const broker = await scene.broker()
+        broker.on({ api }, fault.error(14))
+        const { consumer } = scene.reader(broker, { groupProtocol })
+        return refusalOf(() => consumer.subscribe('orders', () => {}, { timeoutMs: 150 }))
+      },
+      context: { groupId: 'billing', timeoutMs: 150 },
+      says: ['billing', '150 ms', '14 COORDINATOR_LOAD_IN_PROGRESS'],
+      cause: { code: 'GROUP_COORDINATOR_NOT_FOUND', retryable: true, context: { kafkaCode: 14 } },
+    }
+  }),
   {
     code: 'TIMEOUT',
     how: 'reads from a byte channel into which nobody writes',

@@ -57,6 +57,7 @@ class ClassicMember implements Membership {
   readonly #leading: Leading
   readonly #leaving: Leaving
   #state: MemberState = 'unsubscribed'
+  #trouble: MQError | null = null // since a round ended well
   #memberId = ''
   #generation = NO_GENERATION
   #previous: readonly TopicPartition[] = [] // the last assignment, and its generation: sticky assignors ask for it
@@ -97,6 +98,10 @@ class ClassicMember implements Membership {
   get identity(): MemberIdentity | null {
     if (this.#generation === NO_GENERATION) return null
     return { memberId: this.#memberId, generation: this.#generation, instanceId: this.#instanceId }
+  }
+
+  get trouble(): MQError | null {
+    return this.#trouble
   }
 
   start(): void {
@@ -146,8 +151,10 @@ class ClassicMember implements Membership {
     while (!stay.isOver) {
       const outcome = await this.#play(stay)
       if (stay.isOver) return
-      if (outcome === 'settled') await this.#rest(stay)
-      else await this.#pause(stay, outcome)
+      if (outcome === 'settled') {
+        this.#trouble = null
+        await this.#rest(stay)
+      } else await this.#pause(stay, outcome)
     }
   }
 
@@ -315,6 +322,7 @@ class ClassicMember implements Membership {
     } catch (cause) {
       const error = toMQError(cause, 'CONNECTION_FAILED', `${step} failed here`)
       if (round.isOver) return 'soon'
+      this.#trouble = error
       if (isHopeless(error)) {
         this.#fail(error)
         return 'soon'
@@ -335,6 +343,7 @@ class ClassicMember implements Membership {
   #refused(errorNumber: number, step: 'JoinGroup' | 'SyncGroup' | 'Heartbeat'): Outcome {
     const verdict = judgeMember(errorNumber)
     const error = memberError(errorNumber, this.#groupId, step)
+    this.#trouble = error
     this.#stay?.want(error.message)
     if (verdict === 'takeId') return 'soon'
     if (verdict === 'rejoin') return step === 'SyncGroup' ? 'atOnce' : 'later'

@@ -80,6 +80,7 @@ class ConsumerMember implements Membership {
   #mustRelease = false // the coordinator has us under another epoch: leave, then join
   #isSettled = false
   #failures = 0 // in a row
+  #trouble: MQError | null = null // since the last good answer
   #beatTimer: TimerHandle | null = null
   #sessionTimer: TimerHandle | null = null
   #sessionUntilMs = Number.POSITIVE_INFINITY // when it rings
@@ -125,6 +126,10 @@ class ConsumerMember implements Membership {
   get identity(): MemberIdentity | null {
     if (this.#phase !== 'member') return null
     return { memberId: this.#memberId, generation: this.#epoch, instanceId: this.#instanceId }
+  }
+
+  get trouble(): MQError | null {
+    return this.#trouble
   }
 
   start(): void {
@@ -318,6 +323,7 @@ class ConsumerMember implements Membership {
 
   #accepted(beat: Beat, answer: Answer): void {
     this.#failures = 0
+    this.#trouble = null
     if (answer.heartbeatIntervalMs > 0) this.#intervalMs = answer.heartbeatIntervalMs
     this.#epoch = answer.memberEpoch
     // What it says about partitions is older than their loss: the next one, with all fields, counts.
@@ -363,6 +369,7 @@ class ConsumerMember implements Membership {
 
   /** With all fields, after a pause. */
   #tryAgain(error: MQError): void {
+    this.#trouble = error
     this.#report.forget()
     this.#isDue = false
     const { host, config, random } = this.#parts
