@@ -3,10 +3,16 @@
  * Why here: kafkajs knows the same things under other names and units, and nobody else in the house should.
  * Invariant: nothing of it is logged; secrets pass through as they are.
  */
-import type { KafkaConfig, Mechanism, SASLOptions } from 'kafkajs'
-import { clusterOptionsOf } from '../../cluster/index.js'
-import type { ResolvedClientConfig, SaslAuthenticator } from '../../config/index.js'
-import { MQError } from '../../errors/index.js'
+import type { KafkaConfig, Mechanism } from 'kafkajs'
+import {
+  clusterOptionsOf,
+  converse,
+  refusal,
+  type SaslExchange,
+  type SaslMechanism,
+  saslMechanismOf,
+} from '../../cluster/index.js'
+import type { ResolvedClientConfig } from '../../config/index.js'
 
 /** kafkajs' logLevel.WARN; its numbers are part of its public interface. */
 const WARN = 2
@@ -46,62 +52,48 @@ export function isSpeakable({ host }: Address): boolean {
   return !host.includes(':')
 }
 
-function saslOf({ sasl }: ResolvedClientConfig): SASLOptions | Mechanism | undefined {
-  const { mechanism, username = '', password = '', token, authenticator } = sasl
-  if (authenticator !== undefined) return customMechanism(authenticator)
-  switch (mechanism) {
-    case undefined:
-      return undefined
-    case 'PLAIN':
-      return { mechanism: 'plain', username, password }
-    case 'SCRAM-SHA-256':
-      return { mechanism: 'scram-sha-256', username, password }
-    case 'SCRAM-SHA-512':
-      return { mechanism: 'scram-sha-512', username, password }
-    case 'OAUTHBEARER':
-      return { mechanism: 'oauthbearer', oauthBearerProvider: async () => ({ value: await tokenOf(token) }) }
-    default:
-      throw new MQError('MISSING_CONFIG', `sasl.authenticator: ${mechanism} needs one`, { path: 'sasl.authenticator' })
-  }
-}
-
-async function tokenOf(token: (() => Promise<string>) | undefined): Promise<string> {
-  if (token === undefined)
-    throw new MQError('MISSING_CONFIG', 'sasl.token: OAUTHBEARER needs a function that gives one')
-  return token()
-}
-
 /**
- * kafkajs calls its provider once per connection; in each exchange our bytes stand behind their length, both ways. The
- * authenticator is one object for all connections, so exchanges take turns.
+ * Our own mechanisms in place of kafkajs': these put what a broker says into errors and log lines as it is, lose the error
+ * of a token function, and derive keys for as many iterations as a broker asks for.
  */
-function customMechanism(authenticator: SaslAuthenticator): Mechanism {
-  let turn: Promise<unknown> = Promise.resolve()
+function saslOf({ sasl, connection }: ResolvedClientConfig): Mechanism | undefined {
+  const mechanism = saslMechanismOf(sasl)
+  if (mechanism === undefined) return undefined
   return {
-    mechanism: authenticator.mechanism,
+    mechanism: mechanism.name,
     authenticationProvider: ({ host, port, saslAuthenticate }) => ({
-      authenticate: () => {
-        const exchange = turn.then(() => speak(authenticator, { host, port }, saslAuthenticate))
-        turn = exchange.catch(() => {}) // Whoever waits for this connection hears of it; the next one begins anew.
-        return exchange
-      },
+      authenticate: () => speak(mechanism, { host, port }, connection.dialTimeoutMs, saslAuthenticate),
     }),
   }
 }
 
 type SaslAuthenticate = Parameters<Mechanism['authenticationProvider']>[0]['saslAuthenticate']
 
-async function speak(authenticator: SaslAuthenticator, address: Address, send: SaslAuthenticate): Promise<void> {
-  let challenge: Uint8Array = new Uint8Array(0)
-  for (let round = 0; ; round++) {
-    const answer = await authenticator.next(challenge, { ...address, round })
-    if (answer === undefined) return
-    const told = await send({
-      request: { encode: () => lengthPrefixed(answer) },
-      response: { decode: withoutLength, parse: (bytes: Buffer) => bytes },
+/** kafkajs calls this once per connection; in each exchange our bytes stand behind their length, both ways. */
+async function speak(mechanism: SaslMechanism, address: Address, limitMs: number, send: SaslAuthenticate) {
+  // As long as kafkajs waits: a function of the user that never answers must not keep the turn of the others.
+  const signal = AbortSignal.timeout(limitMs)
+  const exchange = await mechanism.begin({ address, signal })
+  try {
+    await converse(mechanism.name, exchange, async (message) => {
+      const told = await send({
+        request: { encode: () => lengthPrefixed(message) },
+        response: { decode: withoutLength, parse: (bytes: Buffer) => bytes },
+      }).catch((error: unknown) => {
+        throw failureOf(error, mechanism.name, exchange)
+      })
+      return told ?? new Uint8Array(0)
     })
-    challenge = told ?? new Uint8Array(0)
+  } finally {
+    exchange.end()
   }
+}
+
+/** The words of a broker are freed of what it may have heard from us; the error that holds them stays behind. */
+function failureOf(error: unknown, mechanism: string, exchange: SaslExchange): unknown {
+  const { code, message } = (error ?? {}) as { readonly code?: unknown; readonly message?: string }
+  if (typeof code === 'number') return refusal(mechanism, exchange, code, message ?? null)
+  return exchange.refusal ?? error
 }
 
 function lengthPrefixed(bytes: Uint8Array): Buffer {

@@ -18,11 +18,12 @@ const MECHANISM_NAME = /^[A-Za-z0-9_-]{1,64}$/
 
 /** Undefined: no authentication. Throws INVALID_CONFIG or MISSING_CONFIG, without showing a secret. */
 export function authenticateWith(sasl: SaslSettings): Authenticate | undefined {
-  const mechanism = mechanismOf(sasl)
+  const mechanism = saslMechanismOf(sasl)
   return mechanism === undefined ? undefined : authenticateBy(mechanism)
 }
 
-function mechanismOf(sasl: SaslSettings): SaslMechanism | undefined {
+/** For who speaks through another client's connections. Undefined and errors as above. */
+export function saslMechanismOf(sasl: SaslSettings): SaslMechanism | undefined {
   if (sasl.authenticator !== undefined) return ownMechanism(sasl)
   switch (sasl.mechanism) {
     case undefined:

@@ -41,19 +41,33 @@ async function shakeHands(mechanism: string, { secrets }: SaslExchange, session:
 /** Resolves to the lifetime of the session. */
 async function talk(mechanism: string, exchange: SaslExchange, session: OpeningSession, version: number) {
   let lifetimeMs = 0
+  await converse(mechanism, exchange, async (message) => {
+    const answer = await say(exchange, session, version, message)
+    if (answer.errorCode !== 0) throw refusal(mechanism, exchange, answer.errorCode, answer.errorMessage)
+    lifetimeMs = answer.sessionLifetimeMs
+    return answer.authBytes
+  })
+  return Math.max(0, lifetimeMs)
+}
+
+/** Rounds until the mechanism is satisfied; `ask` takes a message to the broker and brings its challenge. */
+export async function converse(
+  mechanism: string,
+  exchange: SaslExchange,
+  ask: (message: Uint8Array) => Promise<Uint8Array>,
+): Promise<void> {
   let message = await exchange.next(NO_BYTES)
   if (message === undefined) throw refused(mechanism, 'the exchange ended before a word was said')
   for (let round = 0; message !== undefined; round++) {
     if (round === MAX_ROUNDS) throw refused(mechanism, `no end after ${MAX_ROUNDS} rounds`)
-    const answer = await say(exchange, session, version, message)
-    if (answer.errorCode !== 0) {
-      const said = answer.errorMessage === null ? null : shown(answer.errorMessage, exchange.secrets)
-      throw withMechanism(brokerError(answer.errorCode, 'CONNECTION_FAILED', said), mechanism, exchange.refusal)
-    }
-    lifetimeMs = answer.sessionLifetimeMs
-    message = await exchange.next(answer.authBytes)
+    message = await exchange.next(await ask(message))
   }
-  return Math.max(0, lifetimeMs)
+}
+
+/** What a broker answers instead of a challenge. */
+export function refusal(mechanism: string, exchange: SaslExchange, errorCode: number, text: string | null): MQError {
+  const said = text === null ? null : shown(text, exchange.secrets)
+  return withMechanism(brokerError(errorCode, 'CONNECTION_FAILED', said), mechanism, exchange.refusal)
 }
 
 async function say(exchange: SaslExchange, session: OpeningSession, version: number, authBytes: Uint8Array) {

@@ -4,13 +4,19 @@
  * connections may authenticate at the same time. Source: RFC 4422.
  */
 import type { MQError } from '../../errors/index.js'
-import type { OpeningSession } from '../authenticate.js'
+
+/** What an exchange may know of the connection it is for. */
+export interface Beginning {
+  readonly address: { readonly host: string; readonly port: number }
+  /** Nobody waits for the outcome any more. */
+  readonly signal: AbortSignal
+}
 
 export interface SaslMechanism {
   /** As brokers list it: 'SCRAM-SHA-256'. */
   readonly name: string
   /** One authentication, ready to speak: a token is fetched here, before anything is written. */
-  begin(session: OpeningSession): Promise<SaslExchange> | SaslExchange
+  begin(session: Beginning): Promise<SaslExchange> | SaslExchange
 }
 
 export interface SaslExchange {

@@ -6,8 +6,7 @@
  */
 import type { SaslAuthenticator, SaslRound } from '../../config/index.js'
 import { type Deferred, deferred } from '../../util/index.js'
-import type { OpeningSession } from '../authenticate.js'
-import type { SaslExchange, SaslMechanism } from './mechanism.js'
+import type { Beginning, SaslExchange, SaslMechanism } from './mechanism.js'
 import { functionFailed, refused } from './refusals.js'
 
 export class OwnMechanism implements SaslMechanism {
@@ -20,7 +19,7 @@ export class OwnMechanism implements SaslMechanism {
     this.#authenticator = authenticator
   }
 
-  async begin(session: OpeningSession): Promise<SaslExchange> {
+  async begin(session: Beginning): Promise<SaslExchange> {
     while (this.#turn !== null && !session.signal.aborted) await this.#turn.promise
     session.signal.throwIfAborted()
     const turn = deferred<void>()
@@ -40,10 +39,10 @@ class OwnExchange implements SaslExchange {
   readonly refusal = null
   readonly end: () => void
   readonly #authenticator: SaslAuthenticator
-  readonly #session: OpeningSession
+  readonly #session: Beginning
   #round = 0
 
-  constructor(authenticator: SaslAuthenticator, session: OpeningSession, giveBack: () => void) {
+  constructor(authenticator: SaslAuthenticator, session: Beginning, giveBack: () => void) {
     this.#authenticator = authenticator
     this.#session = session
     this.end = giveBack

@@ -1,4 +1,5 @@
 /** Our configuration in the words of kafkajs: every way to be secure, and no secret anywhere else. */
+import { inspect } from 'node:util'
 import { describe, expect, it, vi } from 'vitest'
 import { isSpeakable, kafkaOptionsOf } from '../../../lib/admin/kafkajs/options.js'
 import { type ClientConfig, resolveClientConfig } from '../../../lib/config/index.js'
@@ -40,27 +41,20 @@ describe('options for kafkajs', () => {
     expect(ssl).toMatchObject({ servername: 'kafka', rejectUnauthorized: true, secureContext })
   })
 
-  it('CL-6: PLAIN, SCRAM and OAUTHBEARER', async () => {
-    const secret = { username: 'u', password: 'p' }
-    expect(optionsOf({ sasl: { mechanism: 'PLAIN', ...secret } }).sasl).toEqual({ mechanism: 'plain', ...secret })
-    for (const mechanism of ['SCRAM-SHA-256', 'SCRAM-SHA-512'] as const) {
-      expect(optionsOf({ sasl: { mechanism, ...secret } }).sasl).toEqual({
-        mechanism: mechanism.toLowerCase(),
-        ...secret,
-      })
+  it('CL-6: mechanisms are ours, and kafkajs is given no secret', () => {
+    const secret = { username: 'u', password: 'hunter2' }
+    const token = vi.fn(async () => 'hunter2')
+    for (const sasl of [
+      { mechanism: 'PLAIN', ...secret },
+      { mechanism: 'SCRAM-SHA-256', ...secret },
+      { mechanism: 'SCRAM-SHA-512', ...secret },
+      { mechanism: 'OAUTHBEARER', token },
+    ] as const) {
+      const given = optionsOf({ sasl })
+      expect(given.sasl).toEqual({ mechanism: sasl.mechanism, authenticationProvider: expect.any(Function) })
+      expect(inspect(given, { depth: 9 })).not.toContain('hunter2')
     }
-    const token = vi.fn(async () => 'tok')
-    const sasl = optionsOf({ sasl: { mechanism: 'OAUTHBEARER', token } }).sasl as unknown as {
-      mechanism: string
-      oauthBearerProvider: () => Promise<{ value: string }>
-    }
-    expect(sasl.mechanism).toBe('oauthbearer')
     expect(token).not.toHaveBeenCalled()
-    expect([await sasl.oauthBearerProvider(), await sasl.oauthBearerProvider()]).toEqual([
-      { value: 'tok' },
-      { value: 'tok' },
-    ])
-    expect(token).toHaveBeenCalledTimes(2)
   })
 
   it('what kafkajs logs is only a trace', () => {
