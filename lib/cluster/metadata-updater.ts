@@ -72,8 +72,9 @@ export class MetadataUpdater {
     }
     if (this.#isClosed) throw closedHere('the cluster')
     const waiting = this.#waiters.wait(name, options, () => this.#lastError)
-    // A name that no answer has mentioned yet is a new question: a first send need not wait out the gap.
-    if (known === undefined) this.#task.askNow().catch(() => {})
+    // A name that no answer has mentioned yet is a new question: a first send need not wait out the gap. While nobody
+    // answers at all it is no use to ask more often.
+    if (known === undefined && this.#lastError === null) this.#task.askNow().catch(() => {})
     else this.refreshInUse(`topic ${name} is asked for`)
     try {
       const topic = await waiting

@@ -12,6 +12,8 @@ export class SharedTask {
   #next: Deferred<void> | null = null
   #timer: TimerHandle | null = null
   #isRunning = false
+  /** The next run does not wait out the gap. */
+  #isUrgent = false
   #stopped: { readonly reason: unknown } | null = null
   #startedMs = Number.NEGATIVE_INFINITY
 
@@ -32,13 +34,16 @@ export class SharedTask {
     return next.promise
   }
 
-  /** As `ask`, without the gap: for a question that no earlier run could have answered. Still one run at a time. */
+  /**
+   * As `ask`, without the gap: for a question that no earlier run could have answered. Still one run at a time: what is
+   * asked during one begins as soon as that ends.
+   */
   askNow(): Promise<void> {
     const answer = this.ask()
-    if (this.#timer === null || this.#next === null) return answer
-    this.#timer.cancel()
+    this.#isUrgent = this.#next !== null
+    this.#timer?.cancel()
     this.#timer = null
-    void this.#start(this.#next)
+    this.#startWhenDue()
     return answer
   }
 
@@ -53,7 +58,7 @@ export class SharedTask {
 
   #startWhenDue(): void {
     if (this.#isRunning || this.#stopped !== null || this.#next === null || this.#timer !== null) return
-    const waitMs = this.#startedMs + this.#gapMs - this.#clock.monotonicMs()
+    const waitMs = this.#isUrgent ? 0 : this.#startedMs + this.#gapMs - this.#clock.monotonicMs()
     if (waitMs <= 0) return void this.#start(this.#next)
     this.#timer = this.#clock.setTimer(() => {
       this.#timer = null
@@ -63,6 +68,7 @@ export class SharedTask {
 
   async #start(current: Deferred<void>): Promise<void> {
     this.#next = null
+    this.#isUrgent = false
     this.#isRunning = true
     this.#startedMs = this.#clock.monotonicMs()
     try {
