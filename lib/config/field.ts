@@ -81,6 +81,13 @@ export function anyText(): FieldSpec {
   return custom(undefined, 'a text that is not empty', (value) => typeof value === 'string' && value.length > 0)
 }
 
+/** A path of a PEM file. Whoever gives the text instead would read it, perhaps a key, in the complaint about that file. */
+export function pemFile(textField: string): FieldSpec {
+  const expected = `a path of a file; a PEM text belongs into ${textField}`
+  const accepts = (value: unknown) => typeof value === 'string' && value.length > 0 && !value.includes('-----BEGIN')
+  return custom(undefined, expected, accepts)
+}
+
 /** The row, whose value is never shown. */
 export function secret(spec: FieldSpec = anyText()): FieldSpec {
   return { ...spec, shows: 'nothing' }

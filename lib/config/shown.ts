@@ -54,6 +54,7 @@ export function text(value: unknown): string {
 }
 
 function shownString(value: string): string {
+  if (value.includes('PRIVATE KEY-----')) return HIDDEN
   const at = value.lastIndexOf('@')
   // `user:password@host`: people paste addresses as they find them.
   const plain = at > 0 && value.slice(0, at).includes(':') ? HIDDEN + value.slice(at) : value

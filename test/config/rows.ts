@@ -267,6 +267,10 @@ const anyText = (path: string, others?: object): Row => ({
   illegal: ['', 7, true, null, Buffer.from('x')],
   aliases: [],
 })
+const pemFile = (path: string, others?: object): Row => {
+  const row = anyText(path, others)
+  return { ...row, illegal: [...row.illegal, '-----BEGIN CERTIFICATE-----\nAAAA'] }
+}
 const sasl = (others: object) => ({ sasl: others })
 const plain = { mechanism: 'PLAIN', username: 'u', password: 'p' }
 const authenticator = { mechanism: 'GSSAPI', next: () => undefined }
@@ -286,9 +290,9 @@ export const securityRows: readonly Row[] = [
     aliases: [],
   },
   flag('ssl.enabled', false, ...both('ssl', 'tls')),
-  anyText('ssl.caFile'),
-  anyText('ssl.certFile', { ssl: { keyFile: 'k' } }),
-  anyText('ssl.keyFile'),
+  pemFile('ssl.caFile'),
+  pemFile('ssl.certFile', { ssl: { keyFile: 'k' } }),
+  pemFile('ssl.keyFile'),
   anyText('ssl.ca'),
   anyText('ssl.cert', { ssl: { key: 'k' } }),
   anyText('ssl.key'),

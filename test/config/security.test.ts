@@ -51,6 +51,19 @@ describe('TLS', () => {
 })
 
 describe('PEM', () => {
+  it.each(['ca', 'cert', 'key'])('CL-6: a text where %sFile wants a path is refused before it is shown', (field) => {
+    const pem = `-----BEGIN PRIVATE KEY-----\n${SECRET}\n-----END PRIVATE KEY-----\n`
+    const ssl = { [`${field}File`]: pem, ...(field === 'cert' ? { key: SECRET } : {}) }
+    const error = refusal(() => resolveConfig({ ssl }))
+    expect(issuesOf(error)).toEqual([
+      {
+        path: `ssl.${field}File`,
+        value: '[hidden]',
+        expected: `a path of a file; a PEM text belongs into ssl.${field}`,
+      },
+    ])
+    expect(inspect(error, { depth: 9 })).not.toContain(SECRET)
+  })
   it.each(['ca', 'cert', 'key'])('CF-3: %s as a file and as a text is refused, naming both', (field) => {
     const ssl = { cert: 'c', key: SECRET, [field]: SECRET, [`${field}File`]: 'f.pem' }
     const error = refusal(() => resolveConfig({ ssl }))
