@@ -105,6 +105,8 @@ export interface MQMetrics extends OperationsSnapshot {
 interface Part {
   readonly client: ClosablePart & { readonly state: string }
   readonly leave: readonly (() => void)[]
+  /** Throws what is wrong with it. */
+  readonly check: () => void
 }
 
 /** Kinds of parts, in the order in which they are closed. */
@@ -238,7 +240,7 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
     producer.on('error', (error) => this.#events.emit('error', error))
     producer.on('warning', (warning) => this.#events.emit('warning', warning))
     const leave = [this.metrics.attachProducer(producer), this.pool.include(producer)]
-    this.#producers = [...stillOpen(this.#producers), { client: producer, leave }]
+    this.#producers = [...stillOpen(this.#producers), { client: producer, leave, check: () => checkProducer(producer) }]
     this.#begin()
     this.#keep('producers', producer)
     return producer
@@ -257,7 +259,7 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
     consumer.on('error', (error) => this.#events.emit('error', error))
     consumer.on('warning', (warning) => this.#events.emit('warning', warning))
     const leave = [this.metrics.attachConsumer(consumer), this.pool.include(consumer)]
-    this.#consumers = [...stillOpen(this.#consumers), { client: consumer, leave }]
+    this.#consumers = [...stillOpen(this.#consumers), { client: consumer, leave, check: () => checkConsumer(consumer) }]
     this.#begin()
     this.#keep('consumers', consumer)
     return consumer
@@ -495,10 +497,15 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
   #registerChecks(): void {
     const { healthTimeoutMs } = this.config.monitoring
     this.#checks.register('brokers', (signal) => this.ping({ timeoutMs: healthTimeoutMs, signal }))
-    this.#checks.register('producer', () => checkProducer(this.#producer))
-    this.#checks.register('consumer', () => checkConsumer(this.#consumer))
+    this.#checks.register('producer', () => checkEach(this.#producers, this.#producer))
+    this.#checks.register('consumer', () => checkEach(this.#consumers, this.#consumer))
     this.#checks.register('pool', () => this.#pool?.checkHealth())
   }
+}
+
+/** All of them; one that was closed is none of our business, unless it is the instance's own. */
+function checkEach(parts: readonly Part[], own: unknown): void {
+  for (const { client, check } of parts) if (client.state !== 'closed' || client === own) check()
 }
 
 /** Without the parts that their users have closed: these leave the figures, where their totals stay counted. */

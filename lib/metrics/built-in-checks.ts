@@ -3,12 +3,11 @@
  * Why they look and do not ask: only the check of the brokers makes a round trip, so health stays cheap while many ask.
  * Source: features.md ME-5, PR-19.
  */
-import { MQError } from '../errors/index.js'
+import { MQError, toMQError } from '../errors/index.js'
 
 export interface CheckedProducer {
-  readonly state: string
-  /** Records are accepted but brokers are away, or a circuit is open. */
-  readonly isDegraded: boolean
+  /** Throws what is in the way of delivery. */
+  checkHealth(): void
 }
 
 export interface CheckedConsumer {
@@ -16,15 +15,18 @@ export interface CheckedConsumer {
   getMetrics(): { readonly failedPartitions: readonly string[] }
 }
 
-/** Throws when records can be accepted but not be sent. */
-export function checkProducer(producer: CheckedProducer | null): void {
-  if (producer?.isDegraded === true)
-    throw unhealthy('degraded: records wait, because brokers are away or a circuit is open')
+/** Throws when records can be accepted but not be sent, and why. */
+export function checkProducer(producer: CheckedProducer): void {
+  try {
+    producer.checkHealth()
+  } catch (error) {
+    const why = toMQError(error, 'PRODUCE_FAILED', 'the producer')
+    throw new MQError(why.code, `degraded: ${why.message}`, why.context, { cause: error })
+  }
 }
 
 /** Throws when delivery ended by itself, or partitions stand still after an error. */
-export function checkConsumer(consumer: CheckedConsumer | null): void {
-  if (consumer === null) return
+export function checkConsumer(consumer: CheckedConsumer): void {
   if (consumer.state === 'stopped') throw unhealthy('delivery has ended: consumer.run() tells why')
   const { failedPartitions } = consumer.getMetrics()
   if (failedPartitions.length > 0)

@@ -1,6 +1,6 @@
 /** The facade on the in-process broker: wiring, lifetimes, and that nothing stays behind. */
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type Broker, createBroker } from '../../lib/broker/index.js'
+import { type Broker, createBroker, fault } from '../../lib/broker/index.js'
 import { json, MQ, MQError } from '../../lib/index.js'
 import { silentLogger } from '../../lib/util/index.js'
 
@@ -177,6 +177,33 @@ describe('MQ', () => {
     await broker.close()
     const after = await mq.health()
     expect(after.checks['brokers']?.healthy).toBe(false)
+  })
+
+  it('ME-5: health looks at further producers and consumers too, and says what is in their way', async () => {
+    const broker = await aBroker()
+    broker.createTopic('orders', { partitions: 1 })
+    const mq = anMQ(broker, { monitoring: { intervalMs: 0 } })
+    const [producer, shortLived] = [
+      mq.createProducer({ circuitBreaker: { enabled: true, failures: 1 } }),
+      mq.createProducer(),
+    ]
+    await shortLived.close()
+    expect((await mq.health()).checks['producer']?.healthy).toBe(true)
+    await mq.sendSync('orders', 'x')
+    broker.on({ api: 'Produce' }, fault.disconnect({ afterBytes: 3 }))
+    const isOpen = new Promise((resolve) => producer.on('circuit', resolve))
+    producer.sendAsync('orders', 'x', null, () => {})
+    await isOpen
+    const consumer = mq.createConsumer({ autoOffsetReset: 'earliest' })
+    await consumer.assign(['orders'], () => false)
+    await consumer.run()
+    const { checks } = await mq.health()
+    expect(checks['producer']?.error).toMatch(/^\[CONNECTION_FAILED\] degraded: the circuit of broker/)
+    expect(checks['consumer']?.error).toContain('delivery has ended')
+    await producer.close({ timeoutMs: 0 })
+    await consumer.close()
+    const after = (await mq.health()).checks
+    expect([after['producer']?.healthy, after['consumer']?.healthy]).toEqual([true, true])
   })
 
   it('ME-1: two instances never mix their figures', async () => {
