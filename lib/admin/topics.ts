@@ -189,7 +189,11 @@ export function resultOf(topic: string, error: MQError | undefined): TopicResult
 /** For the calls that name one item: its error is the call's. */
 export function only<R extends { readonly error?: MQError }>(results: readonly R[]): R {
   const [result] = results
-  if (result === undefined) throw new MQError('CONNECTION_FAILED', 'the broker did not answer for what was asked')
+  if (result === undefined)
+    throw new MQError(
+      'CONNECTION_FAILED',
+      'the answer of the broker leaves out the one item that was asked for: try again',
+    )
   if (result.error !== undefined) throw result.error
   return result
 }

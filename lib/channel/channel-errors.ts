@@ -15,7 +15,9 @@ export function writerClosed(): MQError {
 }
 
 export function readerClosed(): MQError {
-  return new MQError('CONSUMER_CLOSED', 'the channel is closed and drained', { reason: 'CHANNEL_CLOSED' })
+  return new MQError('CONSUMER_CLOSED', 'the channel is closed and drained: nothing more will come', {
+    reason: 'CHANNEL_CLOSED',
+  })
 }
 
 export function readTimedOut(timeoutMs: number | undefined): MQError {
@@ -28,7 +30,7 @@ export function recordTooLarge(bytes: number, limitBytes: number): MQError {
 }
 
 export function bufferFull(bytes: number, use: Use): MQError {
-  const text = `no room for ${bytes} B: read faster, await ready() or writeAsync(), or raise bufferMemoryBytes`
+  const text = `no room for ${bytes} B (${use.usedBytes} of ${use.limitBytes} B are used): read faster, await ready() or writeAsync(), or raise bufferMemoryBytes`
   return new MQError('POOL_EXHAUSTED', text, { reason: 'BUFFER_FULL', bytes, ...use })
 }
 

@@ -314,8 +314,10 @@ export class Connection {
   }
 
   #unreadable(api: Api, error: unknown): MQError {
-    const text = `the answer of broker ${this.address.brokerId} to ${api.name} cannot be read`
-    const context = { ...findMQError(error)?.context, ...placeOf(this.address), reason: 'MALFORMED_FRAME' } as const
+    const known = findMQError(error)
+    const why = known?.message ?? 'the reader failed here'
+    const text = `the answer of broker ${this.address.brokerId} to ${api.name} cannot be read: ${why}`
+    const context = { ...known?.context, ...placeOf(this.address), reason: 'MALFORMED_FRAME' } as const
     return new MQError('CONNECTION_FAILED', text, context, { cause: error })
   }
 }

@@ -274,7 +274,11 @@ function unlessItFails<T>(task: Promise<T>): Promise<T> {
 }
 
 function noBroker(): MQError {
-  return new MQError('CONNECTION_FAILED', 'every known broker is unreachable just now', { wasSent: 'no' })
+  return new MQError(
+    'CONNECTION_FAILED',
+    'every known broker is unreachable just now: check that the addresses they advertise lead to them',
+    { wasSent: 'no' },
+  )
 }
 
 function silentGroup(name: string): MQError {

@@ -211,6 +211,7 @@ function asError(error: unknown): MQError {
 /** A broker that says "not yet" is another story than one that says nothing. */
 function tooLate({ groupId, lastError }: LookUp): MQError {
   if (lastError?.code === 'GROUP_COORDINATOR_NOT_FOUND') return lastError
-  const text = `no broker told within the time allowed who coordinates group ${groupId}`
+  const why = lastError === null ? 'none has answered' : lastError.message
+  const text = `no broker told within the time allowed who coordinates group ${groupId}: ${why}`
   return new MQError('TIMEOUT', text, { groupId }, { cause: lastError ?? undefined })
 }

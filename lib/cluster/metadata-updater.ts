@@ -194,7 +194,8 @@ export class MetadataUpdater {
 
   #check(answer: MetadataAnswer): void {
     if (answer.errorCode !== 0) throw brokerError(answer.errorCode, 'CONNECTION_FAILED')
-    if (answer.brokers.length === 0) throw new MQError('CONNECTION_FAILED', 'the broker knows of no broker yet')
+    if (answer.brokers.length === 0)
+      throw new MQError('CONNECTION_FAILED', 'it knows of no broker yet: it is just starting')
     const { clusterId } = this.#cache
     if (clusterId === null || answer.clusterId === null || answer.clusterId === clusterId) return
     throw this.#isOtherCluster(clusterId, answer.clusterId)

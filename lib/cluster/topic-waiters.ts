@@ -116,7 +116,8 @@ export class TopicWaiters {
 function waitedTooLong(waiter: Waiter, lastError: MQError | null): MQError {
   if (waiter.lastErrorCode !== 0) return notFound(waiter)
   const { name, options } = waiter
-  const text = `no broker told about topic ${name} within ${options.timeoutMs} ms`
+  const why = lastError === null ? 'none has answered' : lastError.message
+  const text = `no broker told about topic ${name} within ${options.timeoutMs} ms: ${why}`
   return new MQError('TIMEOUT', text, { topic: name, timeoutMs: options.timeoutMs }, { cause: lastError ?? undefined })
 }
 

@@ -45,7 +45,10 @@ export class Commits {
     const { topic, partition } = target ?? {}
     if (offset !== undefined) return this.many([{ topic, partition, offset }])
     if (typeof target?.offset !== 'number')
-      throw new MQError('INVALID_OFFSET', 'commitOffset takes a record, or {topic, partition} and an offset', {})
+      throw new MQError(
+        'INVALID_OFFSET',
+        `commitOffset: expected a record, or {topic, partition} and an offset; got no offset`,
+      )
     const { leaderEpoch = -1 } = target as OffsetToCommit
     return this.many([{ topic, partition, offset: target.offset + 1, leaderEpoch }])
   }
@@ -76,15 +79,18 @@ export class Commits {
 
   #refuseForeign(offsets: readonly OffsetToCommit[]): void {
     if (!this.#session.isSubscribed) return
-    const foreign = offsets.filter((tp) => !this.#session.isOwned(tp)).map((tp) => `${tp.topic}/${tp.partition}`)
-    if (foreign.length === 0) return
-    const text = `${foreign.join(', ')} is not this consumer's (any more): who has it now commits it`
-    throw new MQError('OFFSET_COMMIT_FAILED', text, { partitions: foreign })
+    const foreign = offsets.filter((tp) => !this.#session.isOwned(tp))
+    const [first] = foreign
+    if (first === undefined) return
+    const names = foreign.map(({ topic, partition }) => `${topic}/${partition}`).join(', ')
+    const text = `not assigned to this consumer (any more): ${names}. Whoever has them now commits them`
+    const partitions = foreign.map(({ topic, partition, offset }) => ({ topic, partition, offset }))
+    throw new MQError('OFFSET_COMMIT_FAILED', text, { topic: first.topic, partition: first.partition, partitions })
   }
 
   #ensureGroup(verb: string): void {
     if (this.#config.groupId !== undefined) return
-    throw new MQError('MISSING_CONFIG', `${verb} needs a groupId: offsets are stored by group`, { field: 'groupId' })
+    throw new MQError('MISSING_CONFIG', `${verb} needs a groupId: offsets are stored by group`, { path: 'groupId' })
   }
 
   #untilMs(): number {

@@ -468,7 +468,7 @@ export class Consumer<V = Buffer, K = Buffer> {
     const wanted = subscriptionOf(topics)
     if (this.config.groupId === undefined) {
       const text = 'subscribe needs a groupId: set it, or read without a group through assign'
-      throw new MQError('MISSING_CONFIG', text, { field: 'groupId' })
+      throw new MQError('MISSING_CONFIG', text, { path: 'groupId' })
     }
     const ensureNotAssigned = () => {
       if (!this.#session.isEngaged && !this.#manual.isEmpty) throw mixed('subscribe', 'assign')

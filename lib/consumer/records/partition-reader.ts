@@ -162,7 +162,8 @@ export class PartitionReader {
     const header = readBatchHeader(chunk.bytes, this.#at, this.#settings.checkCrcs)
     if (header !== 'partial') return header
     const context = { topic: this.#topic, partition: this.#partition }
-    throw new MQError('CONSUME_FAILED', 'a batch that was whole is not', { reason: 'CORRUPT_BATCH', ...context })
+    const text = `a batch of ${this.#topic}/${this.#partition} ends before its length: it was whole when it came`
+    throw new MQError('CONSUME_FAILED', text, { reason: 'CORRUPT_BATCH', ...context })
   }
 
   #isSkipped(header: BatchHeader, chunk: Chunk): boolean {

@@ -161,7 +161,8 @@ export const CONSUMER_ROWS: readonly Row[] = [
       const { consumer } = await joined(scene, broker)
       return refusalOf(() => consumer.commitOffset({ topic: 'other', partition: 0 }, 5))
     },
-    says: ['other/0', 'commits it'],
+    context: { topic: 'other', partition: 0, partitions: [{ topic: 'other', partition: 0, offset: 5 }] },
+    says: ['other/0', 'not assigned'],
   },
   {
     code: 'OFFSET_COMMIT_FAILED',

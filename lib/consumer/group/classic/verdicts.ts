@@ -84,6 +84,6 @@ export function gaveBackTooSlowly({ groupId, rebalanceTimeoutMs }: ResolvedConsu
 }
 
 export function unknownAssignor(name: string | null, { groupId, assignors }: ResolvedConsumerConfig): MQError {
-  const text = `group ${groupId} chose the assignor ${name ?? 'none'}, which is not one of ours (${assignors.join(', ')})`
+  const text = `group ${groupId} chose the assignor ${name ?? 'none'}, which is not one of ours (${assignors.join(', ')}): list it in assignors`
   return new MQError('INCONSISTENT_GROUP_PROTOCOL', text, { groupId })
 }

@@ -120,7 +120,7 @@ export class Committer {
   #ensureOpen(): void {
     if (this.#isClosed) throw new MQError('CONSUMER_CLOSED', 'the consumer is closed: nothing is committed any more')
     if (this.#groupId !== '') return
-    throw new MQError('MISSING_CONFIG', 'offsets are committed for a group: set groupId', { field: 'groupId' })
+    throw new MQError('MISSING_CONFIG', 'offsets are committed for a group: set groupId', { path: 'groupId' })
   }
 
   /** Takes the place of a value that waits; whoever waited for that one is served by this one. */

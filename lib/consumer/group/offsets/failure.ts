@@ -70,7 +70,8 @@ export function resourceOf(code: number, topic: string, groupId: string): { reso
 }
 
 export function tooLate(groupId: string | undefined, cause: MQError | null): MQError {
-  const text = `the coordinator of group ${groupId} acknowledged no commit before the deadline: it may be stored or not`
+  const last = cause === null ? '' : ` (last: ${cause.message})`
+  const text = `the coordinator of group ${groupId} acknowledged no commit before the deadline${last}: it may be stored or not`
   return new MQError('TIMEOUT', text, { groupId }, { cause: cause ?? undefined })
 }
 
