@@ -251,11 +251,14 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
    * Rejects CONNECTION_FAILED when no broker answers.
    */
   async connect(): Promise<void> {
-    this.#open()
-    this.#connecting ??= this.#cluster.connect().catch((error: unknown) => {
-      this.#connecting = null
-      throw this.#core.counters.toldIfOurs(error)
-    })
+    this.#begin()
+    this.#connecting ??= this.#cluster.connect().then(
+      () => this.#askIdentity(),
+      (error: unknown) => {
+        this.#connecting = null
+        throw this.#core.counters.toldIfOurs(error)
+      },
+    )
     return this.#connecting
   }
 
@@ -914,10 +917,19 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   // --- life --------------------------------------------------------------------------------------------------------
 
   #open(): void {
-    if (this.#state === 'closing' || this.#state === 'closed') throw this.#core.end ?? closedError()
     if (this.#state === 'open') return
+    this.#begin()
+    this.#askIdentity()
+  }
+
+  #begin(): void {
+    if (this.#state === 'closing' || this.#state === 'closed') throw this.#core.end ?? closedError()
     this.#state = 'open'
-    if (this.#config.idempotence) this.#core.askIdentity()
+  }
+
+  /** Not beside `connect`: two logins at once count twice where accounts are locked after some failed ones. */
+  #askIdentity(): void {
+    if (this.#config.idempotence && this.#state === 'open') this.#core.askIdentity()
   }
 
   async #close(timeoutMs: number): Promise<CloseReport> {

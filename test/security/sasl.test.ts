@@ -25,6 +25,18 @@ async function refusedBy(script: () => SaslScript, sasl: object = scram) {
   return { error: await victim.refusal(), hostile, victim }
 }
 
+describe('a server that refuses', () => {
+  it('CL-6: connect is one attempt to log in, each time, because accounts are locked after some failed ones', async () => {
+    const { hostile, victim } = await refusedBy(() => ({ answer: () => ({ errorCode: 58 }) }), plain)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(messagesOf(hostile)).toHaveLength(1)
+    await victim.refusal()
+    expect(messagesOf(hostile)).toHaveLength(2)
+    await victim.close() // Whatever came in the background would have come by now.
+    expect(messagesOf(hostile)).toHaveLength(2)
+  })
+})
+
 describe('a server that offers something weaker', () => {
   it.each<[string, readonly string[]]>([
     ['PLAIN', ['PLAIN']],
