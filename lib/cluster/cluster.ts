@@ -71,6 +71,9 @@ export class Cluster {
     })
     this.#links.onCoordinatorLost = (brokerId) => this.#coordinators.forgetBroker(brokerId)
     this.#links.onTrouble = (why) => this.#metadata.refreshInUse(why)
+    this.#links.onReturn = () => {
+      if (this.metadataError !== null) this.#metadata.refreshInUse('a broker can be reached again')
+    }
   }
 
   /** Null until the first answer, and on clusters that have none. */

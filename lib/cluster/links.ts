@@ -64,6 +64,8 @@ export class Links implements LinkHost {
   readonly dial: Dial
   /** Set by the cluster: a connection failed or broke, leaders may have moved. */
   onTrouble: (why: string) => void = () => {}
+  /** Set by the cluster: a connection is there; not one for control, which the metadata themselves ask for. */
+  onReturn: () => void = () => {}
   /** Set by the cluster: a connection that may lead to a coordinator broke, or could not be made. */
   onCoordinatorLost: (brokerId: number) => void = () => {}
   readonly #setup: ClusterSetup
@@ -168,6 +170,7 @@ export class Links implements LinkHost {
       this.#finalized = finalizedFeatures
     }
     this.#setup.events.emit('brokerUp', eventOf(link, connection.address))
+    if (link.purpose !== 'control') this.onReturn()
   }
 
   linkDown(link: BrokerLink, connection: Connection, reason: MQError): void {
