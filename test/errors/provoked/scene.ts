@@ -166,7 +166,7 @@ export function expectError(
 }
 
 /** ER-1: its forms as text, JSON and clone. */
-function expectForms(error: MQError): void {
+export function expectForms(error: MQError): void {
   const { name, code, message, family, retryable, fatal } = error
   expect(message.length).toBeGreaterThan(20)
   expect(message).not.toMatch(/undefined|\[object|NaN/)
