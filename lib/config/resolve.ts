@@ -45,6 +45,8 @@ const consumerForm: Form = {
   relations: [relateClient, relateConsumer],
   presetParts: ['client', 'consumer'],
 }
+/** The top of a whole: as a client's, and knows what its groups hold. */
+const wholeScope = scopeOf(clientFields, {}, placesIn({ producer: producerForm.scope, consumer: consumerForm.scope }))
 /** PR-11: what a producer may be given anew while it runs. */
 const CHANGING_FIELDS = ['lingerMs', 'batchBytes', 'batchMaxRecords', 'compression', 'switchStrategy', 'maxInFlight']
 
@@ -86,7 +88,7 @@ export function resolveConfig(config: MQConfig = {}): ResolvedConfig {
   if (origins.get(config)?.form === 'whole') return config as unknown as ResolvedConfig
   const findings = new Findings()
   const { rest, producer, consumer } = splitGroups(config, findings)
-  const client = collect(rest, clientForm.scope, '', findings)
+  const client = collect(rest, wholeScope, '', findings)
   const root = draftOf(clientForm, client, '', findings)
   const producers = groupEntries(producer, producerForm.scope, 'producer', client, findings)
   const consumers = groupEntries(consumer, consumerForm.scope, 'consumer', client, findings)
@@ -272,6 +274,14 @@ function splitGroups(config: unknown, findings: Findings): Groups {
     producer: [named('producer', producer), named('producerConfig', producerConfig)],
     consumer: [named('consumer', consumer), named('consumerConfig', consumerConfig)],
   }
+}
+
+function placesIn(groups: Readonly<Record<string, Scope>>): ReadonlyMap<string, string> {
+  const names = Object.keys(groups).map((group) => [group, group] as const)
+  const fields = Object.entries(groups).flatMap(([group, { rows }]) =>
+    [...rows].map(([name, { path }]) => [name, `${group}.${path}`] as const),
+  )
+  return new Map([...fields, ...names])
 }
 
 /** The client's entries, then those of the group itself. */

@@ -32,6 +32,8 @@ export interface Scope {
   readonly inherited: FieldTable
   readonly rows: ReadonlyMap<string, Row>
   readonly groups: ReadonlySet<string>
+  /** What is known elsewhere, by the path to write it under: a field of a producer at the top belongs into its group. */
+  readonly elsewhere: ReadonlyMap<string, string>
 }
 
 /** Other names of groups. */
@@ -43,7 +45,11 @@ const GROUP_ALIASES: ReadonlyMap<string, string> = new Map([
 /** Groups in which even a misspelt field is likely to hold a secret. */
 const SECRET_GROUPS = ['sasl', 'ssl']
 
-export function scopeOf(own: FieldTable, inherited: FieldTable = {}): Scope {
+export function scopeOf(
+  own: FieldTable,
+  inherited: FieldTable = {},
+  elsewhere: ReadonlyMap<string, string> = new Map(),
+): Scope {
   const table = { ...inherited, ...own }
   const rows = new Map<string, Row>()
   const groups = new Set<string>()
@@ -53,7 +59,7 @@ export function scopeOf(own: FieldTable, inherited: FieldTable = {}): Scope {
       for (let dot = name.indexOf('.'); dot > 0; dot = name.indexOf('.', dot + 1)) groups.add(name.slice(0, dot))
     }
   }
-  return { table, inherited, rows, groups }
+  return { table, inherited, rows, groups, elsewhere }
 }
 
 /** Every value of `input` that the scope knows; everything else becomes a finding. */
@@ -125,7 +131,8 @@ function shownUnknown(key: string, group: string, value: unknown): unknown {
 function unknownField(name: string, group: string, scope: Scope): string {
   const known = [...scope.rows].filter(([row]) => group === '' || row.startsWith(`${group}.`))
   const names = known.map(([row]) => (group === '' ? (row.split('.')[0] as string) : row))
-  const nearest = nearestName(name, names)
+  const nearest = nearestName(name, group === '' ? [...names, ...scope.elsewhere.keys()] : names)
   if (nearest === undefined) return 'no such field'
-  return `a known field; the nearest is ${scope.rows.get(nearest)?.path ?? nearest}`
+  const path = names.includes(nearest) ? scope.rows.get(nearest)?.path : scope.elsewhere.get(nearest)
+  return `a known field; the nearest is ${path ?? nearest}`
 }

@@ -134,6 +134,23 @@ describe('findings', () => {
     ])
     expect(error.message).toContain('producer.lingerMs: expected an integer 0..60000, got -1')
   })
+  it('CF-3: what belongs into a group is refused with its place there', () => {
+    const config = { lingerMs: 5, groupId: 'g', linger: 5, consumr: {}, batchBites: 1, brokrs: 'a' } as object
+    const issues = refusal(() => resolveConfig(config)).context['issues'] as { path: string; expected: string }[]
+    expect(
+      issues.map(({ path, expected }) => `${path}: ${expected.replace('a known field; the nearest is ', '')}`),
+    ).toEqual([
+      'lingerMs: producer.lingerMs',
+      'groupId: consumer.groupId',
+      'linger: producer.lingerMs',
+      'consumr: consumer',
+      'batchBites: producer.batchBytes',
+      'brokrs: brokers',
+    ])
+    // A producer by itself has its fields at the top.
+    expect(() => resolveProducerConfig({ groupId: 'g' } as object)).not.toThrow(/consumer/)
+  })
+
   it('CF-3: an unknown field is refused with the nearest name', () => {
     const error = refusal(() =>
       resolveConfig({ brokrs: 'a', conection: {}, producer: { lingerMS: 1, connection: { dialTimout: 1 } } } as object),
