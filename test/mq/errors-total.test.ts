@@ -98,6 +98,16 @@ describe('ME-2: errors_total', () => {
     })
   })
 
+  it('refuses what is no signal before anything is begun', async () => {
+    const { mq } = await setUp()
+    const connection = await mq.pool.getConnection()
+    const signal = 5 as never
+    await refused(mq.ping({ signal }))
+    await refused(mq.pool.getConnection({ signal }))
+    await refused(connection.request('Metadata', { topics: [] }, { signal }))
+    expect(await errorsOf(mq)).toEqual({ 'pool INVALID_CONFIG': 3 })
+  })
+
   it('does not count an aborted call: it rejects with the reason of the caller', async () => {
     const { mq } = await setUp()
     const signal = AbortSignal.abort(new Error('mine'))

@@ -22,6 +22,7 @@ import {
   telling,
   tellingAsync,
 } from '../../util/index.js'
+import { checkSignal } from '../abort.js'
 import { Cluster } from '../cluster.js'
 import { isWorthRepeating } from '../control-plane.js'
 import { closedHere } from '../failures.js'
@@ -188,6 +189,7 @@ export class ConnectionPool {
   async #getConnection(options: GetConnectionOptions): Promise<PooledConnection> {
     this.#ensureOpen()
     const timeoutMs = checkTimeout(options.timeoutMs ?? this.#config.pool.acquireTimeoutMs)
+    checkSignal(options.signal)
     options.signal?.throwIfAborted()
     if (this.#limit === 0) throw this.#nothingToLend()
     this.#state = 'open'
@@ -200,6 +202,7 @@ export class ConnectionPool {
   async #ping(options: { readonly timeoutMs?: number | undefined; readonly signal?: AbortSignal | undefined }) {
     this.#ensureOpen()
     const timeoutMs = checkTimeout(options.timeoutMs ?? this.#config.connection.readTimeoutMs)
+    checkSignal(options.signal)
     this.#state = 'open'
     const { rttMs, brokerId } = await this.#cluster.ping({ timeoutMs, signal: options.signal })
     this.#pingSeconds.observe(rttMs / 1_000)

@@ -6,7 +6,7 @@
 import { findMQError, MQError } from '../../errors/index.js'
 import type { Api, DecodedResponseOf } from '../../protocol/index.js'
 import { type Clock, type Told, tellingAsync } from '../../util/index.js'
-import { unlessAborted } from '../abort.js'
+import { checkSignal, unlessAborted } from '../abort.js'
 import type { RequestBody } from '../control-plane.js'
 import { notSent, placeOf } from '../failures.js'
 import { type ApiName, schemaOf } from './apis.js'
@@ -56,6 +56,7 @@ export class Lease implements PooledConnection {
     body: RequestBody<A>,
     options: PooledRequestOptions,
   ): Promise<DecodedResponseOf<A>> {
+    checkSignal(options.signal)
     options.signal?.throwIfAborted()
     const schema = schemaOf(api) as A
     if (this.#isReleased) throw this.#released(schema)
