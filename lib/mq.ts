@@ -235,8 +235,10 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
   createProducer<V2, K2 = K>(config: ProducerConfig & WritesValues<V2>): Producer<V2, K2>
   createProducer<V2 = V, K2 = K>(config?: ProducerConfig): Producer<V2, K2>
   createProducer<V2 = V, K2 = K>(config: ProducerConfig = {}): Producer<V2, K2> {
-    const resolved = this.#telling(() => resolveFurtherProducer(this.config, config))
-    const producer = new Producer<V2, K2>(resolved, { ...this.#deps, hooks: this.#hooks })
+    const producer = this.#telling(() => {
+      const resolved = resolveFurtherProducer(this.config, config)
+      return new Producer<V2, K2>(resolved, { ...this.#deps, hooks: this.#hooks })
+    })
     producer.on('error', (error) => this.#events.emit('error', error))
     producer.on('warning', (warning) => this.#events.emit('warning', warning))
     const leave = [this.metrics.attachProducer(producer), this.pool.include(producer)]

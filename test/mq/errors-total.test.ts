@@ -86,13 +86,14 @@ describe('ME-2: errors_total', () => {
     const { mq } = await setUp()
     expect(() => mq.createProducer({ lingerMs: -1 })).toThrow(MQError)
     expect(() => mq.createConsumer({ lingerMs: 1 } as object)).toThrow(MQError)
+    expect(() => mq.createProducer({ wal: { durability: 'os', dir: './log' } })).toThrow(MQError)
     expect(() => mq.registerCheck('', () => {})).toThrow(MQError)
     expect(() => mq.recordLatency('op', Number.NaN)).toThrow(MQError)
     expect(() => mq.updateConfig({ lingerMs: -1 })).toThrow(MQError)
     await refused(mq.close({ timeoutMs: -1 }))
     await refused(mq.metrics.listen())
     expect(await errorsOf(mq)).toEqual({
-      'mq INVALID_CONFIG': 5,
+      'mq INVALID_CONFIG': 6,
       'producer INVALID_CONFIG': 1,
       'metrics MISSING_CONFIG': 1,
     })
