@@ -35,7 +35,9 @@ export class MQManager {
   /** A new instance. Throws INVALID_CONFIG for an empty or used name, and what `new MQ` throws. */
   createInstance(name: string, config: MQConfig = {}): MQ {
     if (typeof name !== 'string' || name === '') {
-      throw new MQError('INVALID_CONFIG', `instance name: expected a text, got ${JSON.stringify(name)}`, { name })
+      throw new MQError('INVALID_CONFIG', `instance name: expected a text, got ${name === '' ? "''" : typeof name}`, {
+        name: String(name),
+      })
     }
     if (this.#instances.has(name)) {
       throw new MQError('INVALID_CONFIG', `an instance named '${name}' exists: remove it first, or take another name`, {

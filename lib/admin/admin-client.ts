@@ -132,8 +132,9 @@ export class AdminClient {
 
   /** Creates each topic; one that is refused harms no other. One result per topic, in the order of the input. */
   async createTopics(topics: readonly NewTopic[], options: ChangeOptions = {}): Promise<CreateTopicResult[]> {
-    const { validateOnly = false } = options
-    return this.#run('createTopics', options, (call) => this.#topics.create(topics, validateOnly, call))
+    return this.#run('createTopics', options, (call) => {
+      return this.#topics.create(topics, options.validateOnly ?? false, call)
+    })
   }
 
   /** Deletes a topic with its records. Rejects with TOPIC_NOT_FOUND, INVALID_TOPIC. */

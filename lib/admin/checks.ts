@@ -75,6 +75,17 @@ export function checkList(what: string, list: unknown): void {
   if (!Array.isArray(list)) throw new MQError('INVALID_CONFIG', `${what}: expected a list, got ${shown(list)}`)
 }
 
+export function checkObject(what: string, item: unknown): void {
+  if (typeof item === 'object' && item !== null) return
+  throw new MQError('INVALID_CONFIG', `${what}: expected an object, got ${shown(item)}`)
+}
+
+/** A list whose items have fields. */
+export function checkObjects(what: string, list: unknown): void {
+  checkList(what, list)
+  for (const item of list as readonly unknown[]) checkObject(what, item)
+}
+
 /** At most 60 characters of anything. */
 function shown(value: unknown): string {
   if (typeof value === 'string') return value.length > 60 ? `'${value.slice(0, 60)}...'` : `'${value}'`

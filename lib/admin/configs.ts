@@ -8,7 +8,7 @@
 import { MQError } from '../errors/index.js'
 import { IncrementalAlterConfigs } from '../protocol/index.js'
 import type { Call } from './call.js'
-import { checkConfigs, checkDistinct, checkList, checkTopicName } from './checks.js'
+import { checkConfigs, checkDistinct, checkObject, checkObjects, checkTopicName } from './checks.js'
 import type { ItemAnswer, ItemFailure, Requests } from './requests.js'
 import type { AlterResult, ConfigAlteration, ConfigResource, ConfigResourceType } from './types.js'
 
@@ -24,7 +24,7 @@ export class ConfigAdmin {
   }
 
   async alter(changes: readonly ConfigAlteration[], validateOnly: boolean, call: Call): Promise<AlterResult[]> {
-    checkList('changes', changes)
+    checkObjects('changes', changes)
     for (const change of changes) {
       checkResource(change)
       checkConfigs(`configs of ${keyOf(change)}`, change.configs, true)
@@ -75,7 +75,9 @@ export class ConfigAdmin {
 }
 
 /** Throws INVALID_CONFIG, or INVALID_TOPIC. */
-export function checkResource({ type, name }: ConfigResource): void {
+export function checkResource(resource: ConfigResource): void {
+  checkObject('resource', resource)
+  const { type, name } = resource
   if (type === 'topic') return checkTopicName(name)
   if (type === 'broker' && /^\d{1,10}$/.test(name)) return
   const text = `expected { type: 'topic', name } or { type: 'broker', name: '<broker id>' }, got ${type} '${name}'`

@@ -15,7 +15,7 @@ import {
   type RequestOf,
 } from '../protocol/index.js'
 import type { Call } from './call.js'
-import { checkGroupId, checkInteger, checkTopicName } from './checks.js'
+import { checkGroupId, checkInteger, checkList, checkTopicName } from './checks.js'
 import { sorted } from './group-bytes.js'
 import type { GroupAdmin } from './groups.js'
 import { EARLIEST, LATEST, type Positions } from './positions.js'
@@ -53,6 +53,7 @@ export class OffsetAdmin {
 
   async fetch(groupId: string, topics: readonly string[] | undefined, call: Call): Promise<GroupOffset[]> {
     checkGroupId(groupId)
+    if (topics !== undefined) checkList('topics', topics)
     for (const topic of topics ?? []) checkTopicName(topic)
     const asked = topics === undefined ? null : await this.#partitionsOf(topics)
     const rows = await this.#fetch(groupId, asked, call)

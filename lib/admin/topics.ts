@@ -16,7 +16,7 @@ import {
   type RequestOf,
 } from '../protocol/index.js'
 import type { Call } from './call.js'
-import { checkCount, checkDistinct, checkList, checkNewTopic, checkTopicName } from './checks.js'
+import { checkCount, checkDistinct, checkList, checkNewTopic, checkObjects, checkTopicName } from './checks.js'
 import { type ItemAnswer, type ItemFailure, isPassing, type Requests } from './requests.js'
 import type { CreateTopicResult, MorePartitions, NewTopic, TopicResult } from './types.js'
 
@@ -44,7 +44,7 @@ export class TopicAdmin {
   }
 
   async create(topics: readonly NewTopic[], validateOnly: boolean, call: Call): Promise<CreateTopicResult[]> {
-    checkList('topics', topics)
+    checkObjects('topics', topics)
     for (const topic of topics) checkNewTopic(topic)
     const names = topics.map(({ name }) => name)
     checkDistinct('topic', names)
@@ -84,7 +84,7 @@ export class TopicAdmin {
   }
 
   async grow(topics: readonly MorePartitions[], validateOnly: boolean, call: Call): Promise<TopicResult[]> {
-    checkList('topics', topics)
+    checkObjects('topics', topics)
     for (const { topic, count } of topics) {
       checkTopicName(topic)
       checkCount(topic, count)

@@ -16,6 +16,7 @@ import {
   checkOnFull,
   listenerThrew,
   type OnFull,
+  optionsOf,
   readerClosed,
   readTimedOut,
   recordTooLarge,
@@ -72,7 +73,13 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
   #closing: Promise<CloseResult> | null = null
 
   protected constructor(options: BufferedChannelOptions, defaults: ChannelUpdate, makeBuffer: () => B) {
-    const { clock = systemClock, sequencer, maxSpares, onFull = 'block', maxBlockMs = DEFAULT_BLOCK_MS } = options
+    const {
+      clock = systemClock,
+      sequencer,
+      maxSpares,
+      onFull = 'block',
+      maxBlockMs = DEFAULT_BLOCK_MS,
+    } = optionsOf(options)
     checkOnFull(onFull)
     const settings = channelSettings({ ...defaults, ...tuningOf(options) })
     this.clock = clock
@@ -143,9 +150,9 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
   }
 
   /** Resolves below the soft limit: at once, or with the next `drain`. */
-  ready(options: WaitOptions = {}): Promise<void> {
-    if (!this.#isOpen) return Promise.reject(writerClosed())
-    return this.budget.ready({ ...options, clock: options.clock ?? this.clock })
+  async ready(options: WaitOptions = {}): Promise<void> {
+    if (!this.#isOpen) throw writerClosed()
+    await this.budget.ready({ ...options, clock: optionsOf(options).clock ?? this.clock })
   }
 
   /** Makes what was written readable now; false when there is nothing. */
@@ -215,7 +222,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
    * closed and drained.
    */
   async read(options: WaitOptions = {}): Promise<Item> {
-    if (options.signal?.aborted === true) throw options.signal.reason
+    if (optionsOf(options).signal?.aborted === true) throw options.signal?.reason
     const item = this.tryRead()
     if (item !== undefined) return item
     if (this.state === 'closed') throw this.#failed(readerClosed())

@@ -39,6 +39,13 @@ export function listenerThrew(cause: unknown): MQError {
   return new MQError('PRODUCE_FAILED', text, { reason: 'CALLBACK' }, { cause })
 }
 
+/** Callers without types: null is no object of options. Gives them back. */
+export function optionsOf<T extends object>(options: T): T {
+  if (typeof (options as unknown) === 'object' && (options as unknown) !== null) return options
+  const got = (options as unknown) === null ? 'null' : typeof options
+  throw new MQError('INVALID_CONFIG', `a channel takes an object of options, got ${got}`)
+}
+
 export function checkOnFull(onFull: OnFull): void {
   if (onFull === 'block' || onFull === 'reject' || onFull === 'dropOldest') return
   const text = `onFull is ${String(onFull)}: expected 'block', 'reject' or 'dropOldest'`

@@ -5,6 +5,7 @@
  * Invariant: a policy that says no means the write is refused; nothing is pushed anyway.
  */
 import { MQError } from '../errors/index.js'
+import { optionsOf } from './channel-errors.js'
 
 /** What a policy is asked about. */
 export interface EvictStats {
@@ -61,7 +62,7 @@ export class WaterMarkPolicy implements EvictPolicy {
   #evictedRecords = 0
 
   constructor(options: WaterMarkOptions = {}) {
-    this.#maxRecords = options.maxRecords ?? 0
+    this.#maxRecords = optionsOf(options).maxRecords ?? 0
     this.#highWaterPercent = options.highWaterPercent ?? 80
     this.#lowWaterPercent = options.lowWaterPercent ?? 50
     this.#minEvictRecords = options.minEvictRecords ?? 1

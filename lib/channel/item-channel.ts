@@ -7,6 +7,7 @@
 import { MQError } from '../errors/index.js'
 import { BufferedChannel } from './buffered-channel.js'
 import type { BufferedChannelOptions, ReadableBuffer } from './buffered-types.js'
+import { optionsOf } from './channel-errors.js'
 import type { WaitOptions } from './waiters.js'
 
 export interface ItemChannelOptions<T> extends BufferedChannelOptions {
@@ -38,7 +39,7 @@ export class ItemChannel<T> extends BufferedChannel<ItemBuffer<T>, T> {
   readonly #onDrop: ((items: readonly T[]) => void) | null
 
   constructor(options: ItemChannelOptions<T> = {}) {
-    const hasSize = options.sizeOf !== undefined || options.bufferMaxRecords !== undefined
+    const hasSize = optionsOf(options).sizeOf !== undefined || options.bufferMaxRecords !== undefined
     super(
       hasSize ? options : { ...options, bufferMaxRecords: DEFAULT_MAX_ITEMS },
       ITEM_DEFAULTS,

@@ -4,6 +4,7 @@
  * Invariant: settings that exist are valid; a wrong value throws INVALID_CONFIG and changes nothing.
  */
 import { MQError } from '../errors/index.js'
+import { optionsOf } from './channel-errors.js'
 import { makePlan, type SwitchPlan } from './switch-plan.js'
 import { DEFAULT_STRATEGY, type StrategyConfig } from './switch-strategy.js'
 
@@ -66,6 +67,7 @@ let lastSettings: ChannelSettings | null = null
 
 /** Complete settings from some of them. Throws INVALID_CONFIG, naming the field. */
 export function channelSettings(config: ChannelUpdate = {}, base: ChannelTuning = DEFAULTS): ChannelSettings {
+  optionsOf(config)
   const merged: Record<string, unknown> = { ...pick(base) }
   for (const [field, value] of Object.entries(config)) {
     if (value === undefined) continue // Only undefined means unset; 0 and false are values (trap 2).

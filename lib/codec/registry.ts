@@ -58,9 +58,11 @@ export function codecById(id: number): CompressionCodec {
  * old one keep it. Throws INVALID_CONFIG when only one of name and id is taken.
  */
 export function registerCodec(codec: CompressionCodec): void {
-  const { type, id } = codec
-  if (typeof type !== 'string' || type === '' || !Number.isInteger(id) || id < 0 || id > MAX_ID) {
-    throw new MQError('INVALID_CONFIG', `a codec has a name and an id of 0..${MAX_ID}, not ${type} and ${id}`, { id })
+  const { type, id } = (codec as CompressionCodec | null | undefined) ?? {}
+  const isId = typeof id === 'number' && Number.isInteger(id) && id >= 0 && id <= MAX_ID
+  if (typeof type !== 'string' || (type as string) === '' || !isId) {
+    const got = `${typeof type === 'string' ? `'${type}'` : typeof type} and ${typeof id === 'number' ? id : typeof id}`
+    throw new MQError('INVALID_CONFIG', `a codec has a name and an id of 0..${MAX_ID}, got ${got}`, { id })
   }
   const sameName = byName.get(type)
   const sameId = byId[id]

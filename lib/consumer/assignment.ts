@@ -60,11 +60,23 @@ export function parseWishes(what: Assignable): Wish[] {
 
 export function checkTopic(topic: string): string {
   if (typeof topic === 'string' && TOPIC_NAME.test(topic) && topic !== '.' && topic !== '..') return topic
-  throw new MQError(
-    'INVALID_TOPIC',
-    `a topic has 1..249 characters of a-z A-Z 0-9 . _ -, not ${JSON.stringify(topic)}`,
-    { topic },
-  )
+  const got = typeof topic === 'string' ? JSON.stringify(topic) : `a value of type ${typeof topic}`
+  const text = `a topic has 1..249 characters of a-z A-Z 0-9 . _ -, not ${got}`
+  throw new MQError('INVALID_TOPIC', text, { topic: String(topic) })
+}
+
+/** Callers without types, or with wrong ones. */
+export function checkObject(what: unknown): void {
+  if (typeof what === 'object' && what !== null) return
+  throw new MQError('INVALID_CONFIG', `expected {topic, partition}, got ${what === null ? 'null' : typeof what}`)
+}
+
+export function checkIterable(what: unknown): void {
+  if (typeof (what as Iterable<unknown> | null | undefined)?.[Symbol.iterator] === 'function') {
+    if (typeof what !== 'string') return
+  }
+  const got = what === null ? 'null' : typeof what
+  throw new MQError('INVALID_CONFIG', `expected a list of {topic, partition}, or a Map by them, got ${got}`)
 }
 
 export function checkPartition(topic: string, partition: number): void {

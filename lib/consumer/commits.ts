@@ -6,7 +6,7 @@
 import type { ResolvedConsumerConfig } from '../config/index.js'
 import { MQError } from '../errors/index.js'
 import type { Clock } from '../util/index.js'
-import { checkOffset, checkPartition, checkTopic } from './assignment.js'
+import { checkIterable, checkObject, checkOffset, checkPartition, checkTopic } from './assignment.js'
 import type { TopicPartition } from './cursor.js'
 import type { Committer } from './group/offsets/committer.js'
 import type { CommittedOffset, OffsetToCommit } from './group/offsets/offsets.js'
@@ -55,6 +55,8 @@ export class Commits {
 
   async many(offsets: OffsetsToCommit): Promise<void> {
     this.#ensureGroup('commitOffsets')
+    checkIterable(offsets)
+    if (Array.isArray(offsets)) for (const one of offsets) checkObject(one)
     const list = Array.isArray(offsets)
       ? (offsets as readonly OffsetToCommit[])
       : [...(offsets as ReadonlyMap<TopicPartition, number>)].map(([tp, offset]) => ({ ...tp, offset }))
@@ -66,6 +68,8 @@ export class Commits {
   /** In the order asked for; null where the group has none. Rejects with a partition's error. */
   async stored(partitions: readonly TopicPartition[]): Promise<(CommittedOffset | null)[]> {
     this.#ensureGroup('getCommittedOffset')
+    checkIterable(partitions)
+    for (const tp of partitions) checkObject(tp)
     for (const { topic, partition } of partitions) {
       checkTopic(topic)
       checkPartition(topic, partition)

@@ -7,7 +7,7 @@
 import type { ResolvedConsumerConfig } from '../config/index.js'
 import { MQError } from '../errors/index.js'
 import type { Clock, Emitter, RandomSource } from '../util/index.js'
-import { checkOffset, checkPartition } from './assignment.js'
+import { checkObject, checkOffset, checkPartition } from './assignment.js'
 import type { ConsumerCounters } from './counters.js'
 import type { RecordSink } from './cursor.js'
 import { type Delivery, HOLD, PartitionCursor, type TopicPartition } from './cursor.js'
@@ -140,6 +140,7 @@ export class Reading {
 
   /** Throws INVALID_PARTITION for what is not assigned. */
   cursorOf(tp: TopicPartition): PartitionCursor {
+    checkObject(tp)
     checkPartition(tp.topic, tp.partition)
     const cursor = this.fetcher.assigned.get(tp.topic, tp.partition)
     if (cursor !== undefined) return cursor

@@ -93,6 +93,8 @@ export class Operations {
   }
 
   recordError(operation: string, type: string, error: unknown): void {
+    check(operation, 'a count', 1)
+    check(type, 'a count', 1)
     const entry = entryOf(this.#errors, `${operation}:${type}`, () => ({ count: 0, last: '' }))
     entry.count++
     entry.last = String(error instanceof Error ? error.message : error).slice(0, MAX_TEXT)
@@ -146,6 +148,9 @@ function mapped<T, R>(entries: ReadonlyMap<string, T>, read: (entry: T) => R): R
 }
 
 function check(operation: string, what: string, value: number): void {
+  if (typeof operation !== 'string') {
+    throw new MQError('INVALID_CONFIG', `operation: expected its name, got a value of type ${typeof operation}`)
+  }
   if (Number.isFinite(value) && value >= 0) return
   throw new MQError('INVALID_CONFIG', `${operation}: expected ${what} of at least 0, got ${String(value)}`, {
     operation,

@@ -430,6 +430,9 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
    * TIMEOUT after `timeoutMs` with `context.pendingRecords`; the data stays queued.
    */
   flush(options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {}): Promise<void> {
+    if ((options as unknown) === null) {
+      return Promise.reject(new MQError('INVALID_CONFIG', 'flush: expected an object of options, got null'))
+    }
     const { timeoutMs, signal } = options
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason)
@@ -861,9 +864,9 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   }
 
   #asTold(error: unknown, topic: string): MQError {
-    const known = toMQError(error, 'PRODUCE_FAILED', `a record for ${topic} was refused`)
+    const known = toMQError(error, 'PRODUCE_FAILED', `a record for ${String(topic)} was refused`)
     // What is refused here never left, whoever found the reason: a serializer, a partitioner, a closed door.
-    const more = { topic, persistence: 'not-persisted' } as const
+    const more = { topic: String(topic), persistence: 'not-persisted' } as const
     return this.#core.counters.told(known.context.persistence === undefined ? known.with(more) : known)
   }
 

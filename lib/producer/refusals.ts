@@ -13,7 +13,8 @@ export function notInTime(topic: string, timeoutMs: number): MQError {
 export function checkedTopic(topic: unknown): string {
   if (typeof topic === 'string' && /^[a-zA-Z0-9._-]{1,249}$/.test(topic) && topic !== '.' && topic !== '..')
     return topic
-  const text = `topic ${JSON.stringify(topic)}: expected 1..249 characters of a-z A-Z 0-9 . _ -, and not "." or ".."`
+  const got = typeof topic === 'string' ? JSON.stringify(topic) : `(a value of type ${typeof topic})`
+  const text = `topic ${got}: expected 1..249 characters of a-z A-Z 0-9 . _ -, and not "." or ".."`
   throw new MQError('INVALID_TOPIC', text, { topic: String(topic) })
 }
 

@@ -116,8 +116,8 @@ export class MessageUtils<T> {
    * original; from 1 KiB yes, untried.
    */
   async isCompressionBeneficial(data: Uint8Array, thresholdBytes: number): Promise<boolean> {
-    if (!(thresholdBytes >= 0))
-      throw new MQError('INVALID_CONFIG', `the threshold is a number of bytes from 0, not ${thresholdBytes}`, {})
+    if (typeof thresholdBytes !== 'number' || !(thresholdBytes >= 0))
+      throw new MQError('INVALID_CONFIG', `the threshold is a number of bytes from 0, not ${String(thresholdBytes)}`)
     if (bytesOf(data).length < thresholdBytes) return false
     return data.length >= SMALL_BELOW_BYTES || (await this.getCompressionRatio(data)) < WORTH_RATIO
   }

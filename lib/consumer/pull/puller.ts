@@ -58,7 +58,10 @@ export class Puller<V, K> {
 }
 
 /** Refused calls count nothing as processed: the caller has not asked yet. */
-function refusalOf({ timeoutMs, signal }: PullOptions): { readonly reason: unknown } | null {
+function refusalOf(options: PullOptions): { readonly reason: unknown } | null {
+  if ((options as unknown) === null)
+    return { reason: new MQError('INVALID_CONFIG', 'expected an object of options, got null') }
+  const { timeoutMs, signal } = options
   if (signal?.aborted === true) return { reason: signal.reason }
   try {
     if (timeoutMs !== undefined) checkTimeout(timeoutMs)
