@@ -12,9 +12,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { AdminClient } from '../../lib/admin/index.js'
 import { type ClientConfig, type MQError, Producer } from '../../lib/index.js'
 import { silentLogger } from '../../lib/util/index.js'
+import { Running } from '../cli/stage.js'
 import { makeAuthority } from '../support/certificates.js'
 import { ConsumerStage, Heard, sendAll, valuesOf } from '../support/consumer-stage.js'
 import { createTopicNamed, readWithKafkajs } from '../support/interop-kafkajs.js'
+import { hasKcat } from '../support/interop-kcat.js'
 import { jarFolder } from '../support/real-kafka.js'
 import { RECORDED, tellSaslStories, unsecuredToken } from '../support/sasl-scenario.js'
 import { SecureKafka } from '../support/secure-kafka.js'
@@ -32,6 +34,8 @@ const java = process.env.JAVA_HOME ? join(process.env.JAVA_HOME, 'bin', 'java') 
 const hasJava = spawnSync(java, ['-version']).status === 0
 const whyNot = jarFolder !== null && hasJava ? null : 'secure listeners need Java 17 and the Kafka jars (mvn)'
 const title = `clients on secure listeners of a real Kafka${whyNot === null ? '' : ` (skipped: ${whyNot})`}`
+
+const SASL_MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const
 
 type Security = Pick<ClientConfig, 'brokers' | 'ssl' | 'sasl' | 'securityProtocol' | 'connection'>
 
@@ -87,7 +91,7 @@ describe.skipIf(whyNot !== null)(title, () => {
   const saslBrokers = () => ({ brokers: kafka.value('SASL_BROKERS'), ssl: kafka.ssl })
 
   describe('what works', () => {
-    for (const mechanism of ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const) {
+    for (const mechanism of SASL_MECHANISMS) {
       it(`CL-6: ${mechanism} over TLS`, () => expectRoundTrip({ ...saslBrokers(), sasl: kafka.sasl(mechanism) }))
     }
 
@@ -136,8 +140,19 @@ describe.skipIf(whyNot !== null)(title, () => {
       await expectRoundTrip({ brokers, ssl })
     })
 
-    it('CL-6, AD-1: the admin client over SASL_SSL', async () => {
-      const admin = new AdminClient({ ...saslBrokers(), sasl: kafka.sasl('SCRAM-SHA-512'), logLevel: 'silent' })
+    const adminWays: [string, () => Security][] = [
+      ...SASL_MECHANISMS.map((mechanism): [string, () => Security] => [
+        mechanism,
+        () => ({ ...saslBrokers(), sasl: kafka.sasl(mechanism) }),
+      ]),
+      [
+        'OAUTHBEARER',
+        () => ({ ...saslBrokers(), sasl: { mechanism: 'OAUTHBEARER', token: async () => unsecuredToken('carol') } }),
+      ],
+      ['a client certificate', () => ({ brokers: kafka.value('SSL_MUTUAL_BROKERS'), ssl: kafka.mutualSsl })],
+    ]
+    it.each(adminWays)('CL-6, AD-1: the admin client, both of its ways, by %s', async (_way, security) => {
+      const admin = new AdminClient({ ...security(), logLevel: 'silent' })
       try {
         const name = `secure-admin-${topics++}`
         expect(await admin.createTopic({ name, partitions: 3 })).toMatchObject({ created: true })
@@ -147,6 +162,81 @@ describe.skipIf(whyNot !== null)(title, () => {
       } finally {
         await admin.close()
       }
+    })
+
+    describe('the command line', () => {
+      const property = (name: string, value: string) => ['-X', `${name}=${value}`]
+      const secretFile = (text: string) => {
+        const path = join(kafka.folder, `secret-${topics++}`)
+        writeFileSync(path, `${text}\n`, { mode: 0o600 })
+        return path
+      }
+      const run = (words: readonly string[], env: Record<string, string>, stdin = '') =>
+        new Running(words, { env, stdin }).done
+      const sasl = (mechanism: string) => [
+        ...property('bootstrap.servers', kafka.value('SASL_BROKERS')),
+        ...property('security.protocol', 'SASL_SSL'),
+        ...property('sasl.mechanism', mechanism),
+        ...property('ssl.ca.location', kafka.value('CA_FILE')),
+      ]
+      const mutual = () => [
+        ...property('bootstrap.servers', kafka.value('SSL_MUTUAL_BROKERS')),
+        ...property('security.protocol', 'SSL'),
+        ...property('ssl.ca.location', kafka.value('CA_FILE')),
+        ...property('ssl.certificate.location', kafka.value('CLIENT_CERT_FILE')),
+        ...property('ssl.key.location', kafka.value('CLIENT_KEY_FILE')),
+      ]
+      const credentials = () => ({
+        TANDEM_SASL_USERNAME: kafka.user,
+        TANDEM_SASL_PASSWORD_FILE: secretFile(kafka.password),
+      })
+      const ways: [string, () => string[], () => Record<string, string>][] = [
+        ...SASL_MECHANISMS.map((mechanism): [string, () => string[], () => Record<string, string>] => [
+          mechanism,
+          () => sasl(mechanism),
+          credentials,
+        ]),
+        [
+          'OAUTHBEARER',
+          () => sasl('OAUTHBEARER'),
+          () => ({ TANDEM_SASL_TOKEN_FILE: secretFile(unsecuredToken('carol')) }),
+        ],
+        ['a client certificate', mutual, () => ({})],
+      ]
+      it.each(ways)('CM-1, CL-6: creates, writes and reads by %s', async (_way, words, env) => {
+        const topic = `secure-cli-${topics++}`
+        const [common, secrets] = [words(), env()]
+        const created = await run(['topics', 'create', topic, ...common], secrets)
+        expect(created).toEqual({ code: 0, stdout: `${topic} created\n`, stderr: '' })
+        const produced = await run(['produce', '-t', topic, ...common], secrets, 'one\ntwo\n')
+        expect(produced).toEqual({ code: 0, stdout: '', stderr: '' })
+        const consumed = await run(['consume', '-t', topic, '-e', ...common], secrets)
+        expect([consumed.code, consumed.stdout.split('\n').sort().join(' ')]).toEqual([0, ' one two'])
+      })
+
+      it('CM-1, CL-6: a wrong password is one line, exit 1, and is not told', async () => {
+        const wrong = { TANDEM_SASL_USERNAME: kafka.user, TANDEM_SASL_PASSWORD_FILE: secretFile('hunter2-wrong') }
+        for (const command of [['metadata'], ['topics', 'create', 'never'], ['groups', 'list']]) {
+          const ran = await run([...command, ...sasl('SCRAM-SHA-512')], wrong)
+          expect([ran.code, ran.stdout]).toEqual([1, ''])
+          expect(ran.stderr).toMatch(/^tandem-mq: AUTHENTICATION_FAILED: .*\n$/)
+          expect(ran.stderr).not.toContain('hunter2-wrong')
+        }
+      })
+
+      it.skipIf(!hasKcat)('CM-1, CL-6: beside kcat, by PLAIN and by a client certificate', async () => {
+        const plain = [...property('sasl.username', kafka.user), ...property('sasl.password', kafka.password)]
+        const kcat = (words: readonly string[], input = '') =>
+          spawnSync('kcat', ['-q', ...words], { input, encoding: 'utf8', timeout: 30_000 })
+        for (const common of [[...sasl('PLAIN'), ...plain], mutual()]) {
+          const topic = await newTopic()
+          expect((await run(['produce', '-t', topic, '-p', '0', ...common], {}, 'by ours\n')).code).toBe(0)
+          expect(kcat(['-P', '-t', topic, '-p', '0', ...common], 'by kcat\n').status).toBe(0)
+          const expected = 'by ours\nby kcat\n'
+          expect(kcat(['-C', '-t', topic, '-e', ...common]).stdout).toBe(expected)
+          expect((await run(['consume', '-t', topic, '-e', ...common], {})).stdout).toBe(expected)
+        }
+      })
     })
 
     it('F-1: SASL conversations go as they were recorded', async () => {

@@ -42,6 +42,11 @@ export class SecureKafka {
     return found
   }
 
+  /** For files of a test; removed by `close`. */
+  get folder(): string {
+    return this.#stateFolder
+  }
+
   get plaintext(): string {
     return this.value('BROKERS')
   }
