@@ -533,16 +533,29 @@ export class Consumer<V = Buffer, K = Buffer> {
   }
 
   #callAsync<T>(task: () => Promise<T>): Promise<T> {
-    return this.#meter.errors.ofAsync(() => {
+    return this.#meter.errors.ofAsync(async () => {
       this.#ensureOpen()
-      return task()
+      try {
+        return await task()
+      } catch (error) {
+        throw this.#isCutOff(error) ? this.#closedError(error) : error
+      }
     })
   }
 
   #ensureOpen(): void {
-    if (this.#state === 'open') return
+    if (this.#state !== 'open') throw this.#closedError()
+  }
+
+  /** Its connection went because the consumer was closed: to the caller that is the same as being late. */
+  #isCutOff(error: unknown): boolean {
+    const isClosed = this.#state === 'closing' || this.#state === 'closed'
+    return isClosed && error instanceof MQError && error.is('CONNECTION_CLOSED')
+  }
+
+  #closedError(cause?: unknown): MQError {
     const text = `the consumer is ${this.#state}: make another one`
-    throw new MQError('CONSUMER_CLOSED', text, { state: this.#state })
+    return new MQError('CONSUMER_CLOSED', text, { state: this.#state }, { cause })
   }
 }
 
