@@ -8,7 +8,7 @@ import { CODE_ROWS } from './part-four.js'
 import { AUTH_ROWS, CONFIG_ROWS, CONNECTION_ROWS, TIMEOUT_ROWS } from './provoked/connection-rows.js'
 import { CONSUMER_ROWS, GROUP_ROWS } from './provoked/consumer-rows.js'
 import { PRODUCER_ROWS, TOPIC_ROWS } from './provoked/producer-rows.js'
-import { expectError, expectNoSecrets, type Row, Scene } from './provoked/scene.js'
+import { expectError, expectNoSecrets, PASSWORD, type Row, Scene } from './provoked/scene.js'
 
 /** Reasons that nothing in this version raises, and why. */
 const LATER = {
@@ -39,6 +39,17 @@ const ROWS: readonly Row[] = [
   ...TIMEOUT_ROWS,
   ...GROUP_ROWS,
 ]
+
+describe('the look for secrets', () => {
+  it.each([
+    PASSWORD,
+    new Error(PASSWORD),
+    { deep: [{ buffer: Buffer.from(PASSWORD).toString('base64') }] },
+    new Error('outer', { cause: new Error(`said ${encodeURIComponent(PASSWORD)}`) }),
+  ])('CL-6: finds it in %s', (said) => {
+    expect(() => expectNoSecrets([said])).toThrow(/says/)
+  })
+})
 
 describe('the table', () => {
   it('ER-1: has a row for every code', () => {
