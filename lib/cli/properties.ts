@@ -3,6 +3,8 @@
  * Why a table: whoever knows kcat has these lines in his fingers and in his files. A name that is not in it is taken as
  * a path of our own configuration (`producer.lingerMs`), which the configuration checks.
  */
+import { UsageError } from './usage.js'
+
 type Value = string | number | boolean | readonly string[]
 type Convert = (text: string) => Value
 
@@ -100,12 +102,13 @@ export function propertyOf(name: string, value: string): { readonly path: string
   return { path: name, value: flag(value) === value ? number(value) : flag(value) }
 }
 
-/** Lines `name=value`; empty ones and those that begin with # or ! mean nothing. */
-export function parseProperties(content: string): [name: string, value: string][] {
-  return content.split(/\r?\n/).flatMap((line): [string, string][] => {
+/** Lines `name=value`; empty ones and those that begin with # or ! mean nothing. Another one is not shown: it may hold a password. */
+export function parseProperties(what: string, content: string): [name: string, value: string][] {
+  return content.split(/\r?\n/).flatMap((line, index): [string, string][] => {
     const trimmed = line.trim()
     const at = trimmed.indexOf('=')
-    if (trimmed === '' || /^[#!]/.test(trimmed) || at <= 0) return []
+    if (trimmed === '' || /^[#!]/.test(trimmed)) return []
+    if (at <= 0) throw new UsageError(`${what}: line ${index + 1}: expected name=value`)
     return [[trimmed.slice(0, at).trim(), trimmed.slice(at + 1).trim()]]
   })
 }

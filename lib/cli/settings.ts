@@ -70,7 +70,7 @@ export function namesBrokers(flags: ClusterFlags, env: Env): boolean {
 }
 
 function gather(flags: ClusterFlags, env: Env): Tree {
-  const tree: Tree = {}
+  const tree = branchOf({})
   const file = flags.config ?? env.TANDEM_CONFIG
   if (file !== undefined) readInto(tree, file)
   for (const [name, property] of Object.entries(VARIABLES)) {
@@ -89,9 +89,9 @@ function gather(flags: ClusterFlags, env: Env): Tree {
 
 /** JSON in the shape of `MQConfig`, or lines `name=value`. */
 function readInto(tree: Tree, file: string): void {
-  const content = textOf('--config', file)
+  const content = textOf('--config', file).replace(/^\uFEFF/, '')
   if (!content.trimStart().startsWith('{')) {
-    for (const [name, value] of parseProperties(content)) putProperty(tree, name, value)
+    for (const [name, value] of parseProperties(`--config: ${file}`, content)) putProperty(tree, name, value)
     return
   }
   try {
@@ -132,10 +132,15 @@ function put(tree: Tree, path: string, value: unknown): void {
   let branch = tree
   for (const key of keys) {
     const next = branch[key]
-    branch[key] = typeof next === 'object' && next !== null ? { ...next } : {}
+    branch[key] = branchOf(typeof next === 'object' && next !== null ? next : {})
     branch = branch[key] as Tree
   }
   branch[last] = value
+}
+
+/** Without a prototype, so that `__proto__` is a name like any other, and refused like any other. */
+function branchOf(fields: object): Tree {
+  return Object.assign(Object.create(null) as Tree, fields)
 }
 
 function at(tree: Tree, path: string): unknown {

@@ -287,6 +287,42 @@ describe('the program', () => {
     }
   })
 
+  it('CM-1: a file that is not understood is refused by its line, and what stands there is not told', async () => {
+    const files = [file('list', '["hunter2"]'), file('null', 'null'), file('space', '# ok\nsasl.password hunter2\n')]
+    for (const path of files) {
+      const { code, stderr } = await stage.run(null, ['ping', '-F', path])
+      expect([code, stderr]).toEqual([2, expect.stringMatching(/: line [12]: expected name=value/)])
+      expect(stderr).not.toContain('hunter2')
+    }
+  })
+
+  it('CM-1: a byte order mark in front of a file means nothing', async () => {
+    const broker = await stage.broker()
+    const path = file('marked', `\uFEFF${JSON.stringify({ brokers: broker.bootstrap })}`)
+    expect((await stage.run(null, ['ping', '-F', path])).code).toBe(0)
+  })
+
+  it('CF-3: __proto__ is a name like any other, and refused', async () => {
+    const json = file('proto.json', '{"__proto__": {"clientId": "x"}}')
+    for (const words of [
+      ['-X', '__proto__.clientId=x'],
+      ['-X', 'ssl.__proto__.caFile=x'],
+      ['-F', json],
+    ]) {
+      const { code, stderr } = await stage.run(null, ['ping', '-b', '127.0.0.1:1', ...words])
+      expect([code, stderr]).toEqual([2, expect.stringContaining('__proto__')])
+    }
+  })
+
+  it('CM-1: a record that is refused at once is counted in the summary too', async () => {
+    const broker = await stage.broker()
+    broker.createTopic('orders')
+    const stdin = `a\n${'x'.repeat(2_000_000)}\nb\n`
+    const { code, stdout } = await stage.run(broker, ['produce', '-t', 'orders', '--json'], { stdin })
+    const last = jsonLines(stdout).at(-1)
+    expect([code, last]).toMatchObject([1, { summary: { accepted: 3, acknowledged: 2, failed: 1, unsent: 0 } }])
+  })
+
   it('CM-1: -X list names the properties; every wrong setting has a line of its own', async () => {
     expect((await stage.run(null, ['consume', '-X', 'list'])).stdout).toContain('\nsasl.mechanism\n')
     const ran = await stage.run(null, ['ping', '-X', 'brokers=a:0', '-X', 'metadata.max.age.ms=1'])

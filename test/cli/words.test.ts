@@ -7,7 +7,7 @@ import { fromKcat } from '../../lib/cli/kcat.js'
 import { parseRange, timeOf } from '../../lib/cli/offset-words.js'
 import { amount } from '../../lib/cli/output.js'
 import { parseProperties, propertyOf } from '../../lib/cli/properties.js'
-import { split } from '../../lib/cli/split.js'
+import { split, split } from '../../lib/cli/split.js'
 import { UsageError } from '../../lib/cli/usage.js'
 
 describe('kcat modes', () => {
@@ -119,10 +119,11 @@ describe('offsets, properties, amounts', () => {
     expect(propertyOf('producer.lingerMs', '7')).toEqual({ path: 'producer.lingerMs', value: 7 })
     expect(propertyOf('producer.idempotence', 'false')).toEqual({ path: 'producer.idempotence', value: false })
     expect(propertyOf('sasl.password', '12345')).toEqual({ path: 'sasl.password', value: '12345' })
-    expect(parseProperties('# note\n\na = b=c \n!x\nnonsense\r\nd=')).toEqual([
+    expect(parseProperties('-F', '# note\n\na = b=c \n!x\r\nd=')).toEqual([
       ['a', 'b=c'],
       ['d', ''],
     ])
+    expect(() => parseProperties('-F', 'a=b\n=c')).toThrow('-F: line 2: expected name=value')
   })
 
   it('CM-1: amounts are told for people', () => {
@@ -160,5 +161,42 @@ describe('cutting input', () => {
 
   it('CM-1: a piece without end is refused instead of filling the memory', async () => {
     await expect(pieces([Buffer.alloc(600), Buffer.alloc(600)], '\n')).rejects.toThrow(UsageError)
+  })
+})
+
+describe('cutting a stream', () => {
+  async function cut(chunks: readonly Buffer[], delimiter: string, limit = 1e9): Promise<string[]> {
+    const found: string[] = []
+    const source = (async function* () {
+      yield* chunks
+    })()
+    for await (const piece of split(source, Buffer.from(delimiter), limit)) found.push(piece.toString('latin1'))
+    return found
+  }
+
+  it('CM-1: gives the same pieces however the bytes arrive', async () => {
+    for (const delimiter of ['\n', 'ab', 'aab', '--']) {
+      for (const text of ['', 'x', delimiter, `x${delimiter}`, `${delimiter}${delimiter}yy${delimiter}`, 'aaabaab--a-\n-b']) {
+        const expected = text.split(delimiter)
+        if (expected.at(-1) === '') expected.pop()
+        for (const size of [1, 2, 3, 5, 100]) {
+          const bytes = Buffer.from(text)
+          const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, at) =>
+            bytes.subarray(at * size, (at + 1) * size),
+          )
+          expect([delimiter, text, size, await cut(chunks, delimiter)]).toEqual([delimiter, text, size, expected])
+        }
+      }
+    }
+  })
+
+  it('CM-1: a long piece is put together once, and one that is too long is refused', async () => {
+    const chunks = Array.from({ length: 4_000 }, () => Buffer.alloc(16_384, 'x'))
+    const startedMs = performance.now()
+    const [piece, ...rest] = await cut(chunks, '\n')
+    expect([piece?.length, rest]).toEqual([65_536_000, []])
+    // Chunk by chunk this copies 131 GB, which takes longer than a test may.
+    expect(performance.now() - startedMs).toBeLessThan(10_000)
+    await expect(cut(chunks, '\n', 1_000_000)).rejects.toThrow('more than 1000000 B')
   })
 })

@@ -37,6 +37,8 @@ const LIMIT_BYTES = 104_857_600
 /** For a topic that is not there (yet): nobody wants to look at a silent terminal for a minute. Milliseconds. */
 const PATIENCE_MS = 10_000
 const MAX_PARTITION = 0x7fff_ffff
+/** Records on their way, at most: the memory of a producer counts their bytes, not what waits here to be told of each. */
+const MOST_UNSETTLED = 100_000
 
 interface Tally {
   accepted: number
@@ -79,6 +81,8 @@ class Sending {
   readonly #fromMs = performance.now()
   #acknowledged: RecordMetadata[] = []
   #told = 0
+  #goOn: () => void = () => {}
+  readonly #settle = (error: Error | null, metadata: RecordMetadata | null) => this.#settled(error, metadata)
 
   constructor(run: Run, producer: Producer, topic: string) {
     this.#run = run
@@ -89,10 +93,9 @@ class Sending {
   async send({ value, options }: Draft): Promise<void> {
     this.tally.accepted++
     this.tally.bytes += (value?.length ?? 0) + (options.key?.length ?? 0)
-    const hasRoom = this.#producer.sendAsync(this.#topic, value, options, (error, metadata) =>
-      this.#settled(error, metadata),
-    )
+    const hasRoom = this.#producer.sendAsync(this.#topic, value, options, this.#settle)
     if (!hasRoom) await this.#producer.ready().catch(() => {}) // Closed or late: the record itself tells why.
+    if (this.#unsettled >= MOST_UNSETTLED) await new Promise<void>((resolve) => (this.#goOn = resolve))
     if (this.#acknowledged.length >= 1000) await this.#tellAcknowledged()
   }
 
@@ -113,6 +116,7 @@ class Sending {
       await this.#run.out.note(`tandem-mq: ${textOf(error)}`)
     }
     const { unsentRecords } = await this.#producer.close()
+    await new Promise((resolve) => setImmediate(resolve)) // A record that was refused is told in a turn of its own.
     await this.#tellAcknowledged()
     const { acknowledged, failed } = this.tally
     if (this.#run.out.isJson)
@@ -122,7 +126,17 @@ class Sending {
     return failed > 0 || unsentRecords > 0 || acknowledged < this.tally.accepted ? FAILED : OK
   }
 
+  get #unsettled(): number {
+    const { accepted, acknowledged, failed } = this.tally
+    return accepted - acknowledged - failed
+  }
+
   #settled(error: Error | null, metadata: RecordMetadata | null): void {
+    this.#count(error, metadata)
+    if (this.#unsettled <= MOST_UNSETTLED / 2) this.#goOn()
+  }
+
+  #count(error: Error | null, metadata: RecordMetadata | null): void {
     if (error === null) {
       this.tally.acknowledged++
       if (this.#run.out.isJson && metadata !== null) this.#acknowledged.push(metadata)
