@@ -445,7 +445,7 @@ export class Consumer<V = Buffer, K = Buffer> {
    * what is processed, leaves the group, then closes timers and sockets. Idempotent.
    */
   async close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    const timeoutMs = this.#meter.errors.of(() => checkTimeout(options.timeoutMs ?? this.config.closeTimeoutMs))
+    const timeoutMs = this.#meter.errors.of(() => checkTimeout(options?.timeoutMs ?? this.config.closeTimeoutMs))
     this.#closing ??= this.#close(timeoutMs)
     return this.#closing
   }

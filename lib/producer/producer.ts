@@ -50,6 +50,7 @@ import { ProducerCore } from './producer-core.js'
 import { readStats } from './read-measures.js'
 import { RecordClock, RecordTime } from './record-clock.js'
 import {
+  badLimit,
   badTimestamp,
   bufferFull,
   checkedTopic,
@@ -449,10 +450,15 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
 
   /**
    * Stops intake, sends what is pending, waits for it at most `timeoutMs`, and releases everything. Idempotent.
-   * What could not be sent fails with PRODUCER_CLOSED and is counted in the answer.
+   * What could not be sent fails with PRODUCER_CLOSED and is counted in the answer. INVALID_CONFIG for what is no number
+   * of milliseconds, and the producer stays open: what it has accepted must not be lost for a slip of the pen.
    */
   close(options: { readonly timeoutMs?: number } = {}): Promise<CloseReport> {
-    this.#closing ??= this.#close(options.timeoutMs ?? this.#config.closeTimeoutMs)
+    const timeoutMs = options?.timeoutMs ?? this.#config.closeTimeoutMs
+    if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0)) {
+      return Promise.reject(this.#core.counters.told(badLimit(timeoutMs)))
+    }
+    this.#closing ??= this.#close(timeoutMs)
     return this.#closing
   }
 

@@ -23,6 +23,11 @@ export function badTimestamp(timestamp: unknown): MQError {
   return new MQError('SERIALIZATION_FAILED', text, { timestamp })
 }
 
+export function badLimit(timeoutMs: unknown): MQError {
+  const text = `timeoutMs: expected at least 0 milliseconds, got ${typeof timeoutMs === 'number' ? timeoutMs : typeof timeoutMs}`
+  return new MQError('INVALID_CONFIG', text, { path: 'timeoutMs' })
+}
+
 export function invalidPartition(topic: TopicLanes, partition: unknown): MQError {
   const text = `partition ${String(partition)} of ${topic.name}: expected an integer 0..${topic.partitionCount - 1}`
   return new MQError('INVALID_PARTITION', text, {
