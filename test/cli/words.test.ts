@@ -7,7 +7,7 @@ import { fromKcat } from '../../lib/cli/kcat.js'
 import { parseRange, timeOf } from '../../lib/cli/offset-words.js'
 import { amount } from '../../lib/cli/output.js'
 import { parseProperties, propertyOf } from '../../lib/cli/properties.js'
-import { split, split } from '../../lib/cli/split.js'
+import { split } from '../../lib/cli/split.js'
 import { UsageError } from '../../lib/cli/usage.js'
 
 describe('kcat modes', () => {
@@ -176,7 +176,14 @@ describe('cutting a stream', () => {
 
   it('CM-1: gives the same pieces however the bytes arrive', async () => {
     for (const delimiter of ['\n', 'ab', 'aab', '--']) {
-      for (const text of ['', 'x', delimiter, `x${delimiter}`, `${delimiter}${delimiter}yy${delimiter}`, 'aaabaab--a-\n-b']) {
+      for (const text of [
+        '',
+        'x',
+        delimiter,
+        `x${delimiter}`,
+        `${delimiter}${delimiter}yy${delimiter}`,
+        'aaabaab--a-\n-b',
+      ]) {
         const expected = text.split(delimiter)
         if (expected.at(-1) === '') expected.pop()
         for (const size of [1, 2, 3, 5, 100]) {
