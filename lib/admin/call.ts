@@ -4,6 +4,7 @@
  * Invariant: after a call has ended nothing of it waits any more; what a broker was asked meanwhile is its own affair.
  * Source: features.md 1 (every waiting call takes `{signal?, timeoutMs?}`).
  */
+import { checkSignal } from '../cluster/index.js'
 import { MQError } from '../errors/index.js'
 import type { Clock } from '../util/index.js'
 import { checkInteger } from './checks.js'
@@ -70,6 +71,7 @@ export class Calls {
     if (this.#isClosed) throw closedHere()
     const { signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options
     checkInteger('timeoutMs', timeoutMs, 1, LONGEST_TIMEOUT_MS)
+    checkSignal(signal)
     signal?.throwIfAborted()
     const call = new RunningCall(this.#clock, timeoutMs)
     const abort = () => call.end(signal?.reason)

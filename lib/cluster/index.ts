@@ -1,3 +1,4 @@
+export { checkSignal } from './abort.js'
 export { ApiRanges, type FeatureRange } from './api-ranges.js'
 export type { Authenticate, OpeningSession } from './authenticate.js'
 export { BrokerLink, type LinkPurpose } from './broker-link.js'

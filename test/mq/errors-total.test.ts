@@ -106,7 +106,8 @@ describe('ME-2: errors_total', () => {
     await refused(mq.ping({ signal }))
     await refused(mq.pool.getConnection({ signal }))
     await refused(connection.request('Metadata', { topics: [] }, { signal }))
-    expect(await errorsOf(mq)).toEqual({ 'pool INVALID_CONFIG': 3 })
+    await refused(mq.admin.listTopics({ signal }))
+    expect(await errorsOf(mq)).toEqual({ 'pool INVALID_CONFIG': 3, 'admin INVALID_CONFIG': 1 })
   })
 
   it('does not count an aborted call: it rejects with the reason of the caller', async () => {
