@@ -188,7 +188,7 @@ export class OffsetAdmin {
 
 function checkTarget(to: OffsetTarget): void {
   if (to === 'earliest' || to === 'latest') return
-  const isObject = typeof to === 'object' && to !== null
+  const isObject = typeof to === 'object' && to !== null && !('timestamp' in to && 'offset' in to)
   if (isObject && 'timestamp' in to) return checkInteger('to.timestamp', to.timestamp, 0, Number.MAX_SAFE_INTEGER)
   if (isObject && 'offset' in to) {
     return checkInteger('to.offset', to.offset, 0, Number.MAX_SAFE_INTEGER, 'INVALID_OFFSET')

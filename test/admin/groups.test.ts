@@ -104,6 +104,9 @@ describe('groups of the admin client', () => {
     ])
     expect(await moved({ to: { offset: 3 }, partitions: [1] })).toEqual([[4, 3]])
     expect((await admin.fetchOffsets('g')).map(({ offset }) => offset)).toEqual([6, 3])
+    const both = { offset: 0, timestamp: 1 } as unknown as { offset: number }
+    await expect(moved({ to: both })).rejects.toMatchObject({ code: 'INVALID_CONFIG' })
+    expect((await admin.fetchOffsets('g')).map(({ offset }) => offset)).toEqual([6, 3])
   })
 
   it('AD-2: resetOffsets refuses active groups of either protocol, and offsets a partition does not hold', async () => {
