@@ -314,6 +314,24 @@ describe('the program', () => {
     }
   })
 
+  it('CM-1: input that is wrong further on is exit 1, and what came before it is delivered', async () => {
+    const broker = await stage.broker()
+    broker.createTopic('orders')
+    const words = ['produce', '-t', 'orders', '--from-json']
+    const late = await stage.run(broker, words, { stdin: '{"value":"a"}\n{"value":"b"}\nno json\n' })
+    expect([late.code, late.stderr]).toEqual([1, expect.stringContaining('--from-json: expected one object per line')])
+    expect((await broker.records('orders', 0)).map(({ value }) => String(value))).toEqual(['a', 'b'])
+    expect((await stage.run(broker, words, { stdin: 'no json\n' })).code).toBe(2)
+  })
+
+  it('CM-1: the count is one of records, whether they fail or not', async () => {
+    const broker = await stage.broker()
+    broker.createTopic('orders')
+    const stdin = `${'x'.repeat(2_000_000)}\na\nb\nc\n`
+    const { stdout } = await stage.run(broker, ['produce', '-t', 'orders', '-c', '3', '--json'], { stdin })
+    expect(jsonLines(stdout).at(-1)).toMatchObject({ summary: { accepted: 3, acknowledged: 2, failed: 1 } })
+  })
+
   it('CM-1: a record that is refused at once is counted in the summary too', async () => {
     const broker = await stage.broker()
     broker.createTopic('orders')

@@ -61,14 +61,23 @@ export async function produce(run: Run, files: readonly string[], flags: Produce
   const sending = new Sending(run, producer, topic)
   const stop = run.io.signal
   run.out.startProgress(() => sending.story())
-  for await (const piece of pieces(run, files, flags)) {
-    if (stop.aborted || sending.isHopeless || sending.tally.accepted + sending.tally.failed >= limit) break
-    const record = toRecord(piece)
-    if (record === null) continue
-    await sending.send(record)
-    if (flags.tee === true) await run.out.bytes(Buffer.concat([piece, unescaped(flags.delimiter)]))
+  try {
+    for await (const piece of pieces(run, files, flags)) {
+      if (stop.aborted || sending.isHopeless || sending.tally.accepted >= limit) break
+      const record = toRecord(piece)
+      if (record === null) continue
+      await sending.send(record)
+      if (flags.tee === true) await run.out.bytes(Buffer.concat([piece, unescaped(flags.delimiter)]))
+    }
+  } catch (error) {
+    throw sending.tally.accepted === 0 ? error : interrupted(error)
   }
   return sending.end()
+}
+
+/** What is wrong with the input is no wrong command line any more when records before it are on their way. */
+function interrupted(error: unknown): unknown {
+  return error instanceof UsageError ? new MQError('SERIALIZATION_FAILED', error.message) : error
 }
 
 class Sending {
