@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
@@ -17,5 +18,7 @@ export default defineConfig({
     hookTimeout: 20_000,
     dangerouslyIgnoreUnhandledErrors: false,
     pool: 'forks',
+    // Most tests wait for sockets: on two cores one worker leaves half of the machine idle.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
   },
 })

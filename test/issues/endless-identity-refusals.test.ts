@@ -12,17 +12,19 @@ const QUICK = { retryBackoffMs: 100, retryBackoffMaxMs: 1_000, lingerMs: 0 }
 
 describe.each([45, 47, 59])('%i again and again', (code) => {
   it('PR-16, P-31: is asked again after a back-off, until the delivery deadline, and told as the cause', async () => {
-    const limits = { requestTimeoutMs: 1_000, deliveryTimeoutMs: 10_000 }
+    const limits = { requestTimeoutMs: 5_000, deliveryTimeoutMs: 20_000 }
     const { broker, producer, clock } = await stage({ ...QUICK, ...limits })
+    // Connected and with an identity: virtual time may outrun a slow machine while these are made.
+    await producer.sendSync('orders', 'warm')
     broker.on({ api: 'Produce' }, fault.error(code))
     const startMs = clock.monotonicMs()
     const error = await errorOf(producer.sendSync('orders', 'x'))
     expect(error).toMatchObject({ code: 'TIMEOUT', cause: { code: 'PRODUCE_FAILED', context: { kafkaCode: code } } })
     expect(error.context).toMatchObject({ persistence: 'not-persisted' })
-    expect(clock.monotonicMs() - startMs).toBeLessThan(13_000)
-    expect(broker.count({ api: 'Produce' })).toBeLessThan(60)
-    expect(broker.count({ api: 'InitProducerId' })).toBeLessThan(60)
-    expect(broker.count({ api: 'DescribeProducers' })).toBeLessThan(60)
+    expect(clock.monotonicMs() - startMs).toBeLessThan(26_000)
+    expect(broker.count({ api: 'Produce' })).toBeLessThan(100)
+    expect(broker.count({ api: 'InitProducerId' })).toBeLessThan(100)
+    expect(broker.count({ api: 'DescribeProducers' })).toBeLessThan(100)
   })
 
   it('PR-16: is RETRY_EXHAUSTED after maxRetries', async () => {
