@@ -58,8 +58,9 @@ describeWithKafka('the connection pool', () => {
   it('CL-3: probes keep idle connections alive and measured, and Kafka has nothing against them', async () => {
     const pool = makePool({ pool: { healthCheckIntervalMs: 50, healthCheckTimeoutMs: 50 } })
     ;(await pool.getConnection()).release()
+    const { connectionsClosed } = pool.getStats() // That which found the cluster has done its work.
     await eventually('a few probes', () => pool.measures().pingSeconds.count >= 6, 10_000)
-    expect(pool.getStats()).toMatchObject({ connectionErrors: 0, connectionsClosed: 0 })
+    expect(pool.getStats()).toMatchObject({ connectionErrors: 0, connectionsClosed })
   })
 
   it('CL-5, K-26: ping goes to Kafka and back, and fails when the way there is cut', async () => {
