@@ -18,6 +18,7 @@ const MUST_SHIP = [
   'dist/index.d.ts',
   'dist/cli/main.js',
   'docs/broker.md',
+  'docs/migrating-from-kafkajs.md',
   'LICENSE',
   'README.md',
   'package.json',
@@ -40,7 +41,7 @@ function pack() {
   const shipped = report.files.map(({ path }) => path)
   const missing = MUST_SHIP.filter((path) => !shipped.includes(path))
   const foreign = shipped.filter(
-    (path) => !/^(dist\/|docs\/broker\.md$|[A-Z]+\.md$|LICENSE$|package\.json$)/.test(path),
+    (path) => !/^(dist\/|docs\/(broker|migrating-from-kafkajs)\.md$|[A-Z]+\.md$|LICENSE$|package\.json$)/.test(path),
   )
   if (missing.length + foreign.length > 0)
     throw new Error(`tarball lacks [${missing}] and should not hold [${foreign}]`)
