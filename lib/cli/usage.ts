@@ -1,3 +1,6 @@
+/** Largest number of a partition, and of partitions: an int32 of Kafka's protocol. */
+export const MAX_PARTITION = 0x7fff_ffff
+
 /** A command line that cannot be understood: exit code 2, one line on stderr. Never leaves `main`. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
@@ -9,6 +12,11 @@ export function integer(what: string, text: string, min: number, max = Number.MA
   if (Number.isSafeInteger(value) && value >= min && value <= max) return value
   const range = max === Number.MAX_SAFE_INTEGER ? `from ${min}` : `${min}..${max}`
   throw new UsageError(`${what}: expected an integer ${range}, got '${text}'`)
+}
+
+/** The partitions of `-p`: '0' or '0,2,5'. */
+export function partitionList(text: string): number[] {
+  return text.split(',').map((one) => integer('-p', one.trim(), 0, MAX_PARTITION))
 }
 
 /** `name=value`, split at the first `=`. */

@@ -1,33 +1,13 @@
 /** Spans as the real tracing SDK exports them, with its own context manager and propagator. */
 import * as api from '@opentelemetry/api'
-import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
-import { W3CTraceContextPropagator } from '@opentelemetry/core'
-import {
-  BasicTracerProvider,
-  InMemorySpanExporter,
-  type ReadableSpan,
-  SimpleSpanProcessor,
-} from '@opentelemetry/sdk-trace-base'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { ReadableSpan } from '@opentelemetry/sdk-trace-base'
+import { describe, expect, it } from 'vitest'
 import { MQError } from '../../lib/errors/index.js'
 import { openTelemetryHooks, tracingHooks } from '../../lib/metrics/index.js'
 import { type Logger, type ObservedRecord, silentLogger } from '../../lib/util/index.js'
+import { tracingSdk } from './spans.js'
 
-const exporter = new InMemorySpanExporter()
-const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] })
-
-beforeAll(() => {
-  api.context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
-  api.propagation.setGlobalPropagator(new W3CTraceContextPropagator())
-  api.trace.setGlobalTracerProvider(provider)
-})
-beforeEach(() => exporter.reset())
-afterAll(async () => {
-  await provider.shutdown()
-  api.trace.disable()
-  api.propagation.disable()
-  api.context.disable()
-})
+const { exporter } = tracingSdk()
 
 const hooks = () => openTelemetryHooks(api, { clientId: 'shop', groupId: 'billing' })
 const span = (name: string): ReadableSpan => {

@@ -1,14 +1,7 @@
 /** One trace through a real producer, broker and consumer: from the request that sends to the callback that reads. */
 import * as api from '@opentelemetry/api'
-import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
-import { W3CTraceContextPropagator } from '@opentelemetry/core'
-import {
-  BasicTracerProvider,
-  InMemorySpanExporter,
-  type ReadableSpan,
-  SimpleSpanProcessor,
-} from '@opentelemetry/sdk-trace-base'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import type { ReadableSpan } from '@opentelemetry/sdk-trace-base'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type Broker, fault } from '../../lib/broker/index.js'
 import type { ConsumerConfig } from '../../lib/config/index.js'
 import { Consumer } from '../../lib/consumer/index.js'
@@ -16,22 +9,9 @@ import { openTelemetryHooks } from '../../lib/metrics/index.js'
 import { Producer } from '../../lib/producer/index.js'
 import { silentLogger } from '../../lib/util/index.js'
 import { startBroker, until } from '../producer/support.js'
+import { tracingSdk } from './spans.js'
 
-const exporter = new InMemorySpanExporter()
-const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] })
-
-beforeAll(() => {
-  api.context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
-  api.propagation.setGlobalPropagator(new W3CTraceContextPropagator())
-  api.trace.setGlobalTracerProvider(provider)
-})
-beforeEach(() => exporter.reset())
-afterAll(async () => {
-  await provider.shutdown()
-  api.trace.disable()
-  api.propagation.disable()
-  api.context.disable()
-})
+const { exporter } = tracingSdk()
 
 const spansOf = (name: string): ReadableSpan[] => exporter.getFinishedSpans().filter((span) => span.name === name)
 const idOf = (span: ReadableSpan | undefined) => span?.spanContext().spanId

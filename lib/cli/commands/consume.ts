@@ -10,7 +10,7 @@ import { amount, count, plural } from '../output.js'
 import { textOf } from '../report.js'
 import type { Run } from '../run.js'
 import type { ClusterFlags } from '../settings.js'
-import { integer, UsageError } from '../usage.js'
+import { integer, partitionList, UsageError } from '../usage.js'
 import { keyOf } from './keys.js'
 import { delimiterOf } from './produce.js'
 import { Stops } from './stops.js'
@@ -32,7 +32,6 @@ export interface ConsumeFlags extends ClusterFlags {
 const BATCH_RECORDS = 500
 /** Longest silence after which a run that ends by itself looks whether it is at the end. Milliseconds. */
 const LOOK_MS = 100
-const MAX_PARTITION = 0x7fff_ffff
 
 export async function consume(run: Run, names: readonly string[], flags: ConsumeFlags): Promise<number> {
   const topics = [...(flags.topic ?? []), ...names]
@@ -207,7 +206,7 @@ function checkFound(
 }
 
 function partitionsOf(text: string): number[] {
-  return text.split(',').map((one) => integer('-p', one.trim(), 0, MAX_PARTITION))
+  return partitionList(text)
 }
 
 /** In a group what is not stored begins where `-o` says; without one nothing is committed behind anybody's back. */

@@ -8,7 +8,7 @@ import { startOf } from '../offset-words.js'
 import { plural } from '../output.js'
 import type { Run } from '../run.js'
 import type { ClusterFlags } from '../settings.js'
-import { integer, UsageError } from '../usage.js'
+import { partitionList, UsageError } from '../usage.js'
 import { keyOf } from './keys.js'
 import { tell } from './topics.js'
 
@@ -22,7 +22,6 @@ export interface GroupFlags extends ClusterFlags {
   readonly members?: boolean
 }
 
-const MAX_PARTITION = 0x7fff_ffff
 const TYPES: readonly GroupType[] = ['classic', 'consumer', 'share', 'streams']
 
 export async function listGroups(run: Run, _words: readonly string[], { state, type }: GroupFlags): Promise<number> {
@@ -101,7 +100,7 @@ export async function resetGroup(run: Run, [groupId = '']: readonly string[], fl
   if (to === undefined)
     throw new UsageError('groups reset: say where to with --to: earliest, latest, <offset> or s@<time>')
   const target = targetOf(to)
-  const partitions = partition?.split(',').map((one) => integer('-p', one.trim(), 0, MAX_PARTITION))
+  const partitions = partition === undefined ? undefined : partitionList(partition)
   const admin = run.admin(run.settings())
   for (const topic of topics) {
     const rows = await admin.resetOffsets(groupId, topic, { to: target, partitions, dryRun, ...run.limits })

@@ -6,13 +6,11 @@ import type { TopicInfoResult } from '../../index.js'
 import { OK } from '../exit-codes.js'
 import type { Run } from '../run.js'
 import type { ClusterFlags } from '../settings.js'
-import { integer, UsageError } from '../usage.js'
+import { integer, MAX_PARTITION, UsageError } from '../usage.js'
 
 export interface MetadataFlags extends ClusterFlags {
   readonly topic?: readonly string[]
 }
-
-const MAX_PARTITION = 0x7fff_ffff
 
 export async function metadata(run: Run, _words: readonly string[], flags: MetadataFlags): Promise<number> {
   const admin = run.admin(run.settings())

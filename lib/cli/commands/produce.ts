@@ -12,7 +12,7 @@ import { textOf } from '../report.js'
 import type { Run } from '../run.js'
 import type { ClusterFlags } from '../settings.js'
 import { split } from '../split.js'
-import { integer, pair, UsageError } from '../usage.js'
+import { integer, MAX_PARTITION, pair, UsageError } from '../usage.js'
 import { type Draft, fromJson } from './json-records.js'
 
 export interface ProduceFlags extends ClusterFlags {
@@ -36,7 +36,6 @@ const TOLD_FAILURES = 5
 const LIMIT_BYTES = 104_857_600
 /** For a topic that is not there (yet): nobody wants to look at a silent terminal for a minute. Milliseconds. */
 const PATIENCE_MS = 10_000
-const MAX_PARTITION = 0x7fff_ffff
 /** Records on their way, at most: the memory of a producer counts their bytes, not what waits here to be told of each. */
 const MOST_UNSETTLED = 100_000
 

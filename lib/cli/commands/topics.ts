@@ -8,7 +8,7 @@ import { plural } from '../output.js'
 import { textOf } from '../report.js'
 import type { Run } from '../run.js'
 import type { ClusterFlags } from '../settings.js'
-import { integer, pair, UsageError } from '../usage.js'
+import { integer, MAX_PARTITION, pair, UsageError } from '../usage.js'
 
 export interface TopicFlags extends ClusterFlags {
   readonly internal?: boolean
@@ -22,7 +22,6 @@ export interface TopicFlags extends ClusterFlags {
   readonly all?: boolean
 }
 
-const MAX_PARTITIONS = 0x7fff_ffff
 const MAX_COPIES = 0x7fff
 
 export async function listTopics(run: Run, _words: readonly string[], flags: TopicFlags): Promise<number> {
@@ -35,7 +34,7 @@ export async function listTopics(run: Run, _words: readonly string[], flags: Top
 export async function createTopics(run: Run, names: readonly string[], flags: TopicFlags): Promise<number> {
   const { partitions, replicationFactor, set = [] } = flags
   const wish = {
-    ...(partitions === undefined ? {} : { partitions: integer('--partitions', partitions, 1, MAX_PARTITIONS) }),
+    ...(partitions === undefined ? {} : { partitions: integer('--partitions', partitions, 1, MAX_PARTITION) }),
     ...(replicationFactor === undefined
       ? {}
       : { replicationFactor: integer('--replication-factor', replicationFactor, 1, MAX_COPIES) }),
@@ -129,7 +128,7 @@ export async function alterTopics(run: Run, names: readonly string[], flags: Top
     ...set.map((word) => pair('--set', word)),
     ...unset.map((name) => [name, null] as const),
   ])
-  const count = partitions === undefined ? undefined : integer('--partitions', partitions, 1, MAX_PARTITIONS)
+  const count = partitions === undefined ? undefined : integer('--partitions', partitions, 1, MAX_PARTITION)
   if (count === undefined && Object.keys(configs).length === 0) {
     throw new UsageError('topics alter: nothing to change; give --set name=value, --unset name or --partitions n')
   }
