@@ -1,5 +1,5 @@
 /** The door of `metrics`: what is measured, how it is shown, health and monitoring. */
-export { checkConsumer, checkProducer } from './built-in-checks.js'
+export { checkConsumer, checkProducer, checkWal } from './built-in-checks.js'
 export type { RoomReadings } from './collector.js'
 export type { HealthAnswer, ListeningAddress, MetricsHandler } from './endpoint.js'
 export {
@@ -35,3 +35,4 @@ export type { ProcessProbe } from './process-probe.js'
 export type { Combine, LabelledReading, Reading, Room, SeriesRow, SeriesType } from './series.js'
 export { SERIES } from './series-table.js'
 export { type LoadTracingOptions, tracingHooks } from './tracing.js'
+export { type WalFigures, type WalSnapshot, type WalSource, walReadings, walSnapshot } from './wal-readings.js'

@@ -15,6 +15,7 @@ import { expose, Registration } from './prometheus.js'
 import type { MeasuresOf, Room } from './series.js'
 import { SERIES } from './series-table.js'
 import { SINK_LIMIT_MS, SinkPump } from './sink-pump.js'
+import { type WalSource, walRoom } from './wal-readings.js'
 
 export interface MetricsOptions {
   readonly settings: MetricsSettings
@@ -100,6 +101,11 @@ export class Metrics {
   /** A room that names its readings itself (queue, net, gateway, wal): its series exist from now on. */
   attachRoom(room: Exclude<Room, 'core' | 'process'>, source: { readings(): RoomReadings }): () => void {
     return this.#attach(() => this.#collector.attachRoom(room, () => source.readings()))
+  }
+
+  /** The log of a producer or a queue: its series exist from now on, with values once it is open. */
+  attachWal(source: WalSource): () => void {
+    return this.attachRoom('wal', walRoom(source))
   }
 
   /** One more in `errors_total`, if there is an MQError in the chain of causes. */

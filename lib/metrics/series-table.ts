@@ -6,6 +6,7 @@ import { LATER_SERIES } from './later-series.js'
 import { PROCESS_SERIES } from './process-series.js'
 import { PRODUCER_SERIES } from './producer-series.js'
 import type { SeriesRow } from './series.js'
+import { WAL_SERIES } from './wal-series.js'
 
 export const SERIES: readonly SeriesRow[] = [
   ...CHANNEL_SERIES,
@@ -14,4 +15,5 @@ export const SERIES: readonly SeriesRow[] = [
   ...CONNECTION_SERIES,
   ...PROCESS_SERIES,
   ...LATER_SERIES,
+  ...WAL_SERIES,
 ]
