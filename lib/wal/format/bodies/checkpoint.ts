@@ -1,0 +1,173 @@
+/**
+ * CHECKPOINT: everything the frames before it said that is still needed, in `parts` frames that follow each other.
+ * Why settled ranges: an entry may be copied forward (RELOC) after part of it was settled, and the ACK frames may be
+ * in a segment that is gone by then.
+ * Source: wal.md 2.5, type 1.
+ *
+ *   0 part  2 parts  4 previousLastBodyCrc  8 previousLastLsn (the cut)  16 oldestLiveSegment
+ *   24 clusterId (text), then four lists, each with its u32 count:
+ *      identities    producerId  epoch (i16)  clusterId (text)
+ *      incarnations  number  id (8 B)
+ *      streams       id  partition  nextPosition  settledThrough  lastAckedOffset  topic, topicId (texts)
+ *                    identities: count; producerId  epoch (i16)  lastAckedSequence  maxTimestampMs
+ *      settled       stream  from  to (inclusive): settled positions at or above settledThrough
+ */
+import type { IdentityFacts, StreamFacts } from '../../types.js'
+import { putI64, putU64 } from '../integers.js'
+import { BodyReader, putHex, putText, textBytes } from './body-reader.js'
+
+export interface CheckpointHead {
+  readonly part: number
+  readonly parts: number
+  /** Frames of the segment before this one with a higher LSN do not count: they were given up. */
+  readonly previousLastLsn: number
+  readonly previousLastBodyCrc: number
+  /** Segments below hold nothing that is needed. */
+  readonly oldestLiveSegment: number
+}
+
+export interface IncarnationFacts {
+  readonly incarnation: number
+  /** 16 hex digits. */
+  readonly id: string
+}
+
+export interface SettledRange {
+  readonly stream: number
+  readonly from: number
+  readonly to: number
+}
+
+export interface CheckpointTables {
+  readonly clusterId: string
+  readonly identities: readonly IdentityFacts[]
+  readonly incarnations: readonly IncarnationFacts[]
+  readonly streams: readonly StreamFacts[]
+  readonly settled: readonly SettledRange[]
+}
+
+export interface CheckpointBody extends CheckpointHead, CheckpointTables {}
+
+export const CHECKPOINT_FIXED_BYTES = 24
+/** The four counts of an empty part, its cluster id not included. */
+export const CHECKPOINT_LISTS_BYTES = 16
+export const INCARNATION_BYTES = 12
+export const SETTLED_BYTES = 20
+const IDENTITY_MIN_BYTES = 12
+const STREAM_MIN_BYTES = 40
+const ACKED_BYTES = 22
+
+export function checkpointIdentityBytes(identity: IdentityFacts): number {
+  return 10 + textBytes(identity.clusterId)
+}
+
+export function checkpointStreamBytes(stream: StreamFacts): number {
+  return STREAM_MIN_BYTES - 4 + textBytes(stream.topic) + textBytes(stream.topicId) + stream.acked.length * ACKED_BYTES
+}
+
+export function checkpointBytes(tables: CheckpointTables): number {
+  let bytes = CHECKPOINT_FIXED_BYTES + textBytes(tables.clusterId) + CHECKPOINT_LISTS_BYTES
+  for (const identity of tables.identities) bytes += checkpointIdentityBytes(identity)
+  for (const stream of tables.streams) bytes += checkpointStreamBytes(stream)
+  return bytes + tables.incarnations.length * INCARNATION_BYTES + tables.settled.length * SETTLED_BYTES
+}
+
+export function encodeCheckpoint(into: Uint8Array, view: DataView, at: number, body: CheckpointBody): number {
+  view.setUint16(at, body.part, true)
+  view.setUint16(at + 2, body.parts, true)
+  view.setUint32(at + 4, body.previousLastBodyCrc, true)
+  putU64(view, at + 8, body.previousLastLsn)
+  putU64(view, at + 16, body.oldestLiveSegment)
+  let end = putText(into, view, at + CHECKPOINT_FIXED_BYTES, body.clusterId)
+  end = putCount(view, end, body.identities.length)
+  for (const identity of body.identities) {
+    view.setBigInt64(end, identity.producerId, true)
+    view.setInt16(end + 8, identity.epoch, true)
+    end = putText(into, view, end + 10, identity.clusterId)
+  }
+  end = putCount(view, end, body.incarnations.length)
+  for (const { incarnation, id } of body.incarnations) {
+    view.setUint32(end, incarnation, true)
+    end = putHex(into, end + 4, id)
+  }
+  end = putCount(view, end, body.streams.length)
+  for (const stream of body.streams) end = putStream(into, view, end, stream)
+  end = putCount(view, end, body.settled.length)
+  for (const range of body.settled) {
+    view.setUint32(end, range.stream, true)
+    putU64(view, end + 4, range.from)
+    putU64(view, end + 12, range.to)
+    end += SETTLED_BYTES
+  }
+  return end
+}
+
+function putCount(view: DataView, at: number, count: number): number {
+  view.setUint32(at, count, true)
+  return at + 4
+}
+
+function putStream(into: Uint8Array, view: DataView, at: number, stream: StreamFacts): number {
+  view.setUint32(at, stream.id, true)
+  view.setInt32(at + 4, stream.partition, true)
+  putU64(view, at + 8, stream.nextPosition)
+  putU64(view, at + 16, stream.settledThrough)
+  putI64(view, at + 24, stream.lastAckedOffset)
+  let end = putText(into, view, putText(into, view, at + 32, stream.topic), stream.topicId)
+  end = putCount(view, end, stream.acked.length)
+  for (const acked of stream.acked) {
+    view.setBigInt64(end, acked.producerId, true)
+    view.setInt16(end + 8, acked.epoch, true)
+    view.setInt32(end + 10, acked.lastAckedSequence, true)
+    putI64(view, end + 14, acked.maxTimestampMs)
+    end += ACKED_BYTES
+  }
+  return end
+}
+
+/** @throws MQError WAL_CORRUPT */
+export function decodeCheckpoint(bytes: Uint8Array, view: DataView, at: number, length: number): CheckpointBody {
+  const reader = new BodyReader(bytes, view, at, length, 'CHECKPOINT')
+  const part = reader.u16()
+  const parts = reader.u16()
+  if (part >= parts) throw reader.damaged(`it is part ${part} of ${parts}`)
+  const previousLastBodyCrc = reader.u32()
+  const previousLastLsn = reader.u64()
+  const oldestLiveSegment = reader.u64()
+  const clusterId = reader.text()
+  const identities = Array.from({ length: reader.count(IDENTITY_MIN_BYTES) }, () => ({
+    producerId: reader.big(),
+    epoch: reader.i16(),
+    clusterId: reader.text(),
+  }))
+  const incarnations = Array.from({ length: reader.count(INCARNATION_BYTES) }, () => ({
+    incarnation: reader.u32(),
+    id: reader.hex(8),
+  }))
+  const streams = Array.from({ length: reader.count(STREAM_MIN_BYTES) }, () => readStream(reader))
+  const settled = Array.from({ length: reader.count(SETTLED_BYTES) }, () => ({
+    stream: reader.u32(),
+    from: reader.u64(),
+    to: reader.u64(),
+  }))
+  const head = { part, parts, previousLastLsn, previousLastBodyCrc, oldestLiveSegment }
+  return { ...head, clusterId, identities, incarnations, streams, settled }
+}
+
+function readStream(reader: BodyReader): StreamFacts {
+  const id = reader.u32()
+  const partition = reader.i32()
+  const nextPosition = reader.u64()
+  const settledThrough = reader.u64()
+  const lastAckedOffset = reader.i64()
+  const topic = reader.text()
+  const topicId = reader.text()
+  const acked = Array.from({ length: reader.count(ACKED_BYTES) }, () => ({
+    producerId: reader.big(),
+    epoch: reader.i16(),
+    lastAckedSequence: reader.i32(),
+    maxTimestampMs: reader.i64(),
+  }))
+  if (settledThrough > nextPosition) throw reader.damaged(`stream ${id} is settled beyond its end`)
+  return { id, topic, topicId, partition, nextPosition, settledThrough, lastAckedOffset, acked }
+}
