@@ -60,6 +60,7 @@ export {
   type CompressionCodec,
   type CompressionType,
   createCompressionCodec,
+  decompressWithin,
   registerCodec,
 } from './codec/index.js'
 export {
@@ -192,7 +193,16 @@ export {
   type SendOptions,
   type SendSyncOptions,
 } from './producer/index.js'
-export type { HeadersInput, HeaderValue } from './protocol/index.js'
+export {
+  type BatchHeader,
+  type Decompress,
+  type HeadersInput,
+  type HeaderValue,
+  type ReadRecord,
+  type RecordHeader,
+  readBatchHeader,
+  readRecords,
+} from './protocol/index.js'
 export {
   type BytesSerializer,
   bytes,
