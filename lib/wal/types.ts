@@ -271,6 +271,10 @@ export interface Wal {
   /** Unsettled entries of a stream in position order. Live: valid until the next settlement. */
   entriesOf(stream: number): readonly Entry[]
   entry(lsn: number): Entry | undefined
+  /** Positions of an entry without an outcome: pairs from, to (inclusive), ascending. A queue resends exactly these. */
+  unsettledOf?(lsn: number): readonly (readonly [from: number, to: number])[]
+  /** The id of the opening that wrote an entry; undefined: nothing refers to it any more. A queue names items by it. */
+  incarnationIdOf?(incarnation: number): string | undefined
   /** The body of an unsettled entry, without its prefix, CRC checked. Rejects with WAL_CORRUPT when it is damaged. */
   read(lsn: number): Promise<Uint8Array>
   /** Everything appended so far is on the disk. */
