@@ -56,6 +56,14 @@ export type {
   TopicOverrides,
 } from './producer-types.js'
 export { type QueuePreset, queuePreset } from './queue-presets.js'
+export type {
+  QueueAdaptiveSettings,
+  QueueBreakerSettings,
+  QueueInput,
+  QueueLogSettings,
+  QueueOverflow,
+  QueueSettings,
+} from './queue-types.js'
 export {
   clientWarnings,
   configWarnings,
@@ -72,4 +80,5 @@ export {
   resolveProducerConfig,
   resolveProducerUpdate,
 } from './resolve.js'
+export { resolveQueueOptions } from './resolve-queue.js'
 export type { WalDurability, WalSettings } from './wal-types.js'

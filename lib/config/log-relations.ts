@@ -38,7 +38,7 @@ function hasLog(draft: Draft): boolean {
 }
 
 /** The largest power of two that leaves room for eight files, within the bounds of a file. */
-function largestSegment(maxBytes: number): number {
+export function largestSegment(maxBytes: number): number {
   let bytes = MIN_SEGMENT_BYTES
   while (bytes < MAX_SEGMENT_BYTES && bytes * 2 <= maxBytes / FILES_PER_LOG) bytes *= 2
   return bytes

@@ -1,0 +1,4 @@
+import type { QueueOptions } from './types.js'
+export class BatchQueue<T> {
+  constructor(_options: QueueOptions<T>) {}
+}
