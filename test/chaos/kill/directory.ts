@@ -19,8 +19,8 @@ import type { Durability } from './options.js'
 const OPEN_LIMIT_MS = 30_000
 const DRAIN_LIMIT_MS = 60_000
 const TOPICS = 2
-/** Share of the cycles in which something happens to the cluster too. */
-const TROUBLED = 0.45
+/** Share of the cycles that wait until the cluster is whole again, however long that takes. */
+const PATIENT = 0.5
 
 export interface DirectoryPlan {
   readonly number: number
@@ -114,6 +114,7 @@ class Life implements ChildEars {
   }
 
   async cycle(): Promise<void> {
+    if (this.#random.next() < PATIENT) await this.#trouble
     const child = await this.#children.take()
     const moment = this.#moment()
     this.#acceptedNow = 0
@@ -214,8 +215,8 @@ class Life implements ChildEars {
   }
 
   #makeTrouble(): void {
-    const { troubles } = this.#cluster
-    if (this.#isTroubled || troubles.length === 0 || this.#random.next() >= TROUBLED) return
+    const { troubles, troubled } = this.#cluster
+    if (this.#isTroubled || troubles.length === 0 || this.#random.next() >= troubled) return
     const kind = troubles[randomInt(this.#random, troubles.length)] as Trouble
     this.troubles.set(kind, 1 + (this.troubles.get(kind) ?? 0))
     this.#isTroubled = true

@@ -13,6 +13,8 @@ export interface ChaosCluster {
   readonly brokers: string
   /** What can be done to it while producers run. */
   readonly troubles: readonly Trouble[]
+  /** Share of the cycles in which something is done to it, 0..1. */
+  readonly troubled: number
   createTopic(topic: string, partitions: number): Promise<void>
   deleteTopic(topic: string): Promise<void>
   /** Everything of one topic, by partition, ascending offsets. */

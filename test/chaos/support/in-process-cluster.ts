@@ -16,6 +16,7 @@ const HELD_MS = 200
 export class InProcessCluster implements ChaosCluster {
   readonly name = `in-process broker, ${NODES} nodes`
   readonly troubles = ['cleanRestart', 'kill', 'moveLeader', 'holdAnswers', 'loseAnswers', 'disconnect'] as const
+  readonly troubled = 0.45
   readonly broker: Broker
 
   private constructor(broker: Broker) {

@@ -21,6 +21,8 @@ export class KafkaCluster implements ChaosCluster {
   readonly name: string
   readonly brokers: string
   readonly troubles: readonly Trouble[]
+  /** A restart takes seconds, many cycles long: with more of them it would be down most of the time. */
+  readonly troubled = 0.15
   readonly #list: readonly string[]
   readonly #stateFolder: string | null
   readonly #isOurs: boolean
