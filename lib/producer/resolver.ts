@@ -5,18 +5,9 @@
  * Source: KIP-664 (DescribeProducers); the decision table is kafka.md 3.6.
  */
 import type { Cluster } from '../cluster/index.js'
-import { findMQError } from '../errors/index.js'
-import {
-  type BatchHeader,
-  DescribeProducers,
-  Fetch,
-  kafkaError,
-  ListOffsets,
-  readBatchHeader,
-  ZERO_UUID,
-} from '../protocol/index.js'
 import { backoffMs, type Clock, type Pauses, type RandomSource } from '../util/index.js'
 import type { Batch } from './batch.js'
+import { type AskedPlace, BrokerMemory, type BrokerState, type HeaderPage } from './broker-memory.js'
 import type { Lane } from './lane.js'
 import { seqAdd, seqDiff } from './sequence.js'
 
@@ -41,13 +32,6 @@ interface LostRange {
   readonly lostTo?: number
 }
 
-/** The leader's memory of our producer id on one partition. */
-type BrokerState =
-  | { readonly kind: 'known'; readonly epoch: number; readonly lastSequence: number }
-  | { readonly kind: 'absent' }
-  /** It does not tell. The log itself can still be read where only the api is missing (Kafka before 2.8). */
-  | { readonly kind: 'silent'; readonly isLogReadable: boolean }
-
 interface Scan {
   readonly offset: number // -1: not found
   readonly isTrimmed: boolean // the log begins behind the place where the scan had to begin
@@ -56,10 +40,6 @@ interface Scan {
 
 const OUT_OF_ORDER = 45
 const INVALID_PRODUCER_EPOCH = 47
-const LEADER_NOT_AVAILABLE = 5
-const OFFSET_OUT_OF_RANGE = 1
-const AUTHORIZATION_FAILED = 29
-const SCAN_BYTES = 1024 * 1024
 /** Questions about one header before it is given up. */
 const HEADER_ATTEMPTS = 3
 const RETRY_MS = 100
@@ -70,6 +50,7 @@ const CLOCK_MARGIN_MS = 60_000
 
 export class Resolver {
   readonly #cluster: Cluster
+  readonly #memory: BrokerMemory
   readonly #clock: Clock
   readonly #random: RandomSource
   readonly #pauses: Pauses
@@ -77,6 +58,7 @@ export class Resolver {
 
   constructor(cluster: Cluster, clock: Clock, random: RandomSource, pauses: Pauses, deliveryTimeoutMs: number) {
     this.#cluster = cluster
+    this.#memory = new BrokerMemory(cluster)
     this.#clock = clock
     this.#random = random
     this.#pauses = pauses
@@ -182,40 +164,9 @@ export class Resolver {
 
   async #stateOf(lane: Lane, producerId: bigint, deadlineMs: number): Promise<BrokerState> {
     for (let attempt = 0; ; attempt++) {
-      const state = await this.#askState(lane, producerId)
+      const state = await this.#memory.stateOf(this.#placeOf(lane), producerId)
       if (state !== null) return state
       if (!(await this.#pause(attempt, deadlineMs))) return { kind: 'silent', isLogReadable: false }
-    }
-  }
-
-  async #askState(lane: Lane, producerId: bigint): Promise<BrokerState | null> {
-    const brokerId = this.#leaderOf(lane)
-    if (brokerId < 0) {
-      await this.#refreshFor(LEADER_NOT_AVAILABLE)
-      return null
-    }
-    try {
-      const answer = await this.#cluster.request(
-        DescribeProducers,
-        { topics: [{ name: lane.topic, partitionIndexes: [lane.partition] }] },
-        { brokerId },
-      )
-      const partition = answer.topics[0]?.partitions[0]
-      if (partition === undefined) return null
-      if (partition.errorCode === AUTHORIZATION_FAILED) return { kind: 'silent', isLogReadable: false }
-      if (partition.errorCode !== 0) {
-        await this.#refreshFor(partition.errorCode)
-        return null
-      }
-      const own = partition.activeProducers.find((one) => one.producerId === producerId)
-      return own === undefined
-        ? { kind: 'absent' }
-        : { kind: 'known', epoch: own.producerEpoch, lastSequence: own.lastSequence }
-    } catch (error) {
-      const known = findMQError(error)
-      if (known?.context.reason === 'UNSUPPORTED_VERSION') return { kind: 'silent', isLogReadable: true }
-      await this.#refreshFor(-1)
-      return null
     }
   }
 
@@ -225,7 +176,7 @@ export class Resolver {
     let isTrimmed = false
     let isRestarted = false
     for (let attempt = 0; ; ) {
-      if (from < 0) from = await this.#offsetByTime(lane, this.#writtenAfter(batch))
+      if (from < 0) from = await this.#memory.offsetByTime(this.#placeOf(lane), this.#writtenAfter(batch))
       const page = from < 0 ? null : await this.#fetchHeaders(lane, from)
       if (page === null) {
         if (!(await this.#pause(attempt++, deadlineMs))) return { offset: -1, isTrimmed, isComplete: false }
@@ -270,88 +221,15 @@ export class Resolver {
     return this.#cluster.topic(lane.topic)?.partitions[lane.partition]?.leaderId ?? lane.leaderId
   }
 
-  async #fetchHeaders(lane: Lane, offset: number, maxBytes = SCAN_BYTES) {
-    try {
-      const answer = await this.#cluster.request(
-        Fetch,
-        {
-          maxWaitMs: 0,
-          minBytes: 0,
-          maxBytes,
-          isolationLevel: 0,
-          sessionId: 0,
-          sessionEpoch: -1,
-          topics: [
-            {
-              topic: lane.topic,
-              topicId: lane.topicId,
-              partitions: [
-                {
-                  partition: lane.partition,
-                  currentLeaderEpoch: -1,
-                  fetchOffset: offset,
-                  logStartOffset: -1,
-                  partitionMaxBytes: maxBytes,
-                },
-              ],
-            },
-          ],
-        },
-        { brokerId: this.#leaderOf(lane), maxVersion: lane.topicId === ZERO_UUID ? 12 : undefined },
-      )
-      const partition = answer.responses[0]?.partitions[0]
-      if (partition === undefined) return null
-      const isOutOfRange = partition.errorCode === OFFSET_OUT_OF_RANGE
-      if (partition.errorCode !== 0 && !isOutOfRange) {
-        await this.#refreshFor(partition.errorCode)
-        return null
-      }
-      const logStartOffset = isOutOfRange ? await this.#earliest(lane) : partition.logStartOffset
-      if (logStartOffset < 0) return null
-      return {
-        isOutOfRange,
-        logStartOffset,
-        highWatermark: partition.highWatermark,
-        headers: headersIn(partition.records),
-      }
-    } catch {
-      await this.#refreshFor(-1)
-      return null
-    }
+  #placeOf(lane: Lane): AskedPlace {
+    const { topic, topicId, partition } = lane
+    return { topic, topicId, partition, leaderId: this.#leaderOf(lane) }
   }
 
-  #earliest(lane: Lane): Promise<number> {
-    return this.#offsetByTime(lane, -2)
-  }
-
-  /** First offset at or after a time; the log's end when nothing is; -1 when nobody answered. */
-  async #offsetByTime(lane: Lane, timestamp: number): Promise<number> {
-    const found = await this.#listOffset(lane, timestamp)
-    return found === null ? -1 : found >= 0 ? found : ((await this.#listOffset(lane, -1)) ?? -1)
-  }
-
-  async #listOffset(lane: Lane, timestamp: number): Promise<number | null> {
-    try {
-      const answer = await this.#cluster.request(
-        ListOffsets,
-        {
-          replicaId: -1,
-          isolationLevel: 0,
-          topics: [
-            { name: lane.topic, partitions: [{ partitionIndex: lane.partition, currentLeaderEpoch: -1, timestamp }] },
-          ],
-        },
-        { brokerId: this.#leaderOf(lane) },
-      )
-      const partition = answer.topics[0]?.partitions[0]
-      return partition === undefined || partition.errorCode !== 0 ? null : partition.offset
-    } catch {
-      return null
-    }
-  }
-
-  async #refreshFor(errorCode: number): Promise<void> {
-    await this.#cluster.refresh(`resolving a batch: ${kafkaError(errorCode).name}`).catch(() => {})
+  /** Null also where nobody may look. */
+  async #fetchHeaders(lane: Lane, offset: number, maxBytes?: number): Promise<HeaderPage | null> {
+    const page = await this.#memory.headersFrom(this.#placeOf(lane), offset, maxBytes)
+    return page === 'refused' ? null : page
   }
 
   /** Waits before the next question; false when the batch's time is over, or the producer's. */
@@ -377,16 +255,4 @@ function behind(lane: Lane, batch: Batch, last: number): Fate {
 function unknownLoss(lane: Lane): LostRange {
   const acked = lane.identity?.lastAckedSequence ?? -1
   return acked < 0 ? {} : { lostFrom: -1, lostTo: acked }
-}
-
-function headersIn(records: Uint8Array | null): BatchHeader[] {
-  const headers: BatchHeader[] = []
-  if (records === null) return headers
-  for (let at = 0; at < records.length; ) {
-    const header = readBatchHeader(records, at)
-    if (header === 'partial') break
-    headers.push(header)
-    at += header.sizeInBytes
-  }
-  return headers
 }
