@@ -4,6 +4,8 @@
 
 export { type WalReason, walError } from './errors.js'
 export { FrameType, Outcome, UNBOUND } from './format/constants.js'
+export { hostFacts, walParts } from './fs/host-facts.js'
+export { nodeWalFs } from './fs/node-fs.js'
 export type { Done, FileFacts, FsFacts, LockMethod, Release, WalFs } from './fs.js'
 export type {
   AckedIdentity,

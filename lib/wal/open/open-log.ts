@@ -1,0 +1,103 @@
+/**
+ * Opening, in the order that keeps every error harmless: look, lock, read, judge; only then write (wal.md 4.1).
+ * Invariant: until the judgement is done nothing but LOCK is changed; whatever fails, the lock is given up and no
+ * descriptor stays open. Every step may be repeated after a crash in any call: a file is either complete under its name
+ * or not there, frames written twice say the same thing twice.
+ */
+import { MQError } from '../../errors/index.js'
+import { walError } from '../errors.js'
+import { decodeManifest, MANIFEST_MAX_BYTES, MANIFEST_NAME, type Manifest } from '../format/manifest.js'
+import { survey } from '../read/survey.js'
+import type { LogTables } from '../state/tables.js'
+import type { RecoveredLog, WalEvents, WalOptions, WalParts } from '../types.js'
+import { LogWriter } from '../write/log-writer.js'
+import { createLog } from './create.js'
+import { prepareDirectory } from './directory.js'
+import { Disk } from './disk.js'
+import { acquireLock, type HeldLock, writeOwner } from './lock.js'
+import { Progress } from './progress.js'
+import { recover } from './recover.js'
+
+export interface OpenedLog {
+  readonly walId: string
+  readonly incarnation: number
+  readonly incarnationId: string
+  readonly recovered: RecoveredLog
+  readonly writer: LogWriter
+  readonly tables: LogTables
+  readonly release: () => void
+}
+
+export async function openLog(options: WalOptions, parts: WalParts, events: WalEvents): Promise<OpenedLog> {
+  const disk = new Disk(parts.fs)
+  const { dir } = options
+  await prepareDirectory(disk, options, parts.host)
+  const manifest = await readManifest(disk, options)
+  const lock = await acquireLock(disk, parts.fs, dir, manifest?.lock ?? null, options.lockMethod)
+  try {
+    return await openLocked(disk, options, parts, events, lock)
+  } catch (error) {
+    lock.release()
+    throw error instanceof MQError ? error : walError('WAL_FAILED', `cannot open the log ${dir}`, { path: dir }, error)
+  }
+}
+
+async function openLocked(
+  disk: Disk,
+  options: WalOptions,
+  parts: WalParts,
+  events: WalEvents,
+  lock: HeldLock,
+): Promise<OpenedLog> {
+  const { dir } = options
+  const startedMs = parts.clock.monotonicMs()
+  await writeOwner(disk, parts, dir, 0)
+  const isNew = await createIfMissing(disk, options, parts, lock)
+  const progress = new Progress(parts, events)
+  const found = await survey(parts.fs, dir, {
+    bootId: parts.host.bootId,
+    verifyBodies: false,
+    indexMaxBytes: options.recoveryIndexMaxBytes,
+    onProgress: (step) => progress.step(step),
+  })
+  const { start, recovered } = await recover(disk, options, parts, found, { isNew, startedMs })
+  const writer = await LogWriter.start(options, parts, events, start)
+  await writeOwner(disk, parts, dir, start.incarnation)
+  progress.done(found.segments.length, found.scannedBytes, recovered.entries)
+  return {
+    walId: found.manifest.walId,
+    incarnation: start.incarnation,
+    incarnationId: start.incarnationId,
+    recovered,
+    writer,
+    tables: found.tables,
+    release: lock.release,
+  }
+}
+
+/** True when the log was made just now. Looked at again under the lock: another owner may have come and gone. */
+async function createIfMissing(disk: Disk, options: WalOptions, parts: WalParts, lock: HeldLock): Promise<boolean> {
+  const manifest = await readManifest(disk, options)
+  if (manifest === null) {
+    await createLog(disk, parts, options, lock.method, await disk.readdir(options.dir))
+    return true
+  }
+  if (manifest.lock === lock.method) return false
+  throw walError(
+    'WAL_LOCK_METHOD',
+    `${options.dir} was made by another process with the lock method ${manifest.lock} while this one held ${lock.method}: open it again`,
+    { path: options.dir, lock: manifest.lock },
+  )
+}
+
+async function readManifest(disk: Disk, options: WalOptions): Promise<Manifest | null> {
+  const bytes = await disk.readFile(`${options.dir}/${MANIFEST_NAME}`, MANIFEST_MAX_BYTES)
+  if (bytes === null) return null
+  const manifest = decodeManifest(bytes)
+  if (manifest.owner === options.owner) return manifest
+  throw new MQError(
+    'INVALID_CONFIG',
+    `${options.dir} is the log of a ${manifest.owner}, a ${options.owner} cannot read its records: choose another directory`,
+    { path: options.dir, owner: manifest.owner, wanted: options.owner },
+  )
+}
