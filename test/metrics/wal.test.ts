@@ -49,18 +49,18 @@ const EXPECTED: Record<string, string[]> = {
 async function shown(text: Promise<string>): Promise<Record<string, string[]>> {
   const families = parseExposition(await text, 'text')
   const rows = SERIES.filter(({ room }) => room === 'wal')
-  const found = rows.flatMap(({ name, type }) => {
+  const found = rows.flatMap(({ name, type }): (readonly [string, string[]])[] => {
     const family = families.get(P + name)
     if (family === undefined) return []
     if (type === 'histogram') {
       const of = (part: string) => family.samples.find((sample) => sample.name === `${P}${name}_${part}`)?.value
-      return [[name, [`count ${of('count')}, sum ${of('sum')}`]] as const]
+      return [[name, [`count ${of('count')}, sum ${of('sum')}`]]]
     }
     const lines = family.samples.map(({ labels, value }) => {
       const told = Object.entries(labels).map(([label, word]) => `${label}=${word}`)
       return told.length === 0 ? String(value) : `${told.join(',')}: ${value}`
     })
-    return [[name, lines] as const]
+    return [[name, lines]]
   })
   return Object.fromEntries(found)
 }
