@@ -146,7 +146,7 @@ export class WriteAheadLog implements Wal {
     return this.#writer.sync()
   }
   measures(): WalMeasures {
-    return this.#opened.measures()
+    return { ...this.#writer.measures(), ...this.#opened.measures }
   }
 
   /** Twice gives the same promise. The lock is given up whatever happens, the last thing of all. */

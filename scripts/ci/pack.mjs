@@ -12,6 +12,7 @@ const ENTRIES = {
   'tandem-mq': 'Producer',
   'tandem-mq/broker': 'createBroker',
   'tandem-mq/channel': 'DoubleBufferChannel',
+  'tandem-mq/wal': 'WriteAheadLog',
 }
 const MUST_SHIP = [
   'dist/index.js',

@@ -9,7 +9,7 @@ import { walError } from '../errors.js'
 import { decodeManifest, MANIFEST_MAX_BYTES, MANIFEST_NAME, type Manifest } from '../format/manifest.js'
 import { survey } from '../read/survey.js'
 import type { LogTables } from '../state/tables.js'
-import type { RecoveredLog, WalEvents, WalOptions, WalParts } from '../types.js'
+import type { RecoveredLog, WalEvents, WalMeasures, WalOptions, WalParts } from '../types.js'
 import { LogWriter } from '../write/log-writer.js'
 import { createLog } from './create.js'
 import { prepareDirectory } from './directory.js'
@@ -25,6 +25,8 @@ export interface OpenedLog {
   readonly recovered: RecoveredLog
   readonly writer: LogWriter
   readonly tables: LogTables
+  /** What recovery counted. */
+  readonly measures: Pick<WalMeasures, 'tornBytes' | 'holeRecords' | 'recoveredRecords' | 'recoverySeconds'>
   readonly release: () => void
 }
 
@@ -71,8 +73,18 @@ async function openLocked(
     recovered,
     writer,
     tables: found.tables,
+    measures: measuresOf(recovered, (parts.clock.monotonicMs() - startedMs) / 1000),
     release: lock.release,
   }
+}
+
+function measuresOf(recovered: RecoveredLog, recoverySeconds: number): OpenedLog['measures'] {
+  const { holes, tornBytes, records } = recovered
+  const holeRecords = holes.reduce(
+    (sum, { ranges }) => ranges.reduce((count, { from, to }) => count + to - from + 1, sum),
+    0,
+  )
+  return { tornBytes, holeRecords, recoveredRecords: records, recoverySeconds }
 }
 
 /** True when the log was made just now. Looked at again under the lock: another owner may have come and gone. */

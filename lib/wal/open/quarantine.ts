@@ -4,7 +4,7 @@
  * of the range, so that a recovery which is repeated writes the same files again and no others.
  * Bound: copies take at most 64 MiB together; beyond that only reports are kept. Source: wal.md 2.8, 5.
  */
-import { QUARANTINE_NAME, segmentName } from '../format/manifest.js'
+import { QUARANTINE_NAME } from '../format/manifest.js'
 import type { Finding } from '../read/survey.js'
 import { type Disk, orNull } from './disk.js'
 
@@ -38,7 +38,7 @@ async function setAside(
   finding: Finding,
   facts: QuarantineFacts,
 ): Promise<void> {
-  const source = segmentName(finding.segment)
+  const source = finding.file
   const name = `${source}-${finding.fromByte}-${finding.toByte}`
   const bytes = finding.toByte - finding.fromByte
   const hasRoom = (await copiedBytes(disk, into, `${name}.bin`)) + bytes <= QUARANTINE_MAX_BYTES
