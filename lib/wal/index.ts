@@ -3,10 +3,27 @@
  */
 
 export { type WalReason, walError } from './errors.js'
+export type { OpenBody } from './format/bodies/open.js'
 export { FrameType, Outcome, UNBOUND } from './format/constants.js'
+export type { Manifest } from './format/manifest.js'
 export { hostFacts, walParts } from './fs/host-facts.js'
 export { nodeWalFs } from './fs/node-fs.js'
 export type { Done, FileFacts, FsFacts, LockMethod, Release, WalFs } from './fs.js'
+export type { LockOwner } from './lock/owner-text.js'
+export {
+  type Finding,
+  type FindingKind,
+  type SegmentSurvey,
+  type Survey,
+  type SurveyEnd,
+  type SurveyOptions,
+  survey,
+} from './read/survey.js'
+export { lockOwnerOf } from './repair/lock-owner.js'
+export type { RepairPlan, RepairReport } from './repair/plan.js'
+export { planRebuildManifest } from './repair/rebuild-manifest.js'
+export { planRelock } from './repair/relock.js'
+export type { LogTables } from './state/tables.js'
 export type {
   AckedIdentity,
   AppendedEntry,
