@@ -48,6 +48,12 @@ export interface Repairs {
   die(error: MQError): void
 }
 
+/** What the log changes: what it has accepted is not given up for want of time or luck. */
+export interface KeptBatches {
+  /** Its callers learn that it takes too long; the batch goes on. */
+  tellLate(lane: Lane, batch: Batch, error: MQError): void
+}
+
 export class Answers {
   readonly #cluster: Cluster
   readonly #settings: ProducerSettings
@@ -55,6 +61,7 @@ export class Answers {
   readonly #random: RandomSource
   readonly #counters: ProducerCounters
   readonly #repairs: Repairs
+  readonly #kept: KeptBatches
 
   constructor(
     cluster: Cluster,
@@ -63,6 +70,7 @@ export class Answers {
     random: RandomSource,
     counters: ProducerCounters,
     repairs: Repairs,
+    kept: KeptBatches,
   ) {
     this.#cluster = cluster
     this.#settings = settings
@@ -70,6 +78,7 @@ export class Answers {
     this.#random = random
     this.#counters = counters
     this.#repairs = repairs
+    this.#kept = kept
   }
 
   answered(shipment: Shipment, answer: PartitionAnswer, response: ProduceAnswer, brokerId: number): void {
@@ -130,7 +139,9 @@ export class Answers {
     const waitedMs = Math.round(this.#clock.monotonicMs() - batch.firstAtMs)
     const text = `${batch.records} record(s) for ${topic}-${partition} were not acknowledged within deliveryTimeoutMs ${this.#settings.deliveryTimeoutMs}`
     const context = { topic, partition, waitedMs, attempts: batch.attempts }
-    this.fail(lane, batch, new MQError('TIMEOUT', text, context, { cause: batch.lastError ?? undefined }))
+    const error = new MQError('TIMEOUT', text, context, { cause: batch.lastError ?? undefined })
+    if (batch.isAccepted) this.#kept.tellLate(lane, batch, error)
+    else this.fail(lane, batch, error)
   }
 
   isExpired(batch: Batch): boolean {
@@ -164,7 +175,7 @@ export class Answers {
   /** This producer is finished, whatever its code says elsewhere. */
   #dead(lane: Lane, batch: Batch, error: MQError): void {
     const fatal = new MQError(error.code, error.message, error.context, { fatal: true, cause: error.cause })
-    lane.settle(batch, failure(fatal.with({ persistence: persistenceOf(batch) })))
+    if (!batch.isAccepted) lane.settle(batch, failure(fatal.with({ persistence: persistenceOf(batch) })))
     this.#repairs.die(fatal)
   }
 
@@ -172,7 +183,7 @@ export class Answers {
     const { topic, partition } = lane
     const text = `the broker took a first attempt on ${topic}-${partition} for an old batch at offset ${offset}: another process uses producer id ${batch.producerId}. Nothing more is sent: create a new producer`
     const error = new MQError('PRODUCE_FAILED', text, { reason: 'IDENTITY_REUSED', topic, partition }, { fatal: true })
-    lane.settle(batch, failure(error.with({ persistence: 'possibly-persisted' })))
+    if (!batch.isAccepted) lane.settle(batch, failure(error.with({ persistence: 'possibly-persisted' })))
     this.#repairs.die(error)
   }
 
@@ -225,8 +236,14 @@ export class Answers {
   /** Back into the lane under its old number, unless a limit says that it is over. */
   #again(lane: Lane, batch: Batch, error: MQError, isNow: boolean): void {
     batch.lastError = error
-    if (this.isExpired(batch)) return this.expire(lane, batch)
-    if (batch.attempts > this.#settings.maxRetries) return this.#exhausted(lane, batch, error)
+    if (this.isExpired(batch)) {
+      this.expire(lane, batch)
+      if (!batch.isAccepted) return
+    }
+    if (batch.attempts > this.#settings.maxRetries) {
+      this.#exhausted(lane, batch, error)
+      if (!batch.isAccepted) return
+    }
     this.#counters.retried(error)
     lane.putBack(batch)
     lane.isRetrying = true
@@ -240,11 +257,10 @@ export class Answers {
     const { topic, partition } = lane
     const attempts = `${batch.attempts} attempts (maxRetries ${this.#settings.maxRetries})`
     const text = `${topic}-${partition} took nothing in ${attempts}: see the cause, or leave it to deliveryTimeoutMs`
-    this.fail(
-      lane,
-      batch,
-      new MQError('RETRY_EXHAUSTED', text, { topic, partition, attempts: batch.attempts }, { cause }),
-    )
+    const context = { topic, partition, attempts: batch.attempts }
+    const exhausted = new MQError('RETRY_EXHAUSTED', text, context, { cause })
+    if (batch.isAccepted) this.#kept.tellLate(lane, batch, exhausted)
+    else this.fail(lane, batch, exhausted)
   }
 
   #tooLarge(lane: Lane, batch: Batch, error: MQError): void {
@@ -263,7 +279,10 @@ export class Answers {
     }
     const repeated = ++batch.identityRefusals - FORGIVEN_REFUSALS
     if (repeated > 0) {
-      if (batch.attempts > this.#settings.maxRetries) return this.#exhausted(lane, batch, error)
+      if (batch.attempts > this.#settings.maxRetries) {
+        this.#exhausted(lane, batch, error)
+        if (!batch.isAccepted) return
+      }
       const { retryBackoffMs, retryBackoffMaxMs } = this.#settings
       lane.pauseAfterRepair(backoffMs(repeated - 1, retryBackoffMs, retryBackoffMaxMs, this.#random))
     }
@@ -314,7 +333,7 @@ function timeOf(batch: Batch, { logAppendTimeMs }: PartitionAnswer): number {
 }
 
 export function persistenceOf(batch: Batch): Persistence {
-  return batch.isDoubtful ? 'possibly-persisted' : 'not-persisted'
+  return batch.isDoubtful || batch.isAccepted ? 'possibly-persisted' : 'not-persisted'
 }
 
 export function failure(error: MQError): Outcome {

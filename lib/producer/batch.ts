@@ -31,7 +31,13 @@ export interface RecordMetadata {
 }
 
 /** Told exactly once per record, in partition order, never in the turn of the call that sent it. */
-export type SendCallback = (error: MQError | null, metadata: RecordMetadata | null) => void
+export interface SendCallback {
+  (error: MQError | null, metadata: RecordMetadata | null): void
+  /** Set by who waits for the log only: told instead, once, when the log has the record. See `sendDurable`. */
+  readonly accepted?: (topic: string, partition: number, position: number) => void
+  /** It is told of the delivery nevertheless. */
+  readonly observesDelivery?: boolean
+}
 
 /** How a batch ended. */
 export interface Outcome {
@@ -46,7 +52,11 @@ export interface SettleToken {
   done(): void
 }
 
+const NOBODY: SendCallback = () => {}
 const NO_BYTES = Buffer.alloc(0)
+/** Offsets in a RecordBatch v2 header. */
+const ATTRIBUTES_AT = 21
+const BASE_TIMESTAMP_AT = 27
 const NO_VIEW = new DataView(new ArrayBuffer(BATCH_HEADER_BYTES))
 export const NO_PRODUCER_ID = -1n
 
@@ -74,6 +84,8 @@ export class Batch implements ChannelBuffer {
   /** Callers whose own record a broker refused while its neighbours went on: by place in `waiters`. */
   waiterErrors: Map<number, MQError> | null = null
   tokens: SettleToken[] | null = null
+  /** Some of `waiters` wait for the log only. */
+  hasDurableWaiters = false
 
   // Wire form, from `finish` on.
   isFinished = false
@@ -89,6 +101,28 @@ export class Batch implements ChannelBuffer {
   baseSequence = -1
   /** Offset of the last record of its lane that was acknowledged when it got its identity: it stands behind that. */
   writtenAfterOffset = -1
+
+  // In the write-ahead log.
+  /** Of its frame; 0: it is not there. */
+  lsn = 0
+  /** Position of its first record in the log's stream of this partition. */
+  firstPosition = -1
+  stream = -1
+  /** It may go on the wire once this LSN is accepted: that of its frame, or of the frame that gave it its numbers. */
+  gateLsn = 0
+  /** Of a batch that took the place of a part of another: which, of how many, of whom. */
+  part = 0
+  parts = 1
+  originLsn = 0
+  /** The log has taken responsibility: whatever happens, it is settled there or stays there. */
+  isAccepted = false
+  /** It comes from an earlier life of this log. */
+  isRecovered = false
+  /** Its bytes are in the log only. */
+  isPagedOut = false
+  isLoading = false
+  /** Its callers were told that it takes too long; the log goes on with it. */
+  isTold = false
 
   // History.
   attempts = 0
@@ -172,6 +206,7 @@ export class Batch implements ChannelBuffer {
       this.waiterRecords = []
       this.waiterTimestamps = []
     }
+    if (callback.accepted !== undefined) this.hasDurableWaiters = true
     this.waiters.push(callback)
     ;(this.waiterRecords as number[]).push(record)
     ;(this.waiterTimestamps as number[]).push(timestamp)
@@ -190,6 +225,31 @@ export class Batch implements ChannelBuffer {
     this.waiterRecords = from.waiterRecords
     this.waiterTimestamps = from.waiterTimestamps
     this.waiterErrors = from.waiterErrors
+    this.hasDurableWaiters = from.hasDurableWaiters
+  }
+
+  /** Its callers in a batch of their own, which are told before it has an outcome; none are left here. */
+  callersOnly(): Batch {
+    const callers = new Batch()
+    callers.takeWaiters(this)
+    this.takeWaiters(new Batch())
+    return callers
+  }
+
+  /** The log has the batch: tells those who wait for that, and for nothing else. */
+  tellAccepted(topic: string, partition: number): void {
+    this.isAccepted = true
+    if (!this.hasDurableWaiters || this.waiters === null) return
+    this.hasDurableWaiters = false
+    let others = 0
+    for (const [at, waiter] of this.waiters.entries()) {
+      if (waiter.accepted !== undefined) {
+        if (waiter.observesDelivery !== true) this.waiters[at] = NOBODY
+        waiter.accepted(topic, partition, this.firstPosition + (this.waiterRecords?.[at] as number))
+      }
+      if (this.waiters[at] !== NOBODY) others++
+    }
+    if (others === 0) this.takeWaiters(new Batch()) // A backlog may be as large as the log.
   }
 
   addToken(token: SettleToken): void {
@@ -235,7 +295,11 @@ export class Batch implements ChannelBuffer {
     this.producerId = producerId
     this.producerEpoch = producerEpoch
     this.baseSequence = baseSequence
-    writeIdentity(this.#view, producerId, producerEpoch, baseSequence)
+    if (!this.isPagedOut) this.#writeIdentity()
+  }
+
+  #writeIdentity(): void {
+    writeIdentity(this.#view, this.producerId, this.producerEpoch, this.baseSequence)
     writeBatchCrc(this.#header, this.#view, this.#body, this.#recordsCrc)
   }
 
@@ -270,7 +334,29 @@ export class Batch implements ChannelBuffer {
 
   /** Header and records as they go to the socket: never concatenated. */
   wire(): readonly Uint8Array[] {
-    return this.#attributes === 0 ? [this.#target.subarray(0, this.bytes)] : [this.#header, this.#body]
+    return this.#target.length > 0 && this.#attributes === 0
+      ? [this.#target.subarray(0, this.bytes)]
+      : [this.#header, this.#body]
+  }
+
+  /**
+   * Takes its bytes back from the log: a whole RecordBatch v2, owned by this batch from here on. Numbers that it was
+   * given since it was written there are written into it.
+   */
+  restore(bytes: Buffer, records: number, maxTimestamp: number): void {
+    assert(this.isPagedOut && bytes.length > BATCH_HEADER_BYTES, 'only what is in the log alone comes from there')
+    this.#header = bytes.subarray(0, BATCH_HEADER_BYTES)
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, BATCH_HEADER_BYTES)
+    this.#body = bytes.subarray(BATCH_HEADER_BYTES)
+    this.#attributes = this.#view.getInt16(ATTRIBUTES_AT)
+    this.#recordsCrc = crc32c(this.#body)
+    this.records = records
+    this.baseTimestamp = Number(this.#view.getBigInt64(BASE_TIMESTAMP_AT))
+    this.maxTimestamp = maxTimestamp
+    this.wireBytes = bytes.length
+    this.isFinished = true
+    this.isPagedOut = false
+    if (this.isStamped) this.#writeIdentity()
   }
 
   /** The records as they are on the wire, for a check of our own CRC and for a split. */

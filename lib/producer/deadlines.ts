@@ -20,6 +20,8 @@ export interface DeadlinesHost {
   readonly lanes: Iterable<Lane>
   /** Lanes with records. */
   readonly busyLanes: number
+  /** null: no batch is kept for longer than its deadline. */
+  readonly log: unknown
 }
 
 export class Deadlines {
@@ -59,7 +61,9 @@ export class Deadlines {
     // A deadline is that of a batch, from its first record on. One that cannot leave must not take in records for ever
     // and end them all with its oldest: those that come later begin another.
     if (lane.isActiveOlderThan(deliveryTimeoutMs / ACTIVE_SHARES)) lane.sealFull()
+    this.#tellKept(lane)
     for (let head = lane.head; head !== undefined && this.#answers.isExpired(head); head = lane.head) {
+      if (head.isAccepted) return // What the log has goes on without end.
       if (head.isInFlight) {
         const text = `a batch for ${lane.topic}-${lane.partition} is past its delivery deadline`
         lane.home?.abort(new MQError('TIMEOUT', text, { topic: lane.topic, partition: lane.partition }))
@@ -69,6 +73,14 @@ export class Deadlines {
       lane.withdraw(head)
       this.#answers.expire(lane, head)
       if (lane.isHeld) return
+    }
+  }
+
+  /** The deadline of those who wait for what the log keeps. */
+  #tellKept(lane: Lane): void {
+    if (this.#host.log === null) return
+    for (const batch of lane.pendingBatches) {
+      if (batch.isAccepted && !batch.isTold && this.#answers.isExpired(batch)) this.#answers.expire(lane, batch)
     }
   }
 }

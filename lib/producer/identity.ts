@@ -51,9 +51,14 @@ export class LaneIdentity {
     return isSame && this.lastAckedSequence >= 0 && seqDiff(this.lastAckedSequence, batch.lastSequence) > 0
   }
 
+  /** Another epoch can be had without asking a broker. */
+  get mayRaiseEpoch(): boolean {
+    return this.epoch < MAX_EPOCH
+  }
+
   /** Raises the epoch for this lane alone; false at the last one, when a new producer id is needed. */
   raiseEpoch(): boolean {
-    if (this.epoch >= MAX_EPOCH) return false
+    if (!this.mayRaiseEpoch) return false
     this.epoch++
     this.#restart()
     return true

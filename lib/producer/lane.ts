@@ -17,7 +17,7 @@ import { circuitOpen } from './circuits.js'
 import type { ProducerCounters } from './counters.js'
 import type { CompressionHistory, CompressionPlan } from './finish-batch.js'
 import type { LaneIdentity } from './identity.js'
-import { InFlightWindow } from './in-flight-window.js'
+import { InFlightWindow, REMEMBERED_BATCHES } from './in-flight-window.js'
 import type { Observations } from './observations.js'
 import type { RecordTime } from './record-clock.js'
 import type { ProducerSettings } from './settings.js'
@@ -42,6 +42,28 @@ export interface LaneHost {
   sealed(lane: Lane): void
   /** A batch got its outcome and left the lane. */
   settled(lane: Lane, batch: Batch, outcome: Outcome): void
+  /** null: there is no write-ahead log (`wal.durability` 'memory'). */
+  readonly log: LaneLog | null
+}
+
+/** The write-ahead log as a lane sees it (wal.md 3.2): between the seal and the wire. */
+export interface LaneLog {
+  /** Every batch goes into the log as soon as it is sealed; false: only what is spilled does. */
+  readonly isEager: boolean
+  /** Why no new record is taken; null: it is. */
+  readonly refusal: MQError | null
+  /** Records came, or a batch was sealed: there is something to log at the end of this turn. */
+  touch(lane: Lane): void
+  /** Log before wire (C1): the frame that holds this batch and its numbers is accepted, and its bytes are in memory. */
+  isReleased(batch: Batch): boolean
+  /** Acknowledgements of this lane that are not in the log yet (C4). */
+  acksUnderWay(lane: Lane): number
+  /** The next batches of this lane should be in memory when their turn comes. */
+  readAhead(lane: Lane): void
+  /** A batch got its outcome. */
+  settled(lane: Lane, batch: Batch, outcome: Outcome): void
+  /** A batch goes on as `parts`. */
+  replaced(lane: Lane, batch: Batch, parts: readonly Batch[]): void
 }
 
 /** The sender a lane is at home with: that of the broker which leads its partition. */
@@ -93,6 +115,23 @@ export class Lane implements ChannelOwner<Batch> {
   maxBatchBytes: number
   #expectedBytes = BATCH_HEADER_BYTES
 
+  // What the log keeps here.
+  /** Sealed and not in the log yet, in seal order; null: nothing is logged as it is sealed. */
+  readonly unlogged: Deque<Batch> | null
+  /** Running numbers of acknowledgements that the log has not accepted yet. */
+  readonly ackTickets: Deque<number> | null
+  /** Number of its stream there; -1: it has none yet. */
+  logStream = -1
+  /** Some of its logged batches have no numbers yet. */
+  hasUnbound = false
+  /** A codec is at work on the next batch for the log. */
+  isLogging = false
+  isTouched = false
+  /** Batches of an earlier life are not resolved yet (C8): nothing of this one leaves. */
+  isAwaitingRecovery = false
+  /** Nobody can decide about a batch: nothing leaves until somebody does (`wal.onAmbiguous`). */
+  isParked = false
+
   // What the sender keeps here, so that it needs no lookup.
   isQueued = false
   isLingering = false
@@ -128,7 +167,9 @@ export class Lane implements ChannelOwner<Batch> {
     this.#host = host
     this.maxBatchBytes = settings.maxBatchBytes
     this.window = new InFlightWindow(settings.maxInFlight, settings.isIdempotent)
-    const { clock, sequencer } = host
+    const { clock, sequencer, log } = host
+    this.unlogged = log?.isEager === true ? new Deque() : null
+    this.ackTickets = log === null ? null : new Deque()
     // No spares: a settled batch may still be looked at by whoever sent it, so its object is never used again. The
     // memory behind it is what is worth keeping, and that comes from the arena pool.
     this.#channel = new DoubleBufferChannel<Batch>(this, settings.channel, {
@@ -148,7 +189,8 @@ export class Lane implements ChannelOwner<Batch> {
 
   /** The strategy or the deadline says that the active buffer may leave. */
   onDue(): void {
-    this.home?.enqueue(this)
+    if (this.unlogged !== null) this.#host.log?.touch(this)
+    else this.home?.enqueue(this)
   }
 
   onError(error: MQError): void {
@@ -184,14 +226,15 @@ export class Lane implements ChannelOwner<Batch> {
   #makeRoom(bodyBytes: number): boolean {
     // Only new records are refused, and only here: `refuseNew` has seen to it that each of them comes this way.
     if (this.home?.isRefusing === true && !this.#host.memory.usesReserve) throw circuitOpen(this.home.brokerId, this)
+    const refusal = this.#host.log?.refusal ?? null
+    if (refusal !== null && !this.#host.memory.usesReserve) throw refusal
     const batch = this.#channel.active
     const needed = bodyBytes + 5
     const used = Math.max(batch.bytes, BATCH_HEADER_BYTES)
     if (batch.records === 0) return this.#grow(batch, used + needed, this.#wishBytes())
     if (used + needed <= this.maxBatchBytes && this.#grow(batch, used + needed, 2 * batch.bytes)) return true
     // Full, or no memory to grow: this buffer leaves as it is, and the next one must find room for itself.
-    this.#seal()
-    this.home?.enqueue(this)
+    this.sealFull()
     return this.#grow(this.#channel.active, BATCH_HEADER_BYTES + needed, this.#wishBytes())
   }
 
@@ -214,14 +257,26 @@ export class Lane implements ChannelOwner<Batch> {
       this.#isBusy = true
       this.#host.began()
     }
-    this.home?.touch(this)
+    if (this.unlogged !== null) this.#host.log?.touch(this)
+    else this.home?.touch(this)
   }
 
   /** What is in the active buffer may leave now: linger is over, somebody waits, or memory is short. */
   leaveSoon(): void {
     if (this.#channel.active.records === 0 && !this.hasSealed) return
     this.#isUrgent = true
-    this.home?.enqueue(this)
+    if (this.unlogged !== null) this.#host.log?.touch(this)
+    else this.home?.enqueue(this)
+  }
+
+  /** Somebody waits for what is in the active buffer. */
+  get isUrgent(): boolean {
+    return this.#isUrgent
+  }
+
+  /** How long the oldest record of the active buffer is there. Milliseconds. */
+  get activeAgeMs(): number {
+    return this.#host.clock.monotonicMs() - this.#channel.active.firstAtMs
   }
 
   /** Growing is over: what was due leaves as it is. */
@@ -277,7 +332,16 @@ export class Lane implements ChannelOwner<Batch> {
   canSend(): boolean {
     if (this.#isHeld || this.#whenQuiet.length > 0 || this.isFinishing || this.#backoff !== null) return false
     if (this.isRetrying ? this.window.inFlight > 0 : !this.window.hasRoom()) return false
-    return this.hasSealed || this.#mayLeave()
+    return this.#host.log === null ? this.hasSealed || this.#mayLeave() : this.#canSendLogged(this.#host.log)
+  }
+
+  /** As `canSend`, behind a log: the next batch must be accepted there, and so must the acknowledgement five before it. */
+  #canSendLogged(log: LaneLog): boolean {
+    if (this.isAwaitingRecovery || this.isParked) return false
+    const next = this.#channel.peek()
+    if (next === undefined) return !log.isEager && this.#mayLeave()
+    if (!log.isReleased(next)) return false
+    return next.lsn === 0 || this.window.inFlight + log.acksUnderWay(this) < REMEMBERED_BATCHES
   }
 
   #mayLeave(): boolean {
@@ -305,6 +369,7 @@ export class Lane implements ChannelOwner<Batch> {
 
   /** True when only its size keeps the active buffer here. */
   get isGrowing(): boolean {
+    if (this.unlogged !== null || this.isAwaitingRecovery || this.isParked) return false
     if (this.#isHeld || this.#whenQuiet.length > 0 || this.isFinishing || this.#backoff !== null) return false
     return this.window.hasRoom() && !this.isRetrying && !this.hasSealed && this.#channel.isDue && !this.#mayLeave()
   }
@@ -319,7 +384,9 @@ export class Lane implements ChannelOwner<Batch> {
   /** The next batch in seal order; seals the active buffer when nothing sealed waits. */
   take(): Batch | null {
     if (!this.hasSealed) this.#seal()
-    return this.#channel.take() ?? null
+    const batch = this.#channel.take() ?? null
+    this.#host.log?.readAhead(this)
+    return batch
   }
 
   #seal(): void {
@@ -329,7 +396,28 @@ export class Lane implements ChannelOwner<Batch> {
     this.#host.counters.seals++
     this.#expectedBytes = batch.bytes
     this.#unsettled.pushBack(batch)
+    this.unlogged?.pushBack(batch)
     this.#host.sealed(this)
+  }
+
+  /** Batches of an earlier life, in their order: they leave before everything of this one. */
+  adoptRecovered(batches: readonly Batch[]): void {
+    const all = [...this.#unsettled]
+    this.#unsettled.clear()
+    for (const batch of batches) {
+      this.#unsettled.pushBack(batch)
+      this.#channel.adopt(batch)
+    }
+    for (const batch of all) this.#unsettled.pushBack(batch)
+    if (!this.#isBusy && batches.length > 0) {
+      this.#isBusy = true
+      this.#host.began()
+    }
+  }
+
+  /** Without an outcome and not on the wire, in order. */
+  *unsent(): Iterable<Batch> {
+    for (const batch of this.#unsettled) if (batch.outcome === null && !batch.isInFlight) yield batch
   }
 
   /** Back under its old number: it leaves before everything sealed later. */
@@ -374,6 +462,7 @@ export class Lane implements ChannelOwner<Batch> {
   settle(batch: Batch, outcome: Outcome): void {
     if (batch.outcome !== null) return
     batch.outcome = outcome
+    this.#host.log?.settled(this, batch, outcome)
     this.#host.memory.release(batch)
     this.#deliverHead()
   }
@@ -404,6 +493,7 @@ export class Lane implements ChannelOwner<Batch> {
     }
     for (const part of parts) this.#channel.adopt(part)
     batch.outcome = REPLACED
+    this.#host.log?.replaced(this, batch, parts)
     this.#host.memory.release(batch)
     this.#deliverHead()
   }
@@ -432,7 +522,8 @@ export class Lane implements ChannelOwner<Batch> {
   /** As `sealActive`, for a buffer that is full by other measures than its own: it leaves at once. */
   sealFull(): void {
     this.#seal()
-    this.home?.enqueue(this)
+    if (this.unlogged !== null) this.#host.log?.touch(this)
+    else this.home?.enqueue(this)
   }
 
   /**
@@ -527,7 +618,7 @@ export class Lane implements ChannelOwner<Batch> {
     this.isWatched = false
     this.lastRequest = -1 // Every sender counts its own requests.
     if (home?.isRefusing === true) this.refuseNew()
-    if (this.#channel.active.records > 0) home?.touch(this)
+    if (this.#channel.active.records > 0 && this.unlogged === null) home?.touch(this)
   }
 
   /** A silence longer than `ms` may have cost the broker its memory of our producer id: one batch at a time again. */
@@ -557,7 +648,7 @@ export class Lane implements ChannelOwner<Batch> {
 
   #oldestUnsent(): Batch | undefined {
     for (const batch of this.#unsettled)
-      if (batch.outcome === null && batch.attempts === 0 && !batch.isStamped) return batch
+      if (batch.outcome === null && batch.attempts === 0 && !batch.isStamped && batch.lsn === 0) return batch
     return undefined
   }
 
@@ -566,6 +657,18 @@ export class Lane implements ChannelOwner<Batch> {
     this.#backoff?.cancel()
     this.#backoff = null
     void this.#channel.close({ drain: false })
+  }
+
+  /** As `failAll`, but for what a log keeps. */
+  failUnkept(errorOf: (batch: Batch) => MQError): void {
+    this.sealActive()
+    const kept = this.takeAllSealed().filter((batch) => batch.isAccepted)
+    for (const batch of kept) this.putBack(batch)
+    for (const batch of this.pendingBatches) {
+      if (!batch.isInFlight && !batch.isAccepted) {
+        this.settle(batch, { error: errorOf(batch), baseOffset: -1, logAppendTimeMs: -1 })
+      }
+    }
   }
 
   /** Outcome of everything pending here, in order. */

@@ -28,6 +28,12 @@ import { troubleOf } from './health.js'
 import { LaneIdentity } from './identity.js'
 import { IdentitySource } from './identity-source.js'
 import { type Lane, type LaneHost, REPLACED } from './lane.js'
+import type { LogHost } from './log/log-host.js'
+import { LogLife, type LogLifeEvents, type OpenWal } from './log/log-life.js'
+import { walOptionsOf } from './log/options.js'
+import type { Ruling } from './log/parking.js'
+import { ProducerLog } from './log/producer-log.js'
+import type { EdgeCase } from './log/resolution/types.js'
 import type { CircuitLevel, ProducerMeasures } from './measures.js'
 import { Observations } from './observations.js'
 import { readMeasures } from './read-measures.js'
@@ -41,7 +47,7 @@ const UNKNOWN_TOPIC = 3
 /** A topic that metadata calls unknown for so long is gone; right after creation brokers may differ (P-39). */
 const UNKNOWN_TOPIC_MS = 10_000
 
-export interface CoreEvents {
+export interface CoreEvents extends Omit<LogLifeEvents, 'dataLoss' | 'fatal'> {
   warning(error: MQError): void
   error(error: MQError): void
   dataLoss(loss: DataLoss): void
@@ -52,7 +58,7 @@ export interface CoreEvents {
   died(error: MQError): void
 }
 
-export class ProducerCore implements LaneHost, SenderHost {
+export class ProducerCore implements LaneHost, SenderHost, LogHost {
   /** As they are now: `updateConfig` and the adaptive batch size exchange them as a whole. */
   settings: ProducerSettings
   readonly clock: Clock
@@ -61,6 +67,9 @@ export class ProducerCore implements LaneHost, SenderHost {
   readonly sequencer = new CountingSequencer()
   readonly counters: ProducerCounters
   readonly observations: Observations | null
+  /** null: `wal.durability` is 'memory'. */
+  readonly log: ProducerLog | null
+  readonly life: LogLife | null
   busyLanes = 0
   #config: ResolvedProducerConfig
   /** null: `adaptiveBatch` is off. */
@@ -79,6 +88,7 @@ export class ProducerCore implements LaneHost, SenderHost {
   #producerId: bigint | null = null
   #isAskingIdentity = false
   #isLeaving = false
+  #isOpeningLog = false
   #end: MQError | null = null
 
   constructor(
@@ -87,6 +97,7 @@ export class ProducerCore implements LaneHost, SenderHost {
     clock: Clock,
     random: RandomSource,
     events: CoreEvents,
+    openWal: OpenWal,
   ) {
     this.settings = settingsOf(config)
     this.clock = clock
@@ -114,6 +125,8 @@ export class ProducerCore implements LaneHost, SenderHost {
       },
     })
     this.pauses = new Pauses(clock)
+    this.log = this.#makeLog()
+    this.life = this.#makeLife(openWal)
     this.#identities = new IdentitySource(cluster, this.pauses, random, (error) => this.die(error))
     const resolver = new Resolver(cluster, clock, random, this.pauses, config.deliveryTimeoutMs)
     this.#repairs = new LaneRepairs(
@@ -127,10 +140,52 @@ export class ProducerCore implements LaneHost, SenderHost {
       },
       this.pauses,
       (batch) => this.#answers.isExpired(batch),
+      this,
     )
-    this.#answers = new Answers(cluster, this.settings, clock, random, this.counters, this.#repairs)
+    this.#answers = new Answers(cluster, this.settings, clock, random, this.counters, this.#repairs, this)
     this.#deadlines = new Deadlines(this, this.#answers)
     this.#unwatch = cluster.onTopic((topic) => this.#metadataChanged(topic))
+  }
+
+  #makeLog(): ProducerLog | null {
+    const { durability, acceptLingerMs, onWalFailure } = this.#config.wal
+    if (durability === 'memory') return null
+    return new ProducerLog(this, {
+      isEager: durability !== 'spill',
+      acceptLingerMs,
+      mayBypass: onWalFailure === 'bypass',
+    })
+  }
+
+  #makeLife(openWal: OpenWal): LogLife | null {
+    const options = walOptionsOf(this.#config)
+    if (options === null || this.log === null) return null
+    const { clock, random, pauses, log } = this
+    const events = { ...this.#events, fatal: (error: MQError) => this.die(error) }
+    const { edge, held, degraded, failed, slowSync, recovery, dataLoss, fatal } = events
+    return new LogLife({
+      options,
+      config: this.#config,
+      cluster: this.#cluster,
+      clock,
+      random,
+      pauses,
+      host: this,
+      log,
+      openWal,
+      events: { edge, held, degraded, failed, slowSync, recovery, dataLoss, fatal },
+    })
+  }
+
+  /** Opens the log, if there is one, in the background; what stands in its way is the end of this producer. */
+  openLog(): void {
+    if (this.life === null || this.#isOpeningLog) return
+    this.#isOpeningLog = true
+    runInBackground(
+      'opening the write-ahead log',
+      () => (this.life as LogLife).open(),
+      (name, error) => this.die(toMQError(error, 'PRODUCE_FAILED', name)),
+    )
   }
 
   /** Set when nothing can be sent any more: closed, or a fatal refusal. */
@@ -239,6 +294,7 @@ export class ProducerCore implements LaneHost, SenderHost {
 
   #adopt(topic: TopicLanes, metadata: TopicMetadata): void {
     topic.grow(metadata)
+    this.life?.lanesReady(topic.lanes)
     this.#assignLeaders(topic, metadata)
     const { early, earlyTokens } = topic
     topic.early = null
@@ -400,7 +456,11 @@ export class ProducerCore implements LaneHost, SenderHost {
     runInBackground(
       'producer id',
       async () => {
-        this.#producerId = await this.#identities.fetch()
+        await this.life?.open()
+        const producerId = await this.#identities.fetch()
+        await this.defineIdentity(producerId, 0)
+        this.#producerId = producerId
+        for (const { lanes } of this.#topics.values()) for (const lane of lanes) this.log?.bindPending(lane)
         for (const sender of this.#senders.values()) sender.wake()
       },
       (_name, error) => {
@@ -418,13 +478,58 @@ export class ProducerCore implements LaneHost, SenderHost {
   /** What waits fails now and not at its deadline; what is written later tries again, with credentials that may be good by then. */
   #refuse(error: MQError, concerns: (lane: Lane) => boolean): void {
     for (const { lanes } of this.#topics.values()) {
-      for (const lane of lanes) if (concerns(lane) && !lane.isIdle) this.#repairs.failLane(lane, error)
+      for (const lane of lanes) if (concerns(lane) && !lane.isIdle) this.#repairs.giveUpLane(lane, error)
     }
   }
 
   stamp(lane: Lane, batch: Batch): void {
     lane.identity ??= new LaneIdentity(this.#producerId as bigint)
     lane.identity.stamp(batch)
+    if (batch.lsn > 0) this.log?.bound(lane, batch)
+  }
+
+  /** Numbers for the log: none while something older of the lane has none, or while they are about to change. */
+  identityOf(lane: Lane): LaneIdentity | null {
+    if (this.#producerId === null || lane.isHeld || lane.isAwaitingRecovery) return null
+    lane.identity ??= new LaneIdentity(this.#producerId)
+    return lane.identity
+  }
+
+  laneOf(topic: string, partition: number): Lane | undefined {
+    const { lanes, isReady } = this.topicOf(topic)
+    return isReady ? lanes[partition] : undefined
+  }
+
+  renew(lane: Lane): void {
+    this.#repairs.renewIdentity(lane)
+  }
+
+  async defineIdentity(producerId: bigint, epoch: number): Promise<void> {
+    await this.log?.defineIdentity(producerId, epoch, this.#cluster.clusterId ?? '')
+  }
+
+  rule(lane: Lane, batch: Batch, edge: EdgeCase): Ruling {
+    return this.life === null ? 'dropped' : this.life.parking.rule(lane, batch, edge)
+  }
+
+  park(lane: Lane, error: MQError): void {
+    this.life?.parking.refused(lane, error)
+  }
+
+  /** New numbers were given out, or batches lost theirs: the log hears of it before they are used. */
+  renumbered(lane: Lane): void {
+    this.log?.bindPending(lane)
+  }
+
+  /** Callers learn that it takes too long; the log has the batch and goes on. Those who asked only for the log know already. */
+  tellLate(lane: Lane, batch: Batch, error: MQError): void {
+    if (batch.isTold) return
+    batch.isTold = true
+    const { topic, partition } = lane
+    const text = `${error.message}. They are in the write-ahead log, which goes on with them`
+    const more = { ...error.context, persistence: 'possibly-persisted', isInLog: true } as const
+    const late = new MQError(error.code, text, more, { cause: error.cause, retryable: false })
+    this.#deliveries.add({ topic, partition, batch: batch.callersOnly(), outcome: failure(late) })
   }
 
   answered(shipment: Shipment, answer: PartitionAnswer, response: ProduceAnswer, brokerId: number): void {
@@ -475,6 +580,9 @@ export class ProducerCore implements LaneHost, SenderHost {
   settled(lane: Lane, batch: Batch, outcome: Outcome): void {
     const { topic, partition } = lane
     this.#count(batch, outcome)
+    this.life?.settled(batch)
+    // What stays in the log for the next life has not failed, unless somebody waits for it.
+    if (batch.isAccepted && this.#end !== null && batch.waiters === null && batch.tokens === null) return
     this.#deliveries.add({ topic, partition, batch, outcome })
   }
 
@@ -572,6 +680,8 @@ export class ProducerCore implements LaneHost, SenderHost {
   finish(error: MQError): void {
     if (this.#end !== null) return
     this.#end = error
+    this.log?.leave()
+    this.life?.stop()
     this.pauses.stop()
     this.#deadlines.stop()
     for (const topic of [...this.#topics.values()]) {

@@ -35,6 +35,7 @@ import {
   systemClock,
   systemRandom,
 } from '../util/index.js'
+import type { WalState } from '../wal/index.js'
 import type { RecordMetadata, SendCallback } from './batch.js'
 import { type BatchResult, type BatchToSend, checkBatch, collectResults, type Placement, place } from './batch-send.js'
 import { BlockedSends } from './blocked-sends.js'
@@ -44,9 +45,14 @@ import { type ProducerMetrics, snapshot } from './counters.js'
 import { hearRejection } from './deliver.js'
 import { EarlyRecords } from './early-records.js'
 import { APPENDED, type Lane, MEMORY_FULL } from './lane.js'
+import { type DurableReceipt, durableCallback } from './log/durable-send.js'
+import { type Guarantee, guaranteeOf } from './log/guarantee.js'
+import type { OpenWal, ProducerWalMeasures, WalRecovery } from './log/log-life.js'
+import { openRealWal } from './log/open-wal.js'
+import type { HeldStream, WalEdge } from './log/resolution/types.js'
 import type { ProducerMeasures } from './measures.js'
 import { keyedPartition } from './partitioner.js'
-import { ProducerCore } from './producer-core.js'
+import { type CoreEvents, ProducerCore } from './producer-core.js'
 import { readStats } from './read-measures.js'
 import { RecordClock, RecordTime } from './record-clock.js'
 import {
@@ -56,6 +62,7 @@ import {
   checkedTopic,
   closedError,
   invalidPartition,
+  noDurableLog,
   notInTime,
   pendingAfter,
   tooLarge,
@@ -97,6 +104,18 @@ export interface ProducerEvents {
   dataLoss: DataLoss
   /** A broker's circuit changed (`circuitBreaker`). */
   circuit: CircuitEvent
+  /** A file of the log was given up after a failed write; its records were written anew and appends go on. */
+  walDegraded: MQError
+  /** The log cannot be written any more: see `wal.onWalFailure`. */
+  walFailed: MQError
+  /** A sync of the log took longer than a second. Milliseconds. */
+  walSlowSync: { readonly ms: number }
+  /** Records at the edge of what is promised (docs/wal.md): each occurrence, never silent. */
+  walEdge: WalEdge
+  /** A topic-partition waits for `resolveHeld`. */
+  walHeld: HeldStream
+  /** What an earlier life left in the log is being read and resolved. */
+  walRecovery: WalRecovery
 }
 
 /** What tests and simulations replace, and who observes records. */
@@ -105,6 +124,8 @@ export interface ProducerDeps extends Omit<ClusterDeps, 'logger'> {
   readonly hooks?: SendHook | null | undefined
   /** Makes trace ids for records that are sent outside of any. Default: random UUIDs. */
   readonly newTraceId?: (() => string) | undefined
+  /** Opens the write-ahead log. Default: on the real file system. */
+  readonly openWal?: OpenWal | undefined
 }
 
 /** The type of values, or keys, follows from what writes them. */
@@ -117,6 +138,8 @@ export interface WritesKeys<K> {
 
 export type ProducerState = 'new' | 'open' | 'closing' | 'closed'
 
+/** How long `close` waits for the disk. Milliseconds. */
+const LOG_CLOSE_MS = 5000
 const NOT_LIMITED = Number.POSITIVE_INFINITY
 /** Part of the buffer memory a record that waits for memory asks for at least: the smallest arena. */
 const SMALLEST_ARENA = 16 * 1024
@@ -173,17 +196,26 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       this.#config.logger.error('an event listener threw', { error: String(error) }),
     )
     this.#cluster = new Cluster(clusterOptionsOf(this.#config), { ...deps, logger: this.#config.logger })
-    this.#core = new ProducerCore(this.#config, this.#cluster, this.#clock, this.#random, {
+    const events: CoreEvents = {
       warning: (error) => this.#warn(error),
       error: (error) => this.#raise(error),
       dataLoss: (loss) => this.#events.emit('dataLoss', loss),
       circuit: (change) => this.#clock.defer(() => this.#events.emit('circuit', change)),
       replay: (topic, records, done) => this.#replay(topic, records, done),
       died: (error) => this.#died(error),
-    })
+      degraded: (error) => this.#emitLater('walDegraded', error),
+      failed: (error) => this.#emitLater('walFailed', error),
+      slowSync: (ms) => this.#emitLater('walSlowSync', { ms }),
+      edge: (edge) => this.#emitLater('walEdge', edge),
+      held: (held) => this.#emitLater('walHeld', held),
+      recovery: (step) => this.#emitLater('walRecovery', step),
+    }
+    const openWal = deps.openWal ?? openRealWal(this.#clock, this.#config.logger)
+    this.#core = new ProducerCore(this.#config, this.#cluster, this.#clock, this.#random, events, openWal)
     const { budget } = this.#core.memory
     budget.onSoft = () => {
       this.#core.counters.softLimits++
+      this.#core.log?.relieve()
       this.#clock.defer(() => this.#events.emit('backpressure', this.#usage()))
     }
     budget.onResume = () => this.#clock.defer(() => this.#events.emit('drain', this.#usage()))
@@ -249,18 +281,23 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
 
   /**
    * Reaches a broker and fetches a producer id, so that the first send is quick. Optional: the first send does it too.
-   * Rejects CONNECTION_FAILED when no broker answers.
+   * Rejects CONNECTION_FAILED when no broker answers. With a write-ahead log it opens that first, and begins to recover
+   * what is in it: rejects with reason WAL_LOCKED, WAL_PERMISSION, WAL_CORRUPT ... when it cannot be opened.
    */
   async connect(): Promise<void> {
     this.#begin()
-    this.#connecting ??= this.#cluster.connect().then(
-      () => this.#askIdentity(),
-      (error: unknown) => {
-        this.#connecting = null
-        throw this.#core.counters.toldIfOurs(error)
-      },
-    )
+    this.#connecting ??= this.#connect().catch((error: unknown) => {
+      this.#connecting = null
+      throw this.#core.counters.toldIfOurs(error)
+    })
     return this.#connecting
+  }
+
+  async #connect(): Promise<void> {
+    this.#core.openLog()
+    await this.#core.life?.open()
+    await this.#cluster.connect()
+    this.#askIdentity()
   }
 
   /**
@@ -283,6 +320,73 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
         reject(this.#refusal(error, topic, fate))
       }
     })
+  }
+
+  /**
+   * Sends one record and resolves when the write-ahead log has it, as `wal.durability` promises: from then on it is
+   * delivered, by this process or the next one that opens the log. It does not wait for a broker.
+   * Rejects as `sendSync` does, and INVALID_CONFIG without a durable log, POOL_EXHAUSTED or TIMEOUT (reason WAL_FULL)
+   * when the log is full, PRODUCE_FAILED (WAL_FAILED) when it cannot be written.
+   */
+  sendDurable(topic: string, value: V | null, options?: SendSyncOptions<K>): Promise<DurableReceipt> {
+    return new Promise((resolve, reject) => {
+      const incarnationId = () => this.#core.life?.wal?.incarnationId ?? ''
+      const settle = durableCallback(incarnationId, resolve, reject)
+      let fate: Fate | null = null
+      try {
+        if (this.#core.log?.isEager !== true) throw noDurableLog(this.#config.wal.durability)
+        const traced = this.#tracer?.begin(topic, value, options)
+        fate = traced?.fate ?? null
+        this.#open()
+        this.#sendWaited(topic, value, traced?.options ?? options, settle, reject, fate)
+      } catch (error) {
+        reject(this.#refusal(error, topic, fate))
+      }
+    })
+  }
+
+  /** What is promised of records that are accepted now, and which conditions of it do not hold. */
+  get guarantee(): Guarantee {
+    return guaranteeOf(this.#config.wal.durability, this.#core.log?.isFailed === true)
+  }
+
+  /** Of the write-ahead log; null: there is none, or it is not open. */
+  get walState(): WalState | null {
+    return this.#core.life?.wal?.state ?? null
+  }
+
+  /** Resolves when everything an earlier process left in the log is settled or held; at once without a log. */
+  async walRecovered(): Promise<void> {
+    if (this.#core.life === null) return
+    this.#open()
+    await this.#core.life.recovered()
+  }
+
+  /** Topic-partitions about which nobody can decide (`wal.onAmbiguous: 'hold'`): nothing of them leaves. */
+  get heldStreams(): readonly HeldStream[] {
+    return this.#core.life?.heldStreams ?? []
+  }
+
+  /**
+   * Decides about a held topic-partition: 'drop' gives up the records in doubt, 'resend' sends them again, perhaps a
+   * second time. Rejects INVALID_PARTITION when it is not held.
+   */
+  async resolveHeld(topic: string, partition: number, action: 'drop' | 'resend'): Promise<void> {
+    if (action !== 'drop' && action !== 'resend') {
+      const text = `resolveHeld: action is ${String(action)}, expected 'drop' or 'resend'`
+      throw this.#core.counters.told(new MQError('INVALID_CONFIG', text, { field: 'action' }))
+    }
+    if (this.#core.life === null) throw this.#core.counters.told(noDurableLog('memory'))
+    try {
+      await this.#core.life.resolveHeld(topic, partition, action)
+    } catch (error) {
+      throw this.#core.counters.toldIfOurs(error)
+    }
+  }
+
+  /** What metrics read of the log; null: there is none, or it is not open. */
+  walMeasures(): ProducerWalMeasures | null {
+    return this.#core.life?.measures() ?? null
   }
 
   sendSyncWithKey(topic: string, key: K, value: V | null): Promise<RecordMetadata> {
@@ -765,7 +869,8 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       this.#core.counters.hardLimits++
       if (this.#config.onFull === 'dropOldest' && this.#dropUntil(attempt)) return accepted()
       this.#core.leaveSoon()
-      if (this.#config.onFull !== 'block') throw bufferFull(this.#usage())
+      const { onFull } = this.#config
+      if (onFull !== 'block' && onFull !== 'spill') throw bufferFull(this.#usage())
       const copy = this.#copyOf(topic, value, options)
       const again = () => {
         this.#hasBytes = this.#serializes
@@ -928,6 +1033,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
   #open(): void {
     if (this.#state === 'open') return
     this.#begin()
+    this.#core.openLog()
     this.#askIdentity()
   }
 
@@ -945,13 +1051,15 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     const wasNew = this.#state === 'new'
     this.#state = 'closing'
     if (!wasNew && this.#core.end === null && timeoutMs > 0) await this.flush({ timeoutMs }).catch(() => {})
+    if (!wasNew && this.#core.end === null) await this.#core.log?.drain(LOG_CLOSE_MS)
     const unsentRecords = this.#core.counters.pending + this.#blocked.newSends
     this.#core.finish(closedError())
     this.#blocked.failAll(closedError())
     await this.#cluster.close()
+    const inWalRecords = (await this.#core.life?.close(LOG_CLOSE_MS)) ?? 0
     this.#core.dispose()
     this.#state = 'closed'
-    return { unsentRecords, inWalRecords: 0 }
+    return { unsentRecords, inWalRecords }
   }
 
   #died(error: MQError): void {
@@ -976,6 +1084,11 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
 
   #flushTimeout(timeoutMs: number): MQError {
     return pendingAfter(timeoutMs, this.#core.counters.pending + this.#blocked.newSends)
+  }
+
+  /** In a turn of its own: nobody can listen to a client that is being made, and nobody is called inside our work. */
+  #emitLater<E extends keyof ProducerEvents>(event: E, value: ProducerEvents[E]): void {
+    this.#clock.defer(() => this.#events.emit(event, value))
   }
 
   #raise(error: MQError): void {

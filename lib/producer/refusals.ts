@@ -57,3 +57,8 @@ export function pendingAfter(timeoutMs: number, pendingRecords: number): MQError
   const text = `${pendingRecords} record(s) are still pending after flush timeoutMs ${timeoutMs}; they stay queued`
   return new MQError('TIMEOUT', text, { pendingRecords, timeoutMs })
 }
+
+export function noDurableLog(durability: string): MQError {
+  const text = `wal.durability is '${durability}': a record is accepted durably with 'os', 'periodic' or 'immediate' and wal.dir`
+  return new MQError('INVALID_CONFIG', text, { field: 'wal.durability', value: durability })
+}

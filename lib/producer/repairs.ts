@@ -7,11 +7,13 @@
 import { MQError, toMQError } from '../errors/index.js'
 import { brokerError } from '../protocol/index.js'
 import { type Pauses, runInBackground } from '../util/index.js'
-import { failure, persistenceOf, type Repairs } from './answers.js'
+import { failure, type KeptBatches, persistenceOf, type Repairs } from './answers.js'
 import type { Batch, Outcome } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
 import type { IdentitySource } from './identity-source.js'
 import type { Lane } from './lane.js'
+import type { Ruling } from './log/parking.js'
+import type { EdgeCase } from './log/resolution/types.js'
 import { plainRecordsOf, type RefusalOf, reseal } from './reseal.js'
 import type { Fate, Resolver } from './resolver.js'
 
@@ -32,8 +34,20 @@ export interface RepairEvents {
 
 /** A lane's limit is not lowered below this, however small the parts of one batch had to be. */
 const SMALLEST_LIMIT_BYTES = 1024
+/** Until what a broker does not permit is tried again: permissions are given while we run. */
+const REFUSED_PAUSE_MS = 5000
 /** How long a split waits for memory before it tries again. */
 const MEMORY_RETRY_MS = 20
+
+/** The log's side of a repair; without a log nothing of it happens. */
+export interface RepairLog extends KeptBatches {
+  /** What becomes of a batch that the log keeps and nobody can decide about. */
+  rule(lane: Lane, batch: Batch, edge: EdgeCase): Ruling
+  /** The topic takes nothing: what the log keeps for it waits for an operator's word. */
+  park(lane: Lane, error: MQError): void
+  defineIdentity(producerId: bigint, epoch: number): Promise<void>
+  renumbered(lane: Lane): void
+}
 
 export class LaneRepairs implements Repairs {
   readonly #resolver: Resolver
@@ -42,6 +56,7 @@ export class LaneRepairs implements Repairs {
   readonly #events: RepairEvents
   readonly #pauses: Pauses
   readonly #isExpired: (batch: Batch) => boolean
+  readonly #log: RepairLog
   /** Topics of which it is known that their records take the broker's time, or that it cannot be known. */
   readonly #explainedTopics = new Set<string>()
 
@@ -52,6 +67,7 @@ export class LaneRepairs implements Repairs {
     events: RepairEvents,
     pauses: Pauses,
     isExpired: (batch: Batch) => boolean,
+    log: RepairLog,
   ) {
     this.#resolver = resolver
     this.#identities = identities
@@ -59,6 +75,7 @@ export class LaneRepairs implements Repairs {
     this.#events = events
     this.#pauses = pauses
     this.#isExpired = isExpired
+    this.#log = log
   }
 
   die(error: MQError): void {
@@ -66,10 +83,24 @@ export class LaneRepairs implements Repairs {
   }
 
   failLane(lane: Lane, error: MQError): void {
+    this.giveUpLane(lane, error, true)
+  }
+
+  /**
+   * What is pending fails with `error`, but for what a log keeps: its callers are told, and it goes again; where
+   * `isRefused`, the topic takes nothing of it, when somebody said so.
+   */
+  giveUpLane(lane: Lane, error: MQError, isRefused = false): void {
     lane.whenQuiet(() => {
-      const hadNumbers = lane.pendingBatches.some((batch) => batch.isStamped)
-      lane.failAll((batch) => error.with({ persistence: persistenceOf(batch) }))
+      const { pendingBatches } = lane
+      const kept = pendingBatches.filter((batch) => batch.isAccepted)
+      for (const batch of kept) this.#log.tellLate(lane, batch, error)
+      const hadNumbers = pendingBatches.some((batch) => batch.isStamped && !batch.isAccepted)
+      lane.failUnkept((batch) => error.with({ persistence: persistenceOf(batch) }))
       if (hadNumbers) this.renewIdentity(lane)
+      if (kept.length === 0 || !isRefused) return
+      if (error.is('AUTHORIZATION_FAILED')) lane.backOff(REFUSED_PAUSE_MS)
+      else this.#log.park(lane, error)
     })
   }
 
@@ -179,6 +210,7 @@ export class LaneRepairs implements Repairs {
         lane.putBack(batch)
         return this.#renew(lane, true)
       case 'ambiguous':
+        if (batch.isAccepted && !(await this.#ruled(lane, batch, edgeOf(fate)))) return
         return this.#lost(lane, batch, refusal ?? this.#doubt(lane, batch, fate.why), true, fate.needsNewId)
       case 'foreign':
         return this.#foreign(lane, batch, fate.why)
@@ -202,11 +234,21 @@ export class LaneRepairs implements Repairs {
     return this.#renew(lane, needsNewId)
   }
 
+  /** The policy's word on a batch that the log keeps: true, it is dropped; false, it waits or goes again. */
+  async #ruled(lane: Lane, batch: Batch, edge: EdgeCase): Promise<boolean> {
+    const ruling = this.#log.rule(lane, batch, edge)
+    if (ruling === 'dropped') return true
+    if (ruling === 'resent') batch.isDoubtful = false
+    lane.putBack(batch)
+    if (ruling === 'resent') await this.#renew(lane, true)
+    return false
+  }
+
   #foreign(lane: Lane, batch: Batch, why: string): void {
     const { topic, partition } = lane
     const text = `producer id ${batch.producerId} is used by another process on ${topic}-${partition}: ${why}. Nothing more is sent: create a new producer`
     const error = new MQError('PRODUCE_FAILED', text, { reason: 'IDENTITY_REUSED', topic, partition }, { fatal: true })
-    lane.settle(batch, failure(error.with({ persistence: 'possibly-persisted' })))
+    if (!batch.isAccepted) lane.settle(batch, failure(error.with({ persistence: 'possibly-persisted' })))
     this.#events.die(error)
   }
 
@@ -227,11 +269,24 @@ export class LaneRepairs implements Repairs {
       lane.withdraw(batch)
       if (fate.kind === 'written') this.#written(lane, batch, fate.offset)
       else if (fate.kind === 'foreign') return this.#foreign(lane, batch, fate.why)
-      else this.#unknown(lane, batch)
+      else if (batch.isAccepted) {
+        const ruling = this.#log.rule(lane, batch, fate.kind === 'ambiguous' ? edgeOf(fate) : 'E1')
+        if (ruling === 'dropped') this.#unknown(lane, batch)
+        else lane.putBack(batch)
+        if (ruling === 'held') return
+        batch.isDoubtful = false
+      } else this.#unknown(lane, batch)
       needsNewId ||= fate.kind === 'ambiguous' && fate.needsNewId === true
     }
     if (this.#pauses.isStopped) return // The producer is at its end.
-    if (needsNewId || !identity.raiseEpoch()) identity.replace(await this.#identities.fetch())
+    if (needsNewId || !identity.mayRaiseEpoch) {
+      const producerId = await this.#identities.fetch()
+      await this.#log.defineIdentity(producerId, 0)
+      identity.replace(producerId)
+    } else {
+      await this.#log.defineIdentity(identity.producerId, identity.epoch + 1)
+      identity.raiseEpoch()
+    }
     for (const batch of lane.pendingBatches) if (batch.isStamped) batch.unstamp()
     lane.window.close()
     lane.isRetrying = false
@@ -269,12 +324,16 @@ export class LaneRepairs implements Repairs {
           await task()
         } finally {
           lane.resume()
+          this.#log.renumbered(lane)
         }
       },
       (name, error) => {
         const known = toMQError(error, 'PRODUCE_FAILED', name)
         this.#events.warn(known)
-        if (batch !== null && !isSettled(batch)) {
+        if (batch !== null && !isSettled(batch) && batch.isAccepted) {
+          this.#log.rule(lane, batch, 'E1')
+          lane.putBack(batch)
+        } else if (batch !== null && !isSettled(batch)) {
           lane.withdraw(batch)
           lane.settle(batch, failure(known.with({ persistence: 'possibly-persisted' })))
         }
@@ -286,6 +345,13 @@ export class LaneRepairs implements Repairs {
 /** The end of the producer settles batches that a task still has in its hands. */
 function isSettled(batch: Batch): boolean {
   return batch.outcome !== null
+}
+
+/** Why nobody knows, as a case of wal.md 1.3. */
+function edgeOf(fate: Extract<Fate, { kind: 'ambiguous' }>): EdgeCase {
+  if (fate.needsNewId === true) return 'E11'
+  if (fate.isUntold === true) return 'E12'
+  return fate.lostFrom === undefined ? 'E1' : 'E5'
 }
 
 function noMemory({ topic, partition }: Lane, batch: Batch): MQError {

@@ -39,7 +39,7 @@ export function reseal(
   refusalOf: RefusalOf,
   memory: BatchMemory,
 ): Batch[] | null {
-  const sizes = planParts(openRecords(batch, plain), maxBytes, refusalOf)
+  const sizes = planParts(openRecords(batch, plain), maxBytes, refusalOf, batch.lsn > 0)
   const parts = sizes.map(() => new Batch())
   const bytes = sizes.map((size) => size.bytes)
   const cursor = openRecords(batch, plain)
@@ -58,27 +58,41 @@ export function reseal(
   }
   callers.before(Number.POSITIVE_INFINITY, parts[index] ?? null)
   batch.takeWaiters(callers.first)
-  for (const [place, part] of parts.entries()) inherit(part, batch, place, parts.length)
+  const last = parts.at(-1)
+  if (last !== undefined && batch.isRecovered) {
+    last.isRecovered = true // It is over when its last part is.
+    batch.isRecovered = false
+  }
+  for (const [place, part] of parts.entries()) {
+    inherit(part, batch, place, parts.length)
+    if (batch.lsn > 0) part.firstPosition = batch.firstPosition + (sizes[place] as PartSize).first
+  }
   return parts
 }
 
 interface PartSize {
+  /** Number of its first record in the batch. */
+  readonly first: number
   records: number
   bytes: number
 }
 
-/** How many records and bytes each part gets. A record that is larger than `maxBytes` gets a part of its own. */
-function planParts(cursor: RecordCursor, maxBytes: number, refusalOf: RefusalOf): PartSize[] {
+/**
+ * How many records and bytes each part gets. A record that is larger than `maxBytes` gets a part of its own; what is in
+ * the log keeps its positions, so a part of it has no gap.
+ */
+function planParts(cursor: RecordCursor, maxBytes: number, refusalOf: RefusalOf, isContiguous: boolean): PartSize[] {
   const sizes: PartSize[] = []
   let baseTimestamp = 0
   for (let record = 0; cursor.next(); record++) {
     if (refusalOf(record) !== null) continue
     let part = sizes.at(-1)
     let bytes = part === undefined ? 0 : recordBytes(cursor, cursor.timestamp - baseTimestamp, part.records)
-    if (part === undefined || part.bytes + bytes > maxBytes) {
+    const hasGap = isContiguous && part !== undefined && part.first + part.records !== record
+    if (part === undefined || part.bytes + bytes > maxBytes || hasGap) {
       baseTimestamp = cursor.timestamp
       bytes = recordBytes(cursor, 0, 0)
-      part = { records: 0, bytes: BATCH_HEADER_BYTES }
+      part = { first: record, records: 0, bytes: BATCH_HEADER_BYTES }
       sizes.push(part)
     }
     part.records++
@@ -110,6 +124,7 @@ function inherit(part: Batch, batch: Batch, place: number, count: number): void 
   part.sequence = batch.sequence + place * part.sequenceSpan
   part.firstAtMs = batch.firstAtMs
   part.lastError = batch.lastError
+  part.isTold = batch.isTold
   for (const token of batch.tokens ?? []) part.addToken(token)
 }
 

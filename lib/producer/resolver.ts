@@ -67,7 +67,8 @@ export class Resolver {
 
   /** The fate of a lane's head; nothing of the lane is in flight. Never rejects; gives up at the batch's deadline. */
   async fateOf(lane: Lane, batch: Batch, errorCode: number): Promise<Fate> {
-    const deadlineMs = batch.firstAtMs + this.#deliveryTimeoutMs
+    // What a log keeps has no deadline: nobody waits for it any more, and it is worth an answer.
+    const deadlineMs = batch.isAccepted ? Number.POSITIVE_INFINITY : batch.firstAtMs + this.#deliveryTimeoutMs
     if (batch.isDoubtful && lane.identity?.proves(batch)) return this.#proven(lane, batch, deadlineMs)
     const state = await this.#stateOf(lane, batch.producerId, deadlineMs)
     const isRaised = state.kind === 'known' && state.epoch > batch.producerEpoch

@@ -4,7 +4,6 @@
 import { type ChannelSettings, channelSettings } from '../channel/index.js'
 import { createCompressionCodec } from '../codec/index.js'
 import type { ResolvedProducerConfig } from '../config/index.js'
-import { MQError } from '../errors/index.js'
 import { AdaptiveSize } from '../util/index.js'
 import type { CompressionPlan } from './finish-batch.js'
 
@@ -26,9 +25,7 @@ export interface ProducerSettings {
   readonly channel: ChannelSettings
 }
 
-/** Throws INVALID_CONFIG for what this version cannot do. */
 export function settingsOf(config: ResolvedProducerConfig): ProducerSettings {
-  refuseUnserved(config)
   return {
     acks: config.acks,
     isIdempotent: config.idempotence,
@@ -81,20 +78,4 @@ export function compressionOf(config: ResolvedProducerConfig, topic: string): Co
     optimizeForSmallMessages,
     smallMessageThresholdBytes,
   }
-}
-
-/** What this version cannot do: accepted and ignored it would be found out in production. */
-function refuseUnserved({ wal, onFull, preset }: ResolvedProducerConfig): void {
-  const expected = preset === undefined ? '' : `; the preset ${preset} asks for a log: override it`
-  const issues = []
-  if (wal.durability !== 'memory') {
-    issues.push({ path: 'wal.durability', value: wal.durability, expected: `'memory'${expected}` })
-  }
-  if (onFull === 'spill') {
-    issues.push({ path: 'onFull', value: onFull, expected: "'block', 'reject' or 'dropOldest': spilling needs a log" })
-  }
-  if (issues.length === 0) return
-  const found = issues.map(({ path, value, expected }) => `${path} is '${value}', expected ${expected}`)
-  const text = `this version has no write-ahead log yet: ${found.join('; ')}`
-  throw new MQError('INVALID_CONFIG', text, { issues, ...(preset === undefined ? {} : { preset }) })
 }

@@ -69,7 +69,8 @@ export class Tracer {
       return callback?.(error, metadata) // An async one gives a promise, which is listened to.
     }
     if (callback === null) this.#alone.add(observed)
-    return observed
+    const accepted = callback?.accepted
+    return accepted === undefined ? observed : Object.assign(observed, { accepted, observesDelivery: true })
   }
 
   tell(observation: SendObservation, error: Error | null, partition: number, offset: number): void {

@@ -44,8 +44,16 @@ export function limitWait({ timeoutMs, signal, clock, tooLate, reject }: WaitLim
 
 /** A callback that ends the limit first. */
 export function ending(limit: WaitLimit, settle: SendCallback): SendCallback {
-  return (error, metadata) => {
+  const ended: SendCallback = (error, metadata) => {
     limit.end()
     settle(error, metadata)
   }
+  const { accepted } = settle
+  if (accepted === undefined) return ended
+  return Object.assign(ended, {
+    accepted: (topic: string, partition: number, position: number) => {
+      limit.end()
+      accepted(topic, partition, position)
+    },
+  })
 }

@@ -1,0 +1,141 @@
+/**
+ * Bytes of batches that the log has need not be in memory: they go when memory is short and come back when their turn
+ * to be sent comes (WA-5). So a producer whose brokers are away accepts records until its log is full, not its memory.
+ * Why youngest first: what is sent last is needed last. Why the first batches of each lane stay: a lane that has nothing
+ * in memory would have nothing to offer to its sender, and every answer would wait for the disk.
+ * Invariant: the bytes of a batch are in memory, in the log, or both, until it is settled.
+ */
+import { toMQError } from '../../errors/index.js'
+import { assert, Deque, runInBackground } from '../../util/index.js'
+import type { Wal } from '../../wal/index.js'
+import { failure } from '../answers.js'
+import type { Batch } from '../batch.js'
+import type { Lane } from '../lane.js'
+import type { LogHost } from './log-host.js'
+
+/** Batches of a lane that should be in memory before their turn: as many as may be in flight. */
+const READ_AHEAD = 5
+
+interface Candidate {
+  readonly lane: Lane
+  readonly batch: Batch
+}
+
+export class Paging {
+  readonly #host: LogHost
+  readonly #wal: Wal
+  /** Accepted and in memory, oldest first; some are settled meanwhile. */
+  readonly #inMemory = new Deque<Candidate>()
+  /** Lanes whose next batch waits for memory. */
+  readonly #starving = new Set<Lane>()
+  #pagedOut = 0
+
+  constructor(host: LogHost, wal: Wal) {
+    this.#host = host
+    this.#wal = wal
+  }
+
+  /** Batches whose bytes are in the log only. */
+  get pagedOut(): number {
+    return this.#pagedOut
+  }
+
+  /** The log has this batch: its memory may be asked back. */
+  accepted(lane: Lane, batch: Batch): void {
+    this.#inMemory.pushBack({ lane, batch })
+    this.#trim()
+  }
+
+  /** Those that were settled in the meantime, so that the list is never longer than what is pending. */
+  #trim(): void {
+    for (let first = this.#inMemory.peekFront(); first !== undefined; first = this.#inMemory.peekFront()) {
+      if (first.batch.outcome === null) return
+      this.#inMemory.popFront()
+    }
+  }
+
+  /** Memory is short: gives back what the log has as well, youngest first. */
+  relieve(): void {
+    const { budget } = this.#host.memory
+    while (budget.isSoft) {
+      const youngest = this.#inMemory.popBack()
+      if (youngest === undefined) return
+      if (this.#mayGo(youngest)) this.#pageOut(youngest.batch)
+    }
+  }
+
+  #mayGo({ lane, batch }: Candidate): boolean {
+    if (batch.outcome !== null || batch.isInFlight || batch.attempts > 0 || batch.isPagedOut) return false
+    let place = 0
+    const stay = lane.window.inFlight > 0 ? READ_AHEAD : 1
+    for (const waiting of lane.unsent()) {
+      if (waiting === batch) return false
+      if (++place >= stay) return true
+    }
+    return false
+  }
+
+  #pageOut(batch: Batch): void {
+    batch.isPagedOut = true
+    this.#pagedOut++
+    this.#host.memory.release(batch)
+  }
+
+  /** A batch that begins its life in the log: recovered, or spilled and accepted. */
+  adopted(batch: Batch): void {
+    assert(batch.isPagedOut, 'a batch without bytes in memory')
+    this.#pagedOut++
+  }
+
+  /** Brings the next batches of a lane back before their turn. */
+  readAhead(lane: Lane): void {
+    if (this.#pagedOut === 0) return
+    let place = 0
+    for (const batch of lane.unsent()) {
+      if (place++ >= READ_AHEAD) return
+      if (batch.isPagedOut && !batch.isLoading && !this.#load(lane, batch)) return
+    }
+  }
+
+  #load(lane: Lane, batch: Batch): boolean {
+    const { memory } = this.#host
+    const bytes = batch.wireBytes
+    if (!memory.budget.tryTakeReserve(bytes, 0)) {
+      this.#starving.add(lane)
+      return false
+    }
+    batch.isLoading = true
+    runInBackground(
+      `reading ${lane.topic}-${lane.partition} from the log`,
+      async () => {
+        const body = await this.#wal.read(batch.lsn)
+        batch.isLoading = false
+        this.#pagedOut--
+        if (batch.outcome !== null) return memory.budget.give(bytes, 0) // The producer ended meanwhile.
+        batch.heldBytes = bytes
+        batch.restore(Buffer.from(body.buffer, body.byteOffset, body.length), batch.records, batch.maxTimestamp)
+        this.#inMemory.pushFront({ lane, batch })
+        lane.home?.enqueue(lane)
+      },
+      (name, error) => {
+        batch.isLoading = false
+        this.#pagedOut--
+        memory.budget.give(bytes, 0)
+        if (batch.outcome !== null) return
+        const { topic, partition } = lane
+        const known = toMQError(error, 'PRODUCE_FAILED', name)
+        lane.withdraw(batch)
+        lane.settle(batch, failure(known.with({ topic, partition, persistence: 'not-persisted' })))
+      },
+    )
+    return true
+  }
+
+  /** Memory came back: lanes that waited for some go on. */
+  feedStarving(): void {
+    if (this.#starving.size === 0) return
+    const lanes = [...this.#starving]
+    this.#starving.clear()
+    for (const lane of lanes) this.readAhead(lane)
+  }
+}

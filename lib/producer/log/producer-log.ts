@@ -1,0 +1,538 @@
+/**
+ * The write-ahead log between lanes and senders: what is sealed is compressed, numbered and logged before it may touch a
+ * socket, and what became of it is logged too. Hot path, once per batch.
+ * Why in front of the wire and not beside it: after kill -9 the same bytes go again under the same numbers, and the
+ * broker knows them (wal.md 1.2). So acceptance never waits for a broker, and nothing reaches one unrecorded.
+ * Invariants: C1, a batch leaves only when the frame that holds it and its numbers is accepted; C4, at most five of a
+ * lane are on the wire or acknowledged without that being in the log; frames of a lane stand in its seal order.
+ * Source: wal.md 1.2, 3.2.
+ *
+ *   lane.seal -> [unlogged] -> finish, stamp -> wal.append -> accepted -> lane offers it to its sender
+ *                                  settled -> wal.settle -> accepted -> the fifth batch behind it may leave
+ */
+import { findMQError, type MQError } from '../../errors/index.js'
+import { Deque, type TimerHandle } from '../../util/index.js'
+import { type AppendedEntry, Outcome as LogOutcome, UNBOUND, type Wal } from '../../wal/index.js'
+import type { Batch, Outcome } from '../batch.js'
+import { finishBatch } from '../finish-batch.js'
+import type { LaneIdentity } from '../identity.js'
+import { REMEMBERED_BATCHES } from '../in-flight-window.js'
+import { type Lane, type LaneLog, REPLACED } from '../lane.js'
+import type { LogHost } from './log-host.js'
+import { Paging } from './paging.js'
+
+/** Plain bytes compressed, checksummed and logged in one turn of the event loop; the rest goes on in the next (P-14). */
+const TURN_BYTES = 2 * 1024 * 1024
+/** A lane with so many logged batches that were never sent makes larger ones (wal.md 3.2). */
+const BACKLOG = 5
+/** Prefix and header of a frame, and its padding. */
+const FRAME_OVERHEAD = 96
+
+/** One batch on its way into the log. */
+interface Appended {
+  readonly lane: Lane
+  readonly batch: Batch
+}
+
+export interface LogPolicy {
+  /** `durability` is 'os', 'periodic' or 'immediate': everything is logged. */
+  readonly isEager: boolean
+  /** Longest wait of a lane with a backlog for a larger batch. Milliseconds. */
+  readonly acceptLingerMs: number
+  /** The log is broken: go on without it (`onWalFailure: 'bypass'`). */
+  readonly mayBypass: boolean
+}
+
+/** What `append` reads and fills in; one object serves all. */
+class Holder implements AppendedEntry {
+  stream = 0
+  count = 0
+  maxTimestampMs = 0
+  producerId = UNBOUND
+  epoch = -1
+  baseSequence = -1
+  part = 0
+  parts = 1
+  originLsn = 0
+  lsn = 0
+  firstPosition = 0
+}
+
+const NO_BYTES = new Uint8Array(0)
+
+export class ProducerLog implements LaneLog {
+  readonly isEager: boolean
+  readonly #host: LogHost
+  readonly #policy: LogPolicy
+  readonly #holder = new Holder()
+  #wal: Wal | null = null
+  #paging: Paging | null = null
+  /** Lanes with something to log, each once. */
+  #touched: Lane[] = []
+  #isTurnDue = false
+  #lingerTimer: TimerHandle | null = null
+  /** In the log's hands and not accepted, in LSN order. */
+  readonly #appended = new Deque<Appended>()
+  /** Lanes that wait for a BIND or an ACK frame. */
+  readonly #gated = new Set<Lane>()
+  /** Lanes whose next batch the log does not take now. */
+  readonly #blocked = new Set<Lane>()
+  #blockedSinceMs = -1
+  #blockedMs = 0
+  #failure: MQError | null = null
+  /** The producer ends: what is not delivered stays in the log. */
+  #isLeaving = false
+  #isClosed = false
+
+  constructor(host: LogHost, policy: LogPolicy) {
+    this.#host = host
+    this.#policy = policy
+    this.isEager = policy.isEager
+  }
+
+  /** The log is open: what waited for that goes in. */
+  opened(wal: Wal): void {
+    this.#wal = wal
+    this.#paging = new Paging(this.#host, wal)
+    wal.onAccepted = () => this.#accepted()
+    wal.onRoom = () => this.#roomCame()
+    if (this.isEager) for (const lane of this.#host.lanes) this.touch(lane)
+  }
+
+  get paging(): Paging | null {
+    return this.#paging
+  }
+
+  get refusal(): MQError | null {
+    return this.#policy.mayBypass ? null : this.#failure
+  }
+
+  /** The log took its last frame: what is in memory is delivered without it. */
+  failed(error: MQError): void {
+    if (this.#failure !== null) return
+    this.#failure = error
+    this.#appended.clear()
+    for (const lane of this.#host.lanes) {
+      lane.refuseNew() // The next record asks, and is refused or goes on without the log.
+      lane.unlogged?.clear()
+      lane.home?.enqueue(lane)
+    }
+    this.#stopBlocking()
+  }
+
+  get isFailed(): boolean {
+    return this.#failure !== null
+  }
+
+  /** Seconds in which some batch waited for room in the log. */
+  get blockedSeconds(): number {
+    const now = this.#blockedSinceMs < 0 ? 0 : this.#host.clock.monotonicMs() - this.#blockedSinceMs
+    return (this.#blockedMs + now) / 1000
+  }
+
+  get isBlocked(): boolean {
+    return this.#blocked.size > 0
+  }
+
+  // --- from the lane into the log ----------------------------------------------------------------------------------
+
+  touch(lane: Lane): void {
+    if (!this.isEager || this.#isClosed) return
+    if (!lane.isTouched) {
+      lane.isTouched = true
+      this.#touched.push(lane)
+    }
+    this.#scheduleTurn()
+  }
+
+  #scheduleTurn(): void {
+    if (this.#isTurnDue || this.#wal === null || this.#isClosed) return
+    this.#isTurnDue = true
+    this.#host.clock.defer(() => {
+      this.#isTurnDue = false
+      if (!this.#isClosed) this.#turn()
+    })
+  }
+
+  #turn(): void {
+    const lanes = this.#touched
+    this.#touched = []
+    // What runs now was appended in an earlier turn: while it is written, lanes fill.
+    const isCommitting = this.#appended.size > 0
+    let bytes = 0
+    for (const lane of lanes) {
+      lane.isTouched = false
+      if (bytes >= TURN_BYTES) this.touch(lane)
+      else bytes += this.#feed(lane, isCommitting)
+    }
+  }
+
+  /** Logs what is sealed, then the active buffer when it is time; gives the plain bytes that were worked on. */
+  #feed(lane: Lane, isCommitting: boolean): number {
+    if (this.#failure !== null) {
+      lane.sealActive()
+      lane.unlogged?.clear()
+      lane.home?.enqueue(lane)
+      return 0
+    }
+    let bytes = 0
+    while (!lane.isLogging && bytes < TURN_BYTES) {
+      const batch = this.#nextUnlogged(lane)
+      if (batch === undefined) {
+        if (lane.activeRecords === 0) return bytes
+        if (!this.#shouldSeal(lane, isCommitting)) {
+          this.#keep(lane, isCommitting)
+          return bytes
+        }
+        lane.sealActive()
+        continue
+      }
+      if (!this.#finish(lane, batch)) return bytes
+      if (!this.#append(lane, batch)) return bytes
+      lane.unlogged?.popFront()
+      bytes += batch.plainBytes
+    }
+    if (!lane.isLogging) this.touch(lane)
+    return bytes
+  }
+
+  #nextUnlogged(lane: Lane): Batch | undefined {
+    const { unlogged } = lane
+    for (let batch = unlogged?.peekFront(); batch !== undefined; batch = unlogged?.peekFront()) {
+      if (batch.outcome === null) return batch
+      unlogged?.popFront()
+    }
+    return undefined
+  }
+
+  /** wal.md 3.2: at once when the log is idle, when its commit ends, and larger while there is a backlog. */
+  #shouldSeal(lane: Lane, isCommitting: boolean): boolean {
+    if (isCommitting) return false
+    const logged = lane.queuedBatches - lane.window.inFlight
+    if (logged < BACKLOG || lane.activeBytes >= this.#host.settings.batchBytes) return true
+    return lane.activeAgeMs >= this.#policy.acceptLingerMs
+  }
+
+  /** Looks at the lane again when the commit ends, or when it has waited long enough. */
+  #keep(lane: Lane, isCommitting: boolean): void {
+    lane.isTouched = true
+    this.#touched.push(lane)
+    if (isCommitting || this.#lingerTimer !== null) return
+    this.#lingerTimer = this.#host.clock.setTimer(() => {
+      this.#lingerTimer = null
+      this.#scheduleTurn()
+    }, this.#policy.acceptLingerMs)
+  }
+
+  /** True when the batch is in wire form; false: a codec works on it, or it had to be failed. */
+  #finish(lane: Lane, batch: Batch): boolean {
+    if (batch.isFinished) return true
+    try {
+      const working = finishBatch(batch, lane.compression, lane.compressionHistory, this.#host.memory)
+      if (working === null) return true
+      lane.isLogging = true
+      void working.then(
+        () => this.#codecDone(lane, batch, null),
+        (error: unknown) => this.#codecDone(lane, batch, error as MQError),
+      )
+    } catch (error) {
+      this.#host.unsendable(lane, batch, error as MQError)
+      this.touch(lane)
+    }
+    return false
+  }
+
+  #codecDone(lane: Lane, batch: Batch, error: MQError | null): void {
+    lane.isLogging = false
+    if (error !== null && batch.outcome === null) this.#host.unsendable(lane, batch, error)
+    if (this.isEager) return this.touch(lane)
+    lane.isFinishing = false
+    lane.runIfQuiet()
+    lane.home?.enqueue(lane)
+    this.relieve()
+  }
+
+  /** False: the log has no room, or will never take it. */
+  #append(lane: Lane, batch: Batch): boolean {
+    const wal = this.#wal as Wal
+    if (!wal.admits(batch.wireBytes + FRAME_OVERHEAD)) {
+      this.#block(lane)
+      return false
+    }
+    const isFree = !batch.isStamped && this.isEager && !lane.hasUnbound // What is spilled gets its numbers when its turn comes.
+    const identity = isFree ? this.#host.identityOf(lane) : null
+    const before = identity?.nextSequence ?? 0
+    identity?.stamp(batch)
+    if (!batch.isStamped) lane.hasUnbound = true
+    try {
+      this.#write(wal, lane, batch)
+      return true
+    } catch (error) {
+      this.#unstamp(batch, identity, before)
+      const known = findMQError(error)
+      if (known?.context.reason === 'WAL_FULL') this.#block(lane)
+      else if (known?.context.reason === 'WAL_FAILED') this.failed(known)
+      else if (known === undefined) throw error
+      else {
+        this.#host.unsendable(lane, batch, known)
+        this.touch(lane)
+      }
+      return false
+    }
+  }
+
+  /** Numbers that no frame holds are numbers that nobody saw. */
+  #unstamp(batch: Batch, identity: LaneIdentity | null, nextSequence: number): void {
+    if (identity === null) return
+    batch.unstamp()
+    identity.nextSequence = nextSequence
+  }
+
+  #write(wal: Wal, lane: Lane, batch: Batch): void {
+    const holder = this.#holder
+    holder.stream = this.#streamOf(wal, lane)
+    holder.count = batch.records
+    holder.maxTimestampMs = batch.maxTimestamp
+    holder.producerId = batch.isStamped ? batch.producerId : UNBOUND
+    holder.epoch = batch.producerEpoch
+    holder.baseSequence = batch.baseSequence
+    holder.part = batch.part
+    holder.parts = batch.parts
+    holder.originLsn = batch.originLsn
+    holder.firstPosition = batch.firstPosition
+    const [head, body = NO_BYTES] = batch.wire()
+    wal.append(holder, head as Uint8Array, body)
+    batch.lsn = holder.lsn
+    batch.gateLsn = holder.lsn
+    batch.stream = holder.stream
+    batch.firstPosition = holder.firstPosition
+    this.#appended.pushBack({ lane, batch })
+  }
+
+  #streamOf(wal: Wal, lane: Lane): number {
+    if (lane.logStream < 0) lane.logStream = wal.streamOf(lane.topic, lane.topicId, lane.partition)
+    return lane.logStream
+  }
+
+  #block(lane: Lane): void {
+    if (this.#blocked.size === 0) this.#blockedSinceMs = this.#host.clock.monotonicMs()
+    this.#blocked.add(lane)
+  }
+
+  #roomCame(): void {
+    const lanes = [...this.#blocked]
+    this.#stopBlocking()
+    for (const lane of lanes) this.touch(lane)
+    if (!this.isEager && this.#host.memory.budget.isSoft) this.spill()
+  }
+
+  #stopBlocking(): void {
+    if (this.#blockedSinceMs >= 0) this.#blockedMs += this.#host.clock.monotonicMs() - this.#blockedSinceMs
+    this.#blockedSinceMs = -1
+    this.#blocked.clear()
+  }
+
+  // --- accepted ----------------------------------------------------------------------------------------------------
+
+  #accepted(): void {
+    const { acceptedLsn } = this.#wal as Wal
+    for (let first = this.#appended.peekFront(); first !== undefined; first = this.#appended.peekFront()) {
+      const { lane, batch } = first
+      if (batch.lsn > acceptedLsn) break
+      this.#appended.popFront()
+      if (batch.outcome !== null) continue
+      batch.tellAccepted(lane.topic, lane.partition)
+      this.#paging?.accepted(lane, batch)
+      lane.home?.enqueue(lane)
+    }
+    for (const lane of this.#gated) {
+      if (this.acksUnderWay(lane) === 0 && !this.#hasGate(lane, acceptedLsn)) this.#gated.delete(lane)
+      lane.home?.enqueue(lane)
+    }
+    if (this.#touched.length > 0) this.#scheduleTurn()
+    this.relieve()
+  }
+
+  #hasGate(lane: Lane, acceptedLsn: number): boolean {
+    for (const batch of lane.unsent()) if (batch.gateLsn > acceptedLsn) return true
+    return false
+  }
+
+  isReleased(batch: Batch): boolean {
+    if (batch.isPagedOut || batch.isLoading) return false
+    if (this.#failure !== null) return true
+    if (batch.lsn === 0) return !this.isEager
+    return batch.gateLsn <= (this.#wal as Wal).acceptedLsn
+  }
+
+  acksUnderWay({ ackTickets }: Lane): number {
+    if (ackTickets === null || this.#wal === null) return 0
+    const { acceptedSettlements } = this.#wal
+    while ((ackTickets.peekFront() ?? Number.POSITIVE_INFINITY) <= acceptedSettlements) ackTickets.popFront()
+    return this.#failure === null ? ackTickets.size : 0
+  }
+
+  readAhead(lane: Lane): void {
+    this.#paging?.readAhead(lane)
+  }
+
+  /** Memory is short: what the log has need not be in memory too. */
+  relieve(): void {
+    if (this.#paging === null || !this.#host.memory.budget.isSoft) return
+    this.#paging.relieve()
+    if (!this.isEager && this.#host.memory.budget.isSoft) this.spill()
+  }
+
+  // --- identities --------------------------------------------------------------------------------------------------
+
+  /** Numbers for everything of this lane that is logged without any, in order; they go when the log has that too. */
+  bindPending(lane: Lane): void {
+    if (!this.isEager || this.#failure !== null || this.#wal === null) return
+    for (const batch of lane.unsent()) {
+      if (batch.lsn === 0 || batch.isStamped) continue
+      const identity = this.#host.identityOf(lane)
+      if (identity === null) return
+      identity.stamp(batch)
+      this.bound(lane, batch)
+    }
+    lane.hasUnbound = false
+  }
+
+  /** A logged batch got numbers: it may go when the log has them. */
+  bound(lane: Lane, batch: Batch): void {
+    if (this.#failure !== null) return
+    const { lsn, producerId, producerEpoch, baseSequence } = batch
+    try {
+      batch.gateLsn = (this.#wal as Wal).bind(lsn, producerId, producerEpoch, baseSequence)
+    } catch (error) {
+      const known = findMQError(error)
+      if (known === undefined) throw error
+      this.failed(known)
+    }
+    this.#gated.add(lane)
+  }
+
+  /** An identity is used only when the log knows it, on the disk. */
+  async defineIdentity(producerId: bigint, epoch: number, clusterId: string): Promise<void> {
+    if (this.#failure === null) await this.#wal?.defineIdentity(producerId, epoch, clusterId)
+  }
+
+  // --- settled -----------------------------------------------------------------------------------------------------
+
+  settled(lane: Lane, batch: Batch, outcome: Outcome): void {
+    this.#note(lane, batch, outcome)
+    this.#paging?.feedStarving()
+  }
+
+  #note(lane: Lane, batch: Batch, outcome: Outcome): void {
+    const { lsn, stream, firstPosition, records } = batch
+    if (lsn === 0 || this.#failure !== null || outcome === REPLACED) return
+    const { error, baseOffset } = outcome
+    if (error !== null && this.#isLeaving) return // It stays in the log, for the next life.
+    const last = firstPosition + records - 1
+    const wal = this.#wal as Wal
+    const ticket = wal.settle(stream, firstPosition, last, logOutcome(outcome), baseOffset)
+    if (error !== null) return
+    lane.ackTickets?.pushBack(ticket)
+    this.#gated.add(lane)
+    // The sender waits for it: not for company (C4).
+    if (lane.hasSealed && lane.window.inFlight + this.acksUnderWay(lane) >= REMEMBERED_BATCHES) wal.flush()
+  }
+
+  /**
+   * Parts are frames of their own under new numbers; all present, they stand for the original (wal.md 2.6). What a broker
+   * refused of it lies between them, and is settled.
+   */
+  replaced(lane: Lane, batch: Batch, parts: readonly Batch[]): void {
+    const { lsn, stream, firstPosition, records } = batch
+    if (lsn === 0 || this.#failure !== null) return
+    const wal = this.#wal as Wal
+    let position = firstPosition
+    const refuseUntil = (end: number) => {
+      if (end > position) wal.settle(stream, position, end - 1, LogOutcome.rejected, -1)
+    }
+    for (const [index, part] of parts.entries()) {
+      refuseUntil(part.firstPosition)
+      part.part = index
+      part.parts = parts.length
+      part.originLsn = lsn
+      part.isAccepted = batch.isAccepted
+      position = part.firstPosition + part.records
+    }
+    refuseUntil(firstPosition + records)
+    for (const part of [...parts].reverse()) this.#logPart(wal, lane, part)
+  }
+
+  /** In front of what waits for the log: parts are older. */
+  #logPart(wal: Wal, lane: Lane, part: Batch): void {
+    if (lane.unlogged !== null) {
+      lane.unlogged.pushFront(part)
+      return this.touch(lane)
+    }
+    part.finish(0, null)
+    this.#write(wal, lane, part)
+  }
+
+  // --- spilling ----------------------------------------------------------------------------------------------------
+
+  /** `durability: 'spill'`, and memory is short: what will be sent last goes into the log, and its memory is free. */
+  spill(): void {
+    if (this.isEager || this.#wal === null || this.#failure !== null) return
+    for (const lane of this.#host.lanes) {
+      lane.sealActive()
+      let place = 0
+      for (const batch of lane.unsent()) {
+        if (place++ === 0 || batch.lsn > 0 || batch.isStamped || batch.attempts > 0) continue
+        if (lane.isFinishing || !this.#finishSpilled(lane, batch)) break
+        if (!this.#append(lane, batch)) return
+      }
+    }
+  }
+
+  #finishSpilled(lane: Lane, batch: Batch): boolean {
+    if (batch.isFinished) return true
+    lane.isFinishing = true
+    const isDone = this.#finish(lane, batch)
+    if (isDone || !lane.isLogging) lane.isFinishing = false
+    return isDone
+  }
+
+  // --- end ---------------------------------------------------------------------------------------------------------
+
+  /** Everything accepted so far into the log, sealed or not: the producer ends, and what is in the log lives on. */
+  async drain(timeoutMs: number): Promise<void> {
+    const wal = this.#wal
+    if (wal === null || this.#failure !== null || !this.isEager) return
+    for (const lane of this.#host.lanes) {
+      lane.sealActive()
+      this.#feed(lane, false)
+    }
+    const last = this.#appended.peekBack()
+    if (last === undefined) return
+    wal.flush()
+    const { clock } = this.#host
+    let timer: TimerHandle | null = null
+    const tooLate = new Promise<void>((resolve) => {
+      timer = clock.setTimer(resolve, timeoutMs)
+    })
+    await Promise.race([wal.accepted(last.batch.lsn).catch(() => {}), tooLate])
+    ;(timer as TimerHandle | null)?.cancel()
+  }
+
+  /** From now on what fails stays in the log. */
+  leave(): void {
+    this.#isLeaving = true
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#lingerTimer?.cancel()
+    this.#lingerTimer = null
+  }
+}
+
+function logOutcome({ error }: Outcome) {
+  if (error === null) return LogOutcome.delivered
+  if (error.context.reason === 'WAL_CORRUPT') return LogOutcome.lost
+  return error.context.reason === 'DROPPED' ? LogOutcome.dropped : LogOutcome.rejected
+}
