@@ -7,6 +7,8 @@
  * disk until its callback, and are compared then (`violations`).
  * Source: wal.md 6.1.
  */
+
+import { type RandomSource, randomInt } from '../../../lib/util/index.js'
 import type { Done, FileFacts, FsFacts, LockMethod, Release, WalFs } from '../../../lib/wal/index.js'
 import { fault, type Inject } from './faults.js'
 import { type FileKind, type ImageFile, SimFile } from './file.js'
@@ -73,7 +75,7 @@ export interface DiskOptions {
 let devices = 0
 
 export class SimDisk implements WalFs {
-  readonly names = new Names()
+  names = new Names()
   readonly trace: Call[] = []
   /** Calls that have not ended, in the order they were made. */
   readonly flights: Flight[] = []
@@ -114,6 +116,29 @@ export class SimDisk implements WalFs {
       if (path !== '/') disk.names.seed(path, new SimFile(file, image.sectorBytes))
       if (file.id >= disk.#nextFile) disk.#nextFile = file.id + 1
     }
+    return disk
+  }
+
+  /**
+   * The same machine with the next process: what was written is in its page cache, what was synced on its platter.
+   * Calls on their way are done or not done, writes in part, as `random` says.
+   */
+  static afterKill(dead: SimDisk, random: RandomSource): SimDisk {
+    for (const flight of [...dead.flights]) {
+      if (flight.file !== null && flight.bytes !== null) {
+        const sectors = Math.ceil(flight.bytes.length / dead.sectorBytes)
+        const done = Math.min(flight.bytes.length, randomInt(random, sectors + 1) * dead.sectorBytes)
+        if (done > 0) flight.file.write(flight.bytes.subarray(0, done), flight.call.position)
+      } else if (random.next() < 0.5) {
+        if (flight.call.kind === 'rename') dead.names.rename(flight.call.path, flight.to)
+        if (flight.call.kind === 'unlink') dead.names.unlink(flight.call.path)
+      }
+    }
+    dead.die()
+    const { sectorBytes, capacityBytes, userId, remote, lockMethods, isAutomatic } = dead
+    const disk = new SimDisk({ sectorBytes, capacityBytes, userId, remote, lockMethods, isAutomatic })
+    disk.names = dead.names
+    disk.#nextFile = dead.#nextFile
     return disk
   }
 
