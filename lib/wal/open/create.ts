@@ -3,6 +3,7 @@
  * from which making starts again, and MANIFEST without segments can only mean that segments were lost.
  * Source: wal.md 2.1.
  */
+import { dirname } from 'node:path'
 import type { MQError } from '../../errors/index.js'
 import { walError } from '../errors.js'
 import { encodeCheckpoint } from '../format/bodies/checkpoint.js'
@@ -26,7 +27,7 @@ import {
 import { decodeSegmentHeader, encodeSegmentHeader } from '../format/segment-header.js'
 import type { LockMethod } from '../fs.js'
 import type { WalOptions, WalParts } from '../types.js'
-import type { Disk } from './disk.js'
+import { type Disk, orNull } from './disk.js'
 
 const FIRST_SEGMENT = 1
 /** What is there before the first opening has written anything. */
@@ -44,11 +45,25 @@ export async function createLog(
 ): Promise<void> {
   const { dir } = options
   await refuseData(disk, dir, names)
+  await syncName(disk, parts, dir)
   for (const name of names) if (isRemains(name)) await disk.unlink(`${dir}/${name}`)
   const manifest = newManifest(parts, options, lock)
   await disk.replaceFile(dir, segmentName(FIRST_SEGMENT), (fd, draft) => fillSegment(disk, parts, manifest, fd, draft))
   const text = encodeManifest(manifest)
   await disk.replaceFile(dir, MANIFEST_NAME, (fd, draft) => disk.write(fd, draft, text, 0))
+}
+
+/** Whoever made the directory may have died before its name was on the disk. A parent we may not read stays as it is. */
+async function syncName(disk: Disk, parts: WalParts, dir: string): Promise<void> {
+  const parent = dirname(dir)
+  if (
+    (await orNull(
+      disk.fsyncDir(parent).then(() => true),
+      'EACCES',
+    )) === null
+  ) {
+    parts.logger.warn('the name of the new directory of the log could not be synced', { path: parent })
+  }
 }
 
 /** Of an interrupted making, or spares of a size that nobody knows any more. */

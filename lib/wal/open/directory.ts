@@ -3,7 +3,6 @@
  * Why so strict: the log holds customers' records and is trusted after a crash; who can write there decides what is
  * delivered. Nothing is changed when it is refused. Source: wal.md 2.1; research 3.8.
  */
-import { dirname } from 'node:path'
 import { walError } from '../errors.js'
 import { LOCK_NAME, MANIFEST_NAME } from '../format/manifest.js'
 import type { FileFacts } from '../fs.js'
@@ -20,7 +19,6 @@ export async function prepareDirectory(disk: Disk, options: WalOptions, host: Ho
   let facts = await orNull(disk.stat(dir), 'ENOENT')
   if (facts === null) {
     await disk.mkdir(dir)
-    await disk.fsyncDir(dirname(dir))
     facts = await disk.stat(dir)
   }
   if (facts.kind === 'symlink' && allowUnsafeDir) facts = await disk.stat(`${dir}/.`)
