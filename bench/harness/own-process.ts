@@ -15,13 +15,15 @@ export interface OwnProcess {
   readonly limitMs: number
   /** The build of ours that is measured, as a URL; default `dist`. */
   readonly entry?: string | undefined
+  /** Settles when the process has ended, not when it has answered: what it held is free then. Default false. */
+  readonly untilEnded?: boolean
   /** Default none: the flags of the benchmark's own loader are not passed on. */
   readonly nodeArguments?: readonly string[]
 }
 
 export function inOwnProcess<T>(
   job: object,
-  { worker, limitMs, entry, nodeArguments = [] }: OwnProcess,
+  { worker, limitMs, entry, untilEnded = false, nodeArguments = [] }: OwnProcess,
 ): Promise<Answer<T>> {
   return new Promise((resolve) => {
     const child = fork(worker, [], {
@@ -30,11 +32,15 @@ export function inOwnProcess<T>(
       env: { ...process.env, TANDEM_ENTRY: entry ?? pathToFileURL(`${REPOSITORY}dist/index.js`).href },
     })
     const limit = setTimeout(() => child.kill('SIGKILL'), limitMs)
+    let answered: Answer<T> | null = null
     const settle = (answer: Answer<T>) => {
       clearTimeout(limit)
-      resolve(answer)
+      resolve(answered ?? answer)
     }
-    child.once('message', (answer) => settle(answer as Answer<T>))
+    child.once('message', (answer) => {
+      answered = answer as Answer<T>
+      if (!untilEnded) settle(answered)
+    })
     child.once('error', (error) => settle({ failure: error.message }))
     child.once('exit', (code, signal) => settle({ failure: `the process ended without a result (${signal ?? code})` }))
     child.send(job)
