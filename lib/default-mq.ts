@@ -13,6 +13,7 @@ import type {
   BatchResult,
   BatchToSend,
   CloseReport,
+  DurableReceipt,
   RecordMetadata,
   SendCallback,
   SendOptions,
@@ -50,6 +51,15 @@ export function configureDefault(config: MQConfig): void {
 export function defaultMQ(): MQ {
   instance ??= makeDefault()
   return instance
+}
+
+/** `MQ.sendDurable` of the default instance. */
+export async function sendDurable(
+  topic: string,
+  value: RecordBytes,
+  options?: SendSyncOptions,
+): Promise<DurableReceipt> {
+  return defaultMQ().sendDurable(topic, value, options)
 }
 
 /** `MQ.sendSync` of the default instance. */

@@ -50,6 +50,7 @@ import {
   type BatchResult,
   type BatchToSend,
   type CloseReport,
+  type DurableReceipt,
   Producer,
   type ProducerMetrics,
   type RecordMetadata,
@@ -295,6 +296,11 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
     return this.producer.sendSync(topic, value, options)
   }
 
+  /** `producer.sendDurable`: resolves when the write-ahead log has the record. Rejects with an MQError. */
+  async sendDurable(topic: string, value: V | null, options?: SendSyncOptions<K>): Promise<DurableReceipt> {
+    return this.producer.sendDurable(topic, value, options)
+  }
+
   /** `producer.sendAsync`: true, or false when memory is above the soft limit (`producer.ready()` waits for room). */
   sendAsync(
     topic: string,
@@ -489,7 +495,9 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
   readonly #sendDeadLetter: Producer['sendSync'] = (...record) => {
     const { keySerializer, valueSerializer, topics } = this.config.producer
     const isPlain = keySerializer === undefined && valueSerializer === undefined && Object.keys(topics).length === 0
-    const plain = { keySerializer: bytes(), valueSerializer: bytes(), topics: {} }
+    // A log has one owner, the instance's own producer; a dead letter is waited for until Kafka has it.
+    const noLog = { durability: 'memory' } as const
+    const plain = { keySerializer: bytes(), valueSerializer: bytes(), topics: {}, wal: noLog }
     this.#deadLetters ??= isPlain
       ? (this.producer as unknown as Producer)
       : this.createProducer<RecordBytes, RecordBytes>(plain)

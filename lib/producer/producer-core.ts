@@ -456,9 +456,9 @@ export class ProducerCore implements LaneHost, SenderHost, LogHost {
     runInBackground(
       'producer id',
       async () => {
-        await this.life?.open()
+        if (this.life !== null) await this.life.open()
         const producerId = await this.#identities.fetch()
-        await this.defineIdentity(producerId, 0)
+        if (this.log !== null) await this.defineIdentity(producerId, 0)
         this.#producerId = producerId
         for (const { lanes } of this.#topics.values()) for (const lane of lanes) this.log?.bindPending(lane)
         for (const sender of this.#senders.values()) sender.wake()
@@ -506,6 +506,10 @@ export class ProducerCore implements LaneHost, SenderHost, LogHost {
 
   async defineIdentity(producerId: bigint, epoch: number): Promise<void> {
     await this.log?.defineIdentity(producerId, epoch, this.#cluster.clusterId ?? '')
+  }
+
+  get keepsBatches(): boolean {
+    return this.log !== null
   }
 
   rule(lane: Lane, batch: Batch, edge: EdgeCase): Ruling {

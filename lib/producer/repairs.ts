@@ -41,6 +41,8 @@ const MEMORY_RETRY_MS = 20
 
 /** The log's side of a repair; without a log nothing of it happens. */
 export interface RepairLog extends KeptBatches {
+  /** There is a log. */
+  readonly keepsBatches: boolean
   /** What becomes of a batch that the log keeps and nobody can decide about. */
   rule(lane: Lane, batch: Batch, edge: EdgeCase): Ruling
   /** The topic takes nothing: what the log keeps for it waits for an operator's word. */
@@ -281,10 +283,10 @@ export class LaneRepairs implements Repairs {
     if (this.#pauses.isStopped) return // The producer is at its end.
     if (needsNewId || !identity.mayRaiseEpoch) {
       const producerId = await this.#identities.fetch()
-      await this.#log.defineIdentity(producerId, 0)
+      if (this.#log.keepsBatches) await this.#log.defineIdentity(producerId, 0)
       identity.replace(producerId)
     } else {
-      await this.#log.defineIdentity(identity.producerId, identity.epoch + 1)
+      if (this.#log.keepsBatches) await this.#log.defineIdentity(identity.producerId, identity.epoch + 1)
       identity.raiseEpoch()
     }
     for (const batch of lane.pendingBatches) if (batch.isStamped) batch.unstamp()

@@ -28,7 +28,9 @@ function scene() {
   }
   const events = new Proxy({}, { get: () => () => {} }) as CoreEvents
   const config = resolveProducerConfig({})
-  const core = new ProducerCore(config, cluster as unknown as Cluster, clock, seededRandom(1), events)
+  const core = new ProducerCore(config, cluster as unknown as Cluster, clock, seededRandom(1), events, () =>
+    Promise.reject(new Error('there is no log')),
+  )
   return { clock, core, topic: core.topicOf('orders'), tell: (topicId: string) => tell({ ...metadata, topicId }) }
 }
 

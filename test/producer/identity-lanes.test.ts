@@ -113,7 +113,7 @@ describe('other batches of the lane, and other lanes', () => {
 
   it('3.5: the last epoch is followed by a new producer id', async () => {
     const test = await scene()
-    vi.spyOn(LaneIdentity.prototype, 'raiseEpoch').mockReturnValue(false)
+    vi.spyOn(LaneIdentity.prototype, 'mayRaiseEpoch', 'get').mockReturnValue(false)
     onTestFinished(() => void vi.restoreAllMocks())
     refuse(test, [OUT_OF_ORDER, OUT_OF_ORDER])
     await expect(test.producer.sendSync('orders', 'x')).resolves.toMatchObject({ offset: 3 })

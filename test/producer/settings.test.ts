@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { ProducerConfig } from '../../lib/config/index.js'
 import { MQError } from '../../lib/errors/index.js'
@@ -17,28 +18,22 @@ const pathsOf = (error: MQError) => (error.context.issues as { path: string }[])
 
 describe('settings', () => {
   it.each(['spill', 'os', 'periodic', 'immediate'] as const)(
-    'CF-3: without a log a durability of %s is refused at construction, not ignored',
+    'WA-1, CF-3: a durability of %s needs a directory, which is missed by name',
     (durability) => {
-      const error = refusalOf({ wal: { durability, dir: '/tmp/never-made' } })
+      const error = refusalOf({ wal: { durability } })
       expect(error).toBeInstanceOf(MQError)
-      expect(error.code).toBe('INVALID_CONFIG')
-      expect(pathsOf(error)).toContain('wal.durability')
-      expect(error.message).toContain('no write-ahead log yet')
+      expect(error.code).toBe('MISSING_CONFIG')
+      expect(pathsOf(error)).toContain('wal.dir')
     },
   )
 
-  it('CF-4: a preset that asks for a log says so, and an override makes it usable', async () => {
-    const error = refusalOf({ preset: 'highReliability' })
-    expect(error.code).toBe('INVALID_CONFIG')
-    expect(error.message).toContain('the preset highReliability asks for a log')
-    expect(error.context.preset).toBe('highReliability')
-    const producer = new Producer({
-      preset: 'highReliability',
-      wal: { durability: 'memory' },
-      logger: silentLogger,
-    })
+  it('CF-4, WA-1: the preset for reliability has a log, and making a producer touches no file', async () => {
+    const producer = new Producer({ preset: 'highReliability', logger: silentLogger })
+    expect(producer.config.wal).toMatchObject({ durability: 'immediate', dir: './tandem-mq.wal' })
     expect(producer.config.deliveryTimeoutMs).toBe(300_000)
-    await producer.close()
+    expect(producer.guarantee).toEqual({ level: 'exactly-once', survives: 'power', reasons: [] })
+    expect(await producer.close()).toEqual({ unsentRecords: 0, inWalRecords: 0 })
+    expect(existsSync('tandem-mq.wal')).toBe(false)
   })
 
   it('PR-18: spilling is refused as long as there is nothing to spill to', () => {

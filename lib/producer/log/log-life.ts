@@ -11,6 +11,7 @@ import type { Entry, StreamFacts, Wal, WalEvents, WalMeasures, WalOptions } from
 import type { Batch } from '../batch.js'
 import type { Lane } from '../lane.js'
 import type { DataLoss } from '../repairs.js'
+import { innerMap } from './inner-map.js'
 import { batchesOf } from './leftovers.js'
 import type { LogHost } from './log-host.js'
 import { Parking } from './parking.js'
@@ -161,8 +162,7 @@ export class LogLife {
   // --- streams of an earlier life ----------------------------------------------------------------------------------
 
   #awaitStream({ topic, partition }: StreamFacts, by: 1 | -1): void {
-    let partitions = this.#unresolved.get(topic)
-    if (partitions === undefined) this.#unresolved.set(topic, (partitions = new Map()))
+    const partitions = innerMap(this.#unresolved, topic)
     const left = (partitions.get(partition) ?? 0) + by
     if (left > 0) partitions.set(partition, left)
     else partitions.delete(partition)
@@ -190,8 +190,7 @@ export class LogLife {
     const { topic, partition } = stream
     this.#awaitStream(stream, -1)
     if (leftovers.length > 0) {
-      let partitions = this.#leftovers.get(topic)
-      if (partitions === undefined) this.#leftovers.set(topic, (partitions = new Map()))
+      const partitions = innerMap(this.#leftovers, topic)
       partitions.set(partition, [...(partitions.get(partition) ?? []), ...leftovers])
       this.#pendingBatches += leftovers.length
     }

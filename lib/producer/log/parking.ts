@@ -8,6 +8,7 @@ import { MQError } from '../../errors/index.js'
 import { failure } from '../answers.js'
 import type { Batch } from '../batch.js'
 import type { Lane } from '../lane.js'
+import { innerMap } from './inner-map.js'
 import type { LogHost } from './log-host.js'
 import type { EdgeCase, HeldStream, WalEdge } from './resolution/types.js'
 
@@ -75,8 +76,7 @@ export class Parking {
   #report(lane: Lane, batch: Batch, edge: EdgeCase, action: Ruling): void {
     const { topic, partition } = lane
     const { firstPosition, records } = batch
-    let topics = this.#edges.get(edge)
-    if (topics === undefined) this.#edges.set(edge, (topics = new Map()))
+    const topics = innerMap(this.#edges, edge)
     topics.set(topic, (topics.get(topic) ?? 0) + records)
     this.#events.edge({
       case: edge,
