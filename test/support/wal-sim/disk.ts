@@ -344,6 +344,10 @@ export class SimDisk implements WalFs {
           if (answer.dropsPages === true) more.drop?.()
           throw fault(answer.code, kind, path)
         }
+        if (answer?.isLie === true) {
+          done(null)
+          return
+        }
         value = answer?.written !== undefined ? (more.perform?.(answer.written) as T) : perform()
       } catch (error) {
         if (!isSystemError(error)) throw error

@@ -14,6 +14,8 @@ export interface Answer {
   readonly written?: number
   /** Of a failing sync: its pages count as clean from now on, and are not on the disk. */
   readonly dropsPages?: boolean
+  /** Says yes and does nothing: a disk, or a library, that lies. */
+  readonly isLie?: boolean
   /** Never ends, unless the test ends it. */
   readonly isHung?: boolean
 }
@@ -58,6 +60,11 @@ export function failCall(index: number, answer: Answer, isForEver: boolean): Inj
     }
     return isForEver && call.kind === kind ? answer : null
   }
+}
+
+/** Every call of that kind is a lie. */
+export function lie(kind: CallKind): Inject {
+  return (call) => (call.kind === kind ? { isLie: true } : null)
 }
 
 /** The n-th call (from 1) of that kind fails; `isForEver`: and every later one. */

@@ -9,6 +9,7 @@ import { WriteAheadLog } from '../../../lib/wal/write-ahead-log.js'
 import {
   type CrashKind,
   CrashStates,
+  type Inject,
   listEvents,
   Pump,
   SimDisk,
@@ -39,9 +40,12 @@ export interface HistoryOptions {
   readonly mostStates: number
   /** Read in place of the log's own, to show that a broken one is found. */
   readonly survey?: Survey_
-  /** Put between log and disk, to show that a broken writer is found. */
-  readonly breakDisk?: (disk: SimDisk) => SimDisk
+  /** Lies of the disk, as a writer tells them that leaves a step out. */
+  readonly inject?: Inject
+  /** The sectors of the disk; the log believes in 512 B. */
   readonly diskSectorBytes?: number
+  /** The owner takes every append for accepted at once. */
+  readonly acceptsEarly?: boolean
 }
 
 export interface HistoryResult {
@@ -111,6 +115,7 @@ class History {
 
   async #life(life: number): Promise<void> {
     const pump = new Pump(this.#disk, this.#clock, this.#random)
+    this.#disk.inject = this.#options.inject ?? null
     pump.onStill = () => this.#explore()
     this.#log.push(`life ${life}: opens, boot ${this.#boot}`)
     const wal = await pump.until(this.#open(this.#disk, this.#clock, this.#boot), 'open')
@@ -156,6 +161,7 @@ class History {
       else if (dice < 0.8) owner.settleSome()
       else if (dice < 0.83) pending.push(owner.sync())
       else if (dice < 0.9) wal.flush()
+      if (this.#options.acceptsEarly === true) this.#model.accepted(wal.lastLsn, 0)
       const steps = this.#random.next() < pushy ? 0 : randomInt(this.#random, 6)
       for (let step = 0; step < steps && !this.#isEnough(); step++) await pump.step()
       await pump.settle()

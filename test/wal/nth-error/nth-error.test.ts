@@ -1,0 +1,83 @@
+/** Suite B: each call of a log's day fails, with each errno, once and for ever. Source: wal.md 3.7, 3.8, 6.1, 6.2. */
+import { describe, expect, it } from 'vitest'
+import type { LogDurability } from '../../../lib/wal/index.js'
+import { type Answer, type Call, ERRNOS, failCall } from '../../support/wal-sim/index.js'
+import { type Day, runDay } from './script.js'
+
+const DURABILITIES: readonly LogDurability[] = ['immediate', 'os', 'periodic']
+
+/** Ways one call fails beyond its error alone. */
+function answersFor(call: Call, code: string): Answer[] {
+  if (call.kind === 'write') return [{ code }, { code, written: Math.floor(call.bytes / 2) }]
+  if (call.kind === 'fdatasync') return [{ code }, { code, dropsPages: true }]
+  return [{ code }]
+}
+
+/** An error is never swallowed: the caller met it, was told of it, or finds it in the numbers. */
+function silence(day: Day, code: string): string[] {
+  const counted = day.measures.reduce((sum, measures) => sum + (measures.errors.get(code) ?? 0), 0)
+  const isTold = day.told.some(({ event }) => event === 'degraded' || event === 'failed' || event === 'full')
+  if (day.errors.length > 0 || counted > 0 || isTold || day.lines.length > 0) return []
+  return [`${code} was swallowed: no error, no event, no count, no line in the log`]
+}
+
+function isHot(call: Call): boolean {
+  return call.path.endsWith('.wal') && (call.kind === 'write' || call.kind === 'fdatasync')
+}
+
+describe.each(DURABILITIES)('a failing call, durability %s (wal.md 3.7, 3.8, suite B)', (durability) => {
+  it('has a day without faults to compare with', async () => {
+    const day = await runDay({ durability, inject: null })
+    expect(day.faults).toEqual([])
+    expect(day.errors).toEqual([])
+    expect(day.states).toEqual(['open', 'open'])
+    expect(day.accepted).toBe(52)
+  })
+
+  for (const code of ERRNOS)
+    for (const isForEver of [false, true])
+      it(`${code} ${isForEver ? 'for ever' : 'once'} at each call: typed, told, nothing promised is lost, no hang`, async () => {
+        const { disk: calm } = await runDay({ durability, inject: null })
+        const failures: string[] = []
+        for (const call of calm.trace) {
+          for (const answer of answersFor(call, code)) {
+            const day = await runDay({ durability, inject: failCall(call.index, answer, isForEver) })
+            const faults = [...day.faults, ...silence(day, code)]
+            if (isHot(call) && day.measures.length > 0 && !day.measures.some((it) => (it.errors.get(code) ?? 0) > 0))
+              faults.push(`${code} is not in measures().errors`)
+            for (const fault of faults)
+              failures.push(`call ${call.index} ${call.kind} ${call.path} ${JSON.stringify(answer)}: ${fault}`)
+          }
+        }
+        expect(failures.slice(0, 12)).toEqual([])
+      }, 300_000)
+})
+
+describe('short writes and hanging calls (wal.md 3.8, 3.9)', () => {
+  it('a short write without an error is the same as a full disk: no promise is broken', async () => {
+    const { disk: calm } = await runDay({ durability: 'immediate', inject: null })
+    const failures: string[] = []
+    for (const call of calm.trace) {
+      if (call.kind !== 'write') continue
+      for (const written of [0, 1, 511, Math.floor(call.bytes / 2), call.bytes - 1]) {
+        const day = await runDay({ durability: 'immediate', inject: failCall(call.index, { written }, false) })
+        for (const fault of day.faults) failures.push(`call ${call.index} ${call.path} short ${written}: ${fault}`)
+      }
+    }
+    expect(failures.slice(0, 12)).toEqual([])
+  }, 120_000)
+
+  it('a call that never ends does not keep close() waiting beyond its bound', async () => {
+    const { disk: calm } = await runDay({ durability: 'immediate', inject: null })
+    const failures: string[] = []
+    for (const call of calm.trace) {
+      const day = await runDay({
+        durability: 'immediate',
+        inject: failCall(call.index, { isHung: true }, false),
+        mayHang: true,
+      })
+      for (const fault of day.faults) failures.push(`call ${call.index} ${call.kind} ${call.path} hangs: ${fault}`)
+    }
+    expect(failures.slice(0, 12)).toEqual([])
+  }, 120_000)
+})
