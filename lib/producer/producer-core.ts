@@ -46,6 +46,7 @@ import { TopicLanes } from './topic-lanes.js'
 const UNKNOWN_TOPIC = 3
 /** A topic that metadata calls unknown for so long is gone; right after creation brokers may differ (P-39). */
 const UNKNOWN_TOPIC_MS = 10_000
+const UNKNOWN_TOPIC_PAUSE_MS = 1000
 
 export interface CoreEvents extends Omit<LogLifeEvents, 'dataLoss' | 'fatal'> {
   warning(error: MQError): void
@@ -273,7 +274,23 @@ export class ProducerCore implements LaneHost, SenderHost, LogHost {
     if (metadata !== undefined && metadata.errorCode === 0 && metadata.partitions.length > 0)
       this.#adopt(topic, metadata)
     else this.#awaitTopic(topic)
+    this.#adoptKnown(topic)
     return topic
+  }
+
+  /** Records are accepted into the log though no broker tells what partitions there are: the log may know. */
+  #adoptKnown(topic: TopicLanes): void {
+    const known = topic.isReady ? null : (this.life?.topicKnown(topic.name) ?? null)
+    if (known !== null) this.#adopt(topic, known)
+  }
+
+  /** The log is open, and knows topics of an earlier life. */
+  logOpened(): void {
+    for (const topic of this.#topics.values()) {
+      const metadata = this.#cluster.topic(topic.name)
+      if (topic.isReady && metadata !== undefined) this.life?.topicSeen(metadata)
+      else this.#adoptKnown(topic)
+    }
   }
 
   #awaitTopic(topic: TopicLanes): void {
@@ -286,14 +303,25 @@ export class ProducerCore implements LaneHost, SenderHost, LogHost {
           allowAutoCreate: this.#config.allowAutoTopicCreation,
           unknownTopicRetries,
         })
-        if (!topic.isReady) this.#adopt(topic, metadata)
+        if (topic.isReady) this.#metadataChanged(metadata)
+        else this.#adopt(topic, metadata)
       },
-      (name, error) => this.#topicFailed(topic, toMQError(error, 'TOPIC_NOT_FOUND', name, { topic: topic.name })),
+      (name, error) => {
+        if (!topic.isReady) {
+          this.#topicFailed(topic, toMQError(error, 'TOPIC_NOT_FOUND', name, { topic: topic.name }))
+        } else void this.#awaitKnown(topic)
+      },
     )
+  }
+
+  /** The log knows the topic: its brokers may be away for long. */
+  async #awaitKnown(topic: TopicLanes): Promise<void> {
+    if (await this.pauses.wait(UNKNOWN_TOPIC_PAUSE_MS)) this.#awaitTopic(topic)
   }
 
   #adopt(topic: TopicLanes, metadata: TopicMetadata): void {
     topic.grow(metadata)
+    this.life?.topicSeen(metadata)
     this.life?.lanesReady(topic.lanes)
     this.#assignLeaders(topic, metadata)
     const { early, earlyTokens } = topic
@@ -345,7 +373,9 @@ export class ProducerCore implements LaneHost, SenderHost, LogHost {
     // Brokers before 2.8 tell no id: the first one that comes says nothing of a new topic.
     if (isNewId && !isZero(topic.topicId)) this.#recreated(topic, metadata)
     else if (isNewId) for (const lane of topic.lanes) lane.whenQuiet(() => this.#named(lane, metadata.topicId))
+    if (topic.partitionCount !== metadata.partitions.length || isNewId) this.life?.topicSeen(metadata)
     topic.grow(metadata)
+    this.life?.lanesReady(topic.lanes)
     this.#assignLeaders(topic, metadata)
   }
 

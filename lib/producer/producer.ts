@@ -347,7 +347,8 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
 
   /** What is promised of records that are accepted now, and which conditions of it do not hold. */
   get guarantee(): Guarantee {
-    return guaranteeOf(this.#config.wal.durability, this.#core.log?.isFailed === true)
+    const { log, life } = this.#core
+    return guaranteeOf(this.#config.wal.durability, log?.isFailed === true, life?.isTopicSafe === true)
   }
 
   /** Of the write-ahead log; null: there is none, or it is not open. */

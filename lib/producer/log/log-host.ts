@@ -17,6 +17,8 @@ export interface LogHost {
   readonly lanes: readonly Lane[]
   /** The lane of a topic-partition; undefined while its topic's partitions are not known, which are asked for then. */
   laneOf(topic: string, partition: number): Lane | undefined
+  /** The log is open: topics that it knows have lanes from now on. */
+  logOpened(): void
   /** Numbers for the next batch of this lane; null while there are none, or they are about to change. */
   identityOf(lane: Lane): LaneIdentity | null
   /** The batch can never be sent: its codec failed, or the log never takes a frame of its size. */

@@ -3,7 +3,7 @@
  * While streams of an earlier life are resolved, new records are accepted and logged; their lanes wait (C8).
  * Source: wal.md 4.
  */
-import type { Cluster } from '../../cluster/index.js'
+import type { Cluster, TopicMetadata } from '../../cluster/index.js'
 import type { ResolvedProducerConfig } from '../../config/index.js'
 import { MQError, toMQError } from '../../errors/index.js'
 import { type Clock, type Deferred, deferred, type Pauses, type RandomSource } from '../../util/index.js'
@@ -12,12 +12,14 @@ import type { Batch } from '../batch.js'
 import type { Lane } from '../lane.js'
 import type { DataLoss } from '../repairs.js'
 import { innerMap } from './inner-map.js'
+import { rememberTopic, topicKnownTo } from './known-topic.js'
 import { batchesOf } from './leftovers.js'
 import type { LogHost } from './log-host.js'
 import { Parking } from './parking.js'
 import type { ProducerLog } from './producer-log.js'
 import { Resolution } from './resolution/resolution.js'
 import type { HeldStream, WalEdge } from './resolution/types.js'
+import { TopicSafety } from './topic-safety.js'
 
 export interface WalRecovery {
   readonly phase: 'scan' | 'resolve' | 'done'
@@ -75,6 +77,7 @@ interface LogLifeParts {
 export class LogLife {
   readonly #parts: LogLifeParts
   readonly parking: Parking
+  readonly #safety: TopicSafety
   #opening: Promise<void> | null = null
   #wal: Wal | null = null
   #resolution: Resolution | null = null
@@ -89,6 +92,7 @@ export class LogLife {
   constructor(parts: LogLifeParts) {
     this.#parts = parts
     this.parking = new Parking(parts.host, parts.config.wal.onAmbiguous, parts.events)
+    this.#safety = new TopicSafety(parts.cluster)
     this.#recovered.promise.catch(() => {})
   }
 
@@ -109,8 +113,27 @@ export class LogLife {
     if (wal.failure !== null) log.failed(wal.failure)
     for (const stream of wal.streams) if (wal.entriesOf(stream.id).length > 0) this.#awaitStream(stream, 1)
     for (const lane of this.#parts.host.lanes) this.#gate(lane)
+    this.parking.incarnationId = wal.incarnationId
     log.opened(wal)
+    this.#parts.host.logOpened()
     this.#resolve(wal)
+  }
+
+  /** A topic's partitions, as brokers tell them. */
+  topicSeen(topic: TopicMetadata): void {
+    if (topic.partitions.every(({ leaderId }) => leaderId < 0)) return // It comes from the log itself.
+    if (this.#wal !== null && this.#wal.failure === null) rememberTopic(this.#wal, topic)
+    this.#safety.look(topic)
+  }
+
+  /** As the log knows it from an earlier life; null: it does not, or is not open. */
+  topicKnown(name: string): TopicMetadata | null {
+    return this.#wal === null ? null : topicKnownTo(this.#wal, name)
+  }
+
+  /** C5 holds for every topic that is written to. */
+  get isTopicSafe(): boolean {
+    return this.#safety.holds
   }
 
   #walEvents(): WalEvents {
