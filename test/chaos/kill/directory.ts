@@ -193,7 +193,7 @@ class Life implements ChildEars {
       window: 500 + randomInt(random, 4_000),
       isEager: randomInt(random, 3) === 0,
       isOnlyDurable: randomInt(random, 3) === 0,
-      silentFrom: 0,
+      doubt: null,
       timestamp: 0,
       producer: {
         compression: randomInt(random, 2) === 0 ? 'none' : 'lz4',

@@ -5,17 +5,21 @@
  */
 import { writeSync } from 'node:fs'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { MQError } from '../../../lib/errors/index.js'
 import { Producer, type ProducerDeps } from '../../../lib/producer/index.js'
 import { Produce } from '../../../lib/protocol/index.js'
 import { randomInt, seededRandom, silentLogger } from '../../../lib/util/index.js'
 import { TcpProxy } from '../../support/tcp-proxy.js'
-import type { Job, Lane, Milestone } from './job.js'
+import type { Doubt, Job, Lane, Milestone } from './job.js'
 import { keyFor, valueFor, wayOf } from './values.js'
 
 const STDOUT = 1
 /** A drain that takes longer is ended by the parent; close itself may not wait for ever. */
 const CLOSE_LIMIT_MS = 60_000
+/** Longer than an acknowledgement waits for company on its way into the log (`wal.ackFlushMs`). */
+const NOTED_MS = 100
+const POLL_MS = 5
 const EVENTS = ['walEdge', 'walHeld', 'walRecovery', 'walDegraded', 'walFailed', 'dataLoss', 'error'] as const
 
 say('X ready')
@@ -27,7 +31,8 @@ createInterface({ input: process.stdin }).once('line', (line) => {
 })
 
 async function run(job: Job): Promise<void> {
-  const producer = new Producer({ ...job.producer, brokers: job.brokers, logger: silentLogger }, depsOf(job))
+  const { deps, proxy } = wiringOf(job)
+  const producer = new Producer({ ...job.producer, brokers: job.brokers, logger: silentLogger }, deps)
   for (const name of EVENTS) producer.on(name, (event) => say(`E ${name} ${plain(event)}`))
   const opening = producer.connect().then(
     () => milestone('open', { guarantee: producer.guarantee }),
@@ -44,19 +49,43 @@ async function run(job: Job): Promise<void> {
     process.exit(0)
   }
   const load = new Load(job, producer)
-  await load.run()
+  if (job.doubt !== null && proxy !== null) await bringIntoDoubt(load, proxy, job.doubt)
+  else await load.run()
   milestone('sent')
 }
 
 /** Without a log a record is accepted when it is in memory: all that kills can show there is loss. */
 const hasLog = ({ producer }: Job): boolean => (producer.wal?.durability ?? 'memory') !== 'memory'
 
-/** The answers that are withheld are lost with this process; what was asked has reached the broker. */
-function depsOf({ silentFrom }: Job): ProducerDeps {
-  if (silentFrom === 0) return {}
+interface Wiring {
+  readonly deps: ProducerDeps
+  /** Between producer and brokers; null: nothing. */
+  readonly proxy: TcpProxy | null
+}
+
+function wiringOf({ doubt }: Job): Wiring {
+  if (doubt === null) return { deps: {}, proxy: null }
   const proxy = new TcpProxy()
-  proxy.plan = ({ apiKey }) => (apiKey === Produce.key && proxy.seen(apiKey) >= silentFrom ? { kind: 'silence' } : null)
-  return { dial: proxy.dial }
+  return { deps: { dial: proxy.dial }, proxy }
+}
+
+/**
+ * A delivered record opens the gate of the first lane; then batch after batch, each on its way before the next is filled.
+ * What is withheld is lost with this process.
+ */
+async function bringIntoDoubt(load: Load, proxy: TcpProxy, doubt: Doubt): Promise<void> {
+  await load.deliverOne()
+  await sleep(NOTED_MS)
+  proxy.plan = ({ apiKey }) => {
+    if (apiKey !== Produce.key) return null
+    return { kind: doubt.loses === 'answers' ? 'silence' : 'cutRequest' }
+  }
+  for (let batch = 0; batch < doubt.batches; batch++) {
+    const before = proxy.seen(Produce.key)
+    await load.accept(doubt.recordsPerBatch)
+    while (proxy.seen(Produce.key) === before) await sleep(POLL_MS)
+  }
+  if (doubt.unsent > 0) await load.accept(doubt.unsent)
 }
 
 /** Sends bursts to lanes in a seeded order; order within a lane is that of its numbers. */
@@ -86,6 +115,24 @@ class Load {
       if (this.#awaited >= window) await this.#untilBelow()
       else if (randomInt(random, 4) === 0) await nextTurn()
     }
+    while (this.#awaited > 0) await this.#untilBelow()
+  }
+
+  /** One record of the first lane, until the broker has acknowledged it. */
+  async deliverOne(): Promise<void> {
+    const { topic, partition } = this.#job.lanes[0] as Lane
+    const number = this.#next[0] as number
+    say(`S 0 ${number} ${number}`)
+    this.#next[0] = number + 1
+    const { timestamp } = this.#job
+    const options = { partition, key: keyFor(0, number), ...(timestamp === 0 ? {} : { timestamp }) }
+    await this.#producer.sendSync(topic, valueFor(0, number), options)
+    this.#delivered.note(0, number)
+  }
+
+  /** So many records of the first lane; settles when all are accepted. */
+  async accept(records: number): Promise<void> {
+    this.#burst(0, this.#job.lanes[0] as Lane, records)
     while (this.#awaited > 0) await this.#untilBelow()
   }
 

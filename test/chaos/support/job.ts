@@ -25,8 +25,11 @@ export interface Job {
   readonly seed: number
   readonly brokers: string
   readonly lanes: readonly Lane[]
-  /** `load`: sends until it is killed or has sent `limit` records per lane. `drain`: recovers, delivers, closes. */
-  readonly role: 'load' | 'drain'
+  /**
+   * `load`: sends until it is killed or has sent `limit` records per lane. `doubt`: brings batches into doubt and waits for
+   * its end. `drain`: recovers, delivers, closes.
+   */
+  readonly role: 'load' | 'doubt' | 'drain'
   /** Records per lane; 0 = without end. */
   readonly limit: number
   /** Records of one lane that are sent in one turn, at most. */
@@ -38,10 +41,21 @@ export interface Job {
   /** Every record by `sendDurable`. */
   readonly isOnlyDurable: boolean
   readonly producer: ProducerConfig
-  /** Answers to Produce are withheld from the n-th on: they are in doubt for ever. 0 = never. */
-  readonly silentFrom: number
+  /** For `doubt`. */
+  readonly doubt: Doubt | null
   /** CreateTime of every record; 0 = the child's clock. */
   readonly timestamp: number
+}
+
+/** One record is delivered and noted first; then these batches, of which no answer arrives. All on the first lane. */
+export interface Doubt {
+  /** 1..5. */
+  readonly batches: number
+  readonly recordsPerBatch: number
+  /** Accepted behind them, never on the wire: with five batches in doubt no more may leave. */
+  readonly unsent: number
+  /** What is lost: the broker did what was asked, or it heard nothing. */
+  readonly loses: 'answers' | 'requests'
 }
 
 export type Milestone =
@@ -53,7 +67,7 @@ export type Milestone =
   | 'unconnected'
   /** Everything that was recovered is settled or held. */
   | 'recovered'
-  /** All of `limit` are accepted. */
+  /** All of `limit` are accepted; all that should be in doubt is. */
   | 'sent'
   /** `close()` resolved; with its report. */
   | 'closed'

@@ -23,14 +23,15 @@ export class KafkaCluster implements ChaosCluster {
   readonly troubles: readonly Trouble[]
   /** A restart takes seconds, many cycles long: with more of them it would be down most of the time. */
   readonly troubled = 0.15
+  /** Null: it belongs to somebody else and is not restarted. */
+  readonly stateFolder: string | null
   readonly #list: readonly string[]
-  readonly #stateFolder: string | null
   readonly #isOurs: boolean
 
   private constructor(brokers: readonly string[], stateFolder: string | null, isOurs: boolean) {
     this.#list = brokers
     this.brokers = brokers.join(',')
-    this.#stateFolder = stateFolder
+    this.stateFolder = stateFolder
     this.#isOurs = isOurs
     this.troubles = stateFolder === null ? [] : ['cleanRestart', 'kill']
     this.name = `Apache Kafka at ${this.brokers}, read by ${hasKcat ? 'kcat' : 'kafkajs'}`
@@ -69,15 +70,15 @@ export class KafkaCluster implements ChaosCluster {
   }
 
   async trouble(kind: Trouble, _topics: readonly string[], random: RandomSource): Promise<void> {
-    if (this.#stateFolder === null) throw new Error('this Kafka belongs to somebody else and is not restarted')
-    await kafkaMeanwhile([kind === 'kill' ? 'kill' : 'stop', '1'], this.#stateFolder)
+    if (this.stateFolder === null) throw new Error('this Kafka belongs to somebody else and is not restarted')
+    await kafkaMeanwhile([kind === 'kill' ? 'kill' : 'stop', '1'], this.stateFolder)
     await sleep(randomInt(random, DOWN_MS))
-    await kafkaMeanwhile(['start', '1'], this.#stateFolder)
+    await kafkaMeanwhile(['start', '1'], this.stateFolder)
   }
 
   async close(): Promise<void> {
-    if (!this.#isOurs || this.#stateFolder === null) return
-    await kafkaMeanwhile(['down'], this.#stateFolder)
-    rmSync(this.#stateFolder, { recursive: true, force: true })
+    if (!this.#isOurs || this.stateFolder === null) return
+    await kafkaMeanwhile(['down'], this.stateFolder)
+    rmSync(this.stateFolder, { recursive: true, force: true })
   }
 }
