@@ -19,6 +19,7 @@ export {
   type SurveyOptions,
   survey,
 } from './read/survey.js'
+export { planAcceptMissing } from './repair/accept-missing.js'
 export { lockOwnerOf } from './repair/lock-owner.js'
 export type { RepairPlan, RepairReport } from './repair/plan.js'
 export { planRebuildManifest } from './repair/rebuild-manifest.js'
