@@ -111,7 +111,8 @@ export class Resolver {
     }
     if (seqDiff(last, batch.baseSequence) >= 0)
       return { kind: 'foreign', why: `sequence ${last} is inside one of our batches` }
-    if (last === seqAdd(batch.baseSequence, -1)) {
+    // Serial: the sequence before 0 is 2147483647.
+    if (seqDiff(last, batch.baseSequence) === -1) {
       if (!batch.isResentAfterResolve) return { kind: 'resend' }
       return batch.isDoubtful ? { kind: 'ambiguous', why: 'refused again although it is next' } : { kind: 'renew' }
     }
