@@ -69,6 +69,8 @@ export interface QueueReport {
   readonly dropped: number
   /** Still in the queue; after `close()`: in the log, to be sent by the next opening. */
   readonly pending: number
+  /** Of `close()`: why the log had failed. */
+  readonly failure?: MQError
 }
 
 /** Why items were dropped: at a limit by 'dropOldest', by `close()`, or because the log failed before it had them. */
@@ -100,8 +102,8 @@ export interface QueueEvents<T> {
     readonly incarnationId: string
     readonly attempts: number
   }
-  /** These items will not be sent. */
-  readonly dropped: { readonly items: readonly T[]; readonly reason: DropReason }
+  /** These items will not be sent. `count` may be more: of items that were only in a log that failed nothing is left. */
+  readonly dropped: { readonly items: readonly T[]; readonly count: number; readonly reason: DropReason }
   readonly circuit: { readonly from: CircuitState; readonly to: CircuitState }
   /** Items of an earlier opening were found. */
   readonly recovered: { readonly items: number; readonly tornBytes: number; readonly lostRanges: number }
