@@ -11,7 +11,8 @@ import { parseArgs } from 'node:util'
 import { compiledWorker, compileWorkers } from './harness/compiled.js'
 import { type Answer, inOwnProcess } from './harness/own-process.js'
 import { environmentOf, optionsOrExit } from './harness/start.js'
-import type { WalCase, WalJob, WalMeasurement } from './harness/wal-job.js'
+import { measureEndToEnd, measureMetrics } from './harness/wal-end-to-end.js'
+import type { LogCase, WalCase, WalJob, WalMeasurement } from './harness/wal-job.js'
 import { type BenchRow, rowsOf, STORAGE } from './harness/wal-rows.js'
 import { classOf, isReached, type RowResult, type Storage, tableOf } from './harness/wal-table.js'
 
@@ -123,7 +124,7 @@ async function runRow(row: BenchRow, dir: string): Promise<Answer<WalMeasurement
   let last: Answer<WalMeasurement> = { failure: 'a row without cases' }
   try {
     for (const what of row.cases) {
-      last = await runCase(what, dir, row.nodeArguments)
+      last = await runAny(what, dir, row.nodeArguments)
       if ('failure' in last) break
     }
   } finally {
@@ -132,7 +133,16 @@ async function runRow(row: BenchRow, dir: string): Promise<Answer<WalMeasurement
   return last
 }
 
-function runCase(what: WalCase, dir: string, nodeArguments: readonly string[]): Promise<Answer<WalMeasurement>> {
+async function runAny(what: WalCase, dir: string, nodeArguments: readonly string[]): Promise<Answer<WalMeasurement>> {
+  if (what.kind !== 'endToEnd' && what.kind !== 'metrics') return runCase(what, dir, nodeArguments)
+  try {
+    return await (what.kind === 'endToEnd' ? measureEndToEnd(what, dir) : measureMetrics(what, dir))
+  } catch (error) {
+    return { failure: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+function runCase(what: LogCase, dir: string, nodeArguments: readonly string[]): Promise<Answer<WalMeasurement>> {
   const job: WalJob = { what, dir }
   return inOwnProcess<WalMeasurement>(job, { worker: WORKER, limitMs: RUN_LIMIT_MS, nodeArguments, untilEnded: true })
 }

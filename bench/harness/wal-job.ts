@@ -58,9 +58,26 @@ export type WalCase =
       readonly itemBytes: number
       readonly records: number
     }
+  /** A producer leaves records behind and is killed; another one delivers them to an in-process broker. */
+  | {
+      readonly kind: 'endToEnd'
+      readonly durability: LogDurability
+      readonly itemBytes: number
+      readonly records: number
+    }
+  /** A producer delivers records, with metrics and without. */
+  | {
+      readonly kind: 'metrics'
+      readonly durability: LogDurability
+      readonly itemBytes: number
+      readonly records: number
+    }
+
+/** What a process of its own does with a log alone. */
+export type LogCase = Exclude<WalCase, { readonly kind: 'endToEnd' | 'metrics' }>
 
 export interface WalJob {
-  readonly what: WalCase
+  readonly what: LogCase
   readonly dir: string
 }
 
@@ -78,6 +95,8 @@ export interface WalMeasurement {
   readonly bytes: number
   readonly seconds: number
   readonly cpuSeconds: number
+  /** Bytes and seconds are those of a log that never waits for anybody but the disk. */
+  readonly isAtFullSpeed?: boolean
   readonly accept?: Percentiles
   readonly fdatasync?: Percentiles
   readonly fdatasyncs?: number
@@ -94,4 +113,9 @@ export interface WalMeasurement {
   readonly resume?: Percentiles
   readonly scanMs?: number
   readonly scannedBytes?: number
+  /** From the start of the producer until its log was open, and until the first batch reached the broker. */
+  readonly openMs?: number
+  readonly firstResendMs?: number
+  /** CPU with metrics against without, the same work. */
+  readonly metricsPercent?: number
 }

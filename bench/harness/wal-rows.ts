@@ -3,7 +3,7 @@
  * Invariant: a goal is a claim about the median of all rounds; the floor is what is published elsewhere, for comparison.
  */
 import { ALLOCATION_FLAGS } from './wal-allocation.js'
-import type { WalCase, WalMeasurement } from './wal-job.js'
+import type { LogCase, WalCase, WalMeasurement } from './wal-job.js'
 
 const KIB = 1_024
 const GIB = 1_024 ** 3
@@ -37,7 +37,7 @@ export interface Scale {
   readonly largeRecords: number
 }
 
-export const STORAGE: (scale: Scale) => WalCase = ({ isQuick }) => ({
+export const STORAGE: (scale: Scale) => LogCase = ({ isQuick }) => ({
   kind: 'storage',
   syncs: isQuick ? 100 : 1_000,
   bytes: isQuick ? 16 * KIB * KIB : 512 * KIB * KIB,
@@ -53,6 +53,7 @@ export function rowsOf(scale: Scale): BenchRow[] {
     fullRow(scale),
     ...loopRows(scale),
     ...allocationRows(scale),
+    ...producerRows(scale),
   ]
 }
 
@@ -220,4 +221,21 @@ function allocationRows({ isQuick }: Scale): BenchRow[] {
     ),
     nodeArguments: ALLOCATION_FLAGS,
   }))
+}
+
+function producerRows({ isQuick }: Scale): BenchRow[] {
+  const records = isQuick ? 20_000 : 1_000_000
+  const metrics: WalCase = { kind: 'metrics', durability: 'os', itemBytes: 100, records }
+  return [
+    row(
+      `recovery end to end, ${records.toLocaleString('en')} x 100 B to an in-process broker`,
+      { kind: 'endToEnd', durability: 'os', itemBytes: 100, records },
+      '2 M/s (replay)',
+      { text: 'first resend < 300 ms', isMet: (median) => median(({ firstResendMs }) => firstResendMs) < 300 },
+    ),
+    row('metrics of a producer with a log, CPU', metrics, '-', {
+      text: '<= 3 %',
+      isMet: (median) => median(({ metricsPercent }) => metricsPercent) <= 3,
+    }),
+  ]
 }

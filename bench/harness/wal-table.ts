@@ -88,6 +88,13 @@ function figureOf(one: WalMeasurement): Figure {
   if (one.bytesPerRecord !== undefined) {
     return { value: (each) => each.bytesPerRecord ?? Number.NaN, text: (value) => `${value.toFixed(2)} B`, ...lower }
   }
+  if (one.metricsPercent !== undefined) {
+    return {
+      value: (each) => each.metricsPercent ?? Number.NaN,
+      text: (value) => `${value >= 0 ? '+' : ''}${value.toFixed(1)} %`,
+      ...lower,
+    }
+  }
   if (one.loop !== undefined) {
     return {
       value: (each) => each.loop?.p99 ?? Number.NaN,
@@ -113,11 +120,22 @@ function figureOf(one: WalMeasurement): Figure {
 function latenciesOf(rounds: readonly WalMeasurement[]): string {
   const of = ({ accept, loop, resume }: WalMeasurement): Percentiles | undefined => accept ?? loop ?? resume
   if (of(rounds[0] as WalMeasurement) === undefined) {
-    const rss = rounds[0]?.peakRssBytes
-    return rss === undefined ? '' : `${Math.round(rss / 2 ** 20)} MiB resident`
+    return wordsOf(medianOf(rounds))
   }
   const median = medianOf(rounds)
   return (['p50', 'p99', 'p999', 'max'] as const).map((name) => median((one) => of(one)?.[name]).toFixed(2)).join(' / ')
+}
+
+/** What a recovery has instead of latencies. */
+function wordsOf(median: MedianOf): string {
+  const words = [
+    ['open after', median(({ openMs }) => openMs), 'ms'],
+    ['first resend after', median(({ firstResendMs }) => firstResendMs), 'ms'],
+    ['', median(({ peakRssBytes }) => peakRssBytes) / 2 ** 20, 'MiB resident'],
+  ] as const
+  return words
+    .flatMap(([before, value, unit]) => (Number.isNaN(value) ? [] : [`${before} ${Math.round(value)} ${unit}`.trim()]))
+    .join(', ')
 }
 
 function syncsOf(rounds: readonly WalMeasurement[]): string {
@@ -127,10 +145,10 @@ function syncsOf(rounds: readonly WalMeasurement[]): string {
   return `${Math.round(medianOf(rounds)(({ fdatasyncs }) => fdatasyncs))} (${Math.round(perMillion)} per 1 M)`
 }
 
-/** Payload bytes against plain writes of 1 MiB, the same disk a minute ago. */
+/** Payload bytes against plain writes of 1 MiB, the same disk a minute ago; of rows that write as fast as they can. */
 function rawShareOf(median: MedianOf, { writeBytesPerSecond }: Storage): string {
-  const share = median(({ bytes, seconds, accept, loop, resume, scanMs, bytesPerRecord }) =>
-    (accept ?? loop ?? resume ?? scanMs ?? bytesPerRecord) ? Number.NaN : bytes / seconds / writeBytesPerSecond,
+  const share = median(({ bytes, seconds, isAtFullSpeed }) =>
+    isAtFullSpeed === true ? bytes / seconds / writeBytesPerSecond : undefined,
   )
   return Number.isNaN(share) ? '' : `${Math.round(share * 100)} %`
 }

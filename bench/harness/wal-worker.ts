@@ -8,7 +8,7 @@ import type { AppendedEntry, Wal } from '../../lib/wal/index.js'
 import { UNBOUND } from '../../lib/wal/index.js'
 import { measureAllocation } from './wal-allocation.js'
 import { measureFull } from './wal-full.js'
-import type { WalCase, WalJob, WalMeasurement } from './wal-job.js'
+import type { LogCase, WalJob, WalMeasurement } from './wal-job.js'
 import { appendAll, Items, Latencies, openLog, readBack } from './wal-log.js'
 import { measureLoop, measureOffered } from './wal-offered.js'
 import { measureStorage } from './wal-storage.js'
@@ -27,7 +27,7 @@ process.once('message', (job: WalJob) => {
 })
 
 /** Who leaves a log behind dies without a word. */
-function end({ kind }: WalCase): void {
+function end({ kind }: LogCase): void {
   if (kind === 'leave') process.kill(process.pid, 'SIGKILL')
   else process.exit(0)
 }
@@ -45,7 +45,7 @@ function run({ what, dir }: WalJob): Promise<WalMeasurement> {
   return measureAllocation(what, dir)
 }
 
-type Of<K extends WalCase['kind']> = Extract<WalCase, { readonly kind: K }>
+type Of<K extends LogCase['kind']> = Extract<LogCase, { readonly kind: K }>
 
 async function append({ durability, itemBytes, records, syncIntervalMs }: Of<'append'>, dir: string) {
   const log = await openLog({ dir, durability, syncIntervalMs })
@@ -54,7 +54,8 @@ async function append({ durability, itemBytes, records, syncIntervalMs }: Of<'ap
   const measured = await timed(log, () =>
     appendAll(log, itemBytes, 0, records, (number) => log.appendItem(stream, items.number(number), itemBytes)),
   )
-  return { ...measured, records, bytes: records * itemBytes, readBack: await checked(log, stream, itemBytes, records) }
+  const bytes = records * itemBytes
+  return { ...measured, isAtFullSpeed: true, records, bytes, readBack: await checked(log, stream, itemBytes, records) }
 }
 
 async function sealed({ durability, batchBytes, batches }: Of<'sealed'>, dir: string): Promise<WalMeasurement> {
@@ -83,6 +84,7 @@ async function sealed({ durability, batchBytes, batches }: Of<'sealed'>, dir: st
   const records = batches * count
   return {
     ...measured,
+    isAtFullSpeed: true,
     records,
     bytes: batches * batchBytes,
     readBack: (await checkedBatches(log, stream, body)) * count,
