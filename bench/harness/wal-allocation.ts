@@ -4,11 +4,9 @@
  */
 import { PerformanceObserver } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { WalCase, WalMeasurement } from './wal-job.js'
+import { ALLOCATION_FLAGS, type WalCase, type WalMeasurement } from './wal-job.js'
 import { appendAll, Items, openLog } from './wal-log.js'
 
-/** For the process of this case. */
-export const ALLOCATION_FLAGS = ['--expose-gc', '--min-semi-space-size=256', '--max-semi-space-size=256']
 const WARM_UP_RECORDS = 300_000
 
 export async function measureAllocation(

@@ -3,8 +3,9 @@
  * so that being full neither loses nor repeats one.
  */
 import { Outcome, type Wal } from '../../lib/wal/index.js'
+import { Latencies } from './latencies.js'
 import type { WalCase, WalMeasurement } from './wal-job.js'
-import { Items, Latencies, openLog } from './wal-log.js'
+import { Items, openLog } from './wal-log.js'
 
 const MIB = 1_024 * 1_024
 const MAX_BYTES = 32 * MIB

@@ -4,6 +4,9 @@
  */
 import type { LogDurability } from '../../lib/wal/index.js'
 
+/** For the process that measures allocation: a young generation that is never full. */
+export const ALLOCATION_FLAGS = ['--expose-gc', '--min-semi-space-size=256', '--max-semi-space-size=256']
+
 export type WalCase =
   /** The disk without a log: what everything else is compared with. */
   | { readonly kind: 'storage'; readonly syncs: number; readonly bytes: number }

@@ -149,31 +149,3 @@ export async function readBack(log: Wal, stream: number, itemBytes: number): Pro
 }
 
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-
-/** Latencies in whole microseconds, exact: a histogram of steps would blur what is compared with a goal. */
-export class Latencies {
-  static readonly #HIGHEST_US = 2_000_000
-  readonly #counts = new Uint32Array(Latencies.#HIGHEST_US + 1)
-  #count = 0
-  #maxMs = 0
-
-  note(ms: number): void {
-    const us = Math.min(Latencies.#HIGHEST_US, Math.max(0, Math.round(ms * 1_000)))
-    this.#counts[us] = (this.#counts[us] as number) + 1
-    this.#count++
-    if (ms > this.#maxMs) this.#maxMs = ms
-  }
-
-  percentiles(): { readonly p50: number; readonly p99: number; readonly p999: number; readonly max: number } {
-    return { p50: this.#at(0.5), p99: this.#at(0.99), p999: this.#at(0.999), max: this.#maxMs }
-  }
-
-  #at(share: number): number {
-    let left = Math.ceil(share * this.#count)
-    for (let us = 0; us < this.#counts.length; us++) {
-      left -= this.#counts[us] as number
-      if (left <= 0) return us / 1_000
-    }
-    return this.#maxMs
-  }
-}

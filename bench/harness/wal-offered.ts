@@ -5,8 +5,9 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Outcome, type Wal } from '../../lib/wal/index.js'
+import { Latencies } from './latencies.js'
 import type { WalCase, WalMeasurement } from './wal-job.js'
-import { Items, Latencies, openLog, readBack } from './wal-log.js'
+import { Items, openLog, readBack } from './wal-log.js'
 
 const MIB = 1_024 * 1_024
 /** Of the timer that watches the loop; it is part of what it records. Milliseconds. */

@@ -2,8 +2,7 @@
  * The rows of the log benchmark: what is run, and which figures it is held against (wal.md 8).
  * Invariant: a goal is a claim about the median of all rounds; the floor is what is published elsewhere, for comparison.
  */
-import { ALLOCATION_FLAGS } from './wal-allocation.js'
-import type { LogCase, WalCase, WalMeasurement } from './wal-job.js'
+import { ALLOCATION_FLAGS, type LogCase, type WalCase, type WalMeasurement } from './wal-job.js'
 
 const KIB = 1_024
 const GIB = 1_024 ** 3

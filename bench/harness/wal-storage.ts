@@ -6,8 +6,8 @@
 import { close, fdatasync, open, unlink, write } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { Latencies } from './latencies.js'
 import type { WalMeasurement } from './wal-job.js'
-import { Latencies } from './wal-log.js'
 
 const MIB = 1_024 * 1_024
 const SYNCED_BYTES = 4_096

@@ -6,10 +6,11 @@
 
 import type { AppendedEntry, Wal } from '../../lib/wal/index.js'
 import { UNBOUND } from '../../lib/wal/index.js'
+import { Latencies } from './latencies.js'
 import { measureAllocation } from './wal-allocation.js'
 import { measureFull } from './wal-full.js'
 import type { LogCase, WalJob, WalMeasurement } from './wal-job.js'
-import { appendAll, Items, Latencies, openLog, readBack } from './wal-log.js'
+import { appendAll, Items, openLog, readBack } from './wal-log.js'
 import { measureLoop, measureOffered } from './wal-offered.js'
 import { measureStorage } from './wal-storage.js'
 
