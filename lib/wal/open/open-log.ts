@@ -14,6 +14,7 @@ import { LogWriter } from '../write/log-writer.js'
 import { createLog } from './create.js'
 import { prepareDirectory } from './directory.js'
 import { Disk } from './disk.js'
+import { FencedFs } from './fence.js'
 import { acquireLock, type HeldLock, writeOwner } from './lock.js'
 import { Progress } from './progress.js'
 import { recover } from './recover.js'
@@ -27,19 +28,23 @@ export interface OpenedLog {
   readonly tables: LogTables
   /** What recovery counted. */
   readonly measures: Pick<WalMeasures, 'tornBytes' | 'holeRecords' | 'recoveredRecords' | 'recoverySeconds'>
+  /** Gives the lock up as soon as no call can land any more. Nothing is written from here on. */
   readonly release: () => void
 }
 
-export async function openLog(options: WalOptions, parts: WalParts, events: WalEvents): Promise<OpenedLog> {
-  const disk = new Disk(parts.fs)
+export async function openLog(options: WalOptions, world: WalParts, events: WalEvents): Promise<OpenedLog> {
+  const fence = new FencedFs(world.fs)
+  const parts: WalParts = { ...world, fs: fence }
+  const disk = new Disk(fence)
   const { dir } = options
   await prepareDirectory(disk, options, parts.host)
   const manifest = await readManifest(disk, options)
-  const lock = await acquireLock(disk, parts.fs, dir, manifest?.lock ?? null, options.lockMethod)
+  const lock = await acquireLock(disk, fence, dir, manifest?.lock ?? null, options.lockMethod)
+  const release = () => fence.fence(lock.release)
   try {
-    return await openLocked(disk, options, parts, events, lock)
+    return { ...(await openLocked(disk, options, parts, events, lock)), release }
   } catch (error) {
-    lock.release()
+    release()
     throw error instanceof MQError ? error : walError('WAL_FAILED', `cannot open the log ${dir}`, { path: dir }, error)
   }
 }
@@ -50,7 +55,7 @@ async function openLocked(
   parts: WalParts,
   events: WalEvents,
   lock: HeldLock,
-): Promise<OpenedLog> {
+): Promise<Omit<OpenedLog, 'release'>> {
   const { dir } = options
   const startedMs = parts.clock.monotonicMs()
   await writeOwner(disk, parts, dir, 0)
@@ -74,7 +79,6 @@ async function openLocked(
     writer,
     tables: found.tables,
     measures: measuresOf(recovered, (parts.clock.monotonicMs() - startedMs) / 1000),
-    release: lock.release,
   }
 }
 

@@ -1,0 +1,115 @@
+/**
+ * The file system of one opening: counts what is on its way, and lets nothing more through once the log is closed.
+ * Why: closing is bounded, a hanging disk is not. A write that is still on its way when `close` gives up may land any
+ * time later, so the lock stays until the last call has come back; and what the writer would do next must not reach a
+ * directory that somebody else owns by then. Hot path (per group): call objects are reused.
+ * Invariant: after `fence`, calls other than `close` fail with EBADF; `isQuiet` means no call can land any more.
+ * Source: wal.md 2.2, 3.9.
+ */
+import type { Done, FileFacts, FsFacts, LockMethod, Release, WalFs } from '../fs.js'
+
+export class FencedFs implements WalFs {
+  readonly #fs: WalFs
+  readonly #spare: Call[] = []
+  #inFlight = 0
+  #isFenced = false
+  #onQuiet: (() => void) | null = null
+
+  constructor(fs: WalFs) {
+    this.#fs = fs
+  }
+
+  get isQuiet(): boolean {
+    return this.#inFlight === 0
+  }
+
+  /** From here on nothing is begun; `onQuiet` runs once nothing is on its way, at once if that is so already. */
+  fence(onQuiet: () => void): void {
+    this.#isFenced = true
+    if (this.#inFlight === 0) onQuiet()
+    else this.#onQuiet = onQuiet
+  }
+
+  open(path: string, mode: 'read' | 'write' | 'create', done: Done<number>): void {
+    if (this.#admits(done)) this.#fs.open(path, mode, this.#begin(done))
+  }
+  read(fd: number, into: Uint8Array, position: number, done: Done<number>): void {
+    if (this.#admits(done)) this.#fs.read(fd, into, position, this.#begin(done))
+  }
+  write(fd: number, bytes: Uint8Array, position: number, done: Done<number>): void {
+    if (this.#admits(done)) this.#fs.write(fd, bytes, position, this.#begin(done))
+  }
+  fdatasync(fd: number, done: Done<void>): void {
+    if (this.#admits(done)) this.#fs.fdatasync(fd, this.#begin(done))
+  }
+  /** Always: a descriptor that stays open would keep its file, and closing changes nothing on the disk. */
+  close(fd: number, done: Done<void>): void {
+    this.#fs.close(fd, this.#begin(done))
+  }
+  fsyncDir(path: string, done: Done<void>): void {
+    if (this.#admits(done)) this.#fs.fsyncDir(path, this.#begin(done))
+  }
+  mkdir(path: string, done: Done<void>): void {
+    if (this.#admits(done)) this.#fs.mkdir(path, this.#begin(done))
+  }
+  rename(from: string, to: string, done: Done<void>): void {
+    if (this.#admits(done)) this.#fs.rename(from, to, this.#begin(done))
+  }
+  unlink(path: string, done: Done<void>): void {
+    if (this.#admits(done)) this.#fs.unlink(path, this.#begin(done))
+  }
+  stat(path: string, done: Done<FileFacts>): void {
+    if (this.#admits(done)) this.#fs.stat(path, this.#begin(done))
+  }
+  readdir(path: string, done: Done<string[]>): void {
+    if (this.#admits(done)) this.#fs.readdir(path, this.#begin(done))
+  }
+  statfs(path: string, done: Done<FsFacts>): void {
+    if (this.#admits(done)) this.#fs.statfs(path, this.#begin(done))
+  }
+  lock(path: string, method: LockMethod, done: Done<Release>): void {
+    if (this.#admits(done)) this.#fs.lock(path, method, this.#begin(done))
+  }
+
+  #admits<T>(done: Done<T>): boolean {
+    if (!this.#isFenced) return true
+    const error = Object.assign(new Error('EBADF: the log is closed'), { code: 'EBADF' })
+    queueMicrotask(() => done(error))
+    return false
+  }
+
+  #begin<T>(done: Done<T>): Done<T> {
+    this.#inFlight++
+    const call = this.#spare.pop() ?? new Call(this.#ended)
+    call.done = done as Done<unknown>
+    return call.end as Done<T>
+  }
+
+  readonly #ended = (call: Call): void => {
+    this.#spare.push(call)
+    this.#inFlight--
+    if (this.#inFlight > 0 || this.#onQuiet === null) return
+    const onQuiet = this.#onQuiet
+    this.#onQuiet = null
+    onQuiet()
+  }
+}
+
+/** One call on its way; its callback is made once and used for many. */
+class Call {
+  done: Done<unknown> | null = null
+  readonly end: Done<unknown>
+
+  constructor(ended: (call: Call) => void) {
+    this.end = (error, value) => {
+      const done = this.done
+      this.done = null
+      // The caller first: what it begins in its turn is on its way before this one counts as ended.
+      try {
+        done?.(error, value)
+      } finally {
+        ended(this)
+      }
+    }
+  }
+}
