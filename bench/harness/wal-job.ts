@@ -98,8 +98,8 @@ export interface WalMeasurement {
   readonly bytes: number
   readonly seconds: number
   readonly cpuSeconds: number
-  /** Bytes and seconds are those of a log that never waits for anybody but the disk. */
-  readonly isAtFullSpeed?: boolean
+  /** The log waited for nobody but the disk; it is compared with plain writes, or with writes that are synced each. */
+  readonly fullSpeed?: 'plain' | 'synced'
   readonly accept?: Percentiles
   readonly fdatasync?: Percentiles
   readonly fdatasyncs?: number

@@ -32,7 +32,7 @@ const HEAD = [
   'worst',
   'latency P50 / P99 / P999 / max, ms',
   'fdatasync',
-  'of the raw write',
+  'of raw writes',
   'floor',
   'goal',
   '',
@@ -145,11 +145,12 @@ function syncsOf(rounds: readonly WalMeasurement[]): string {
   return `${Math.round(medianOf(rounds)(({ fdatasyncs }) => fdatasyncs))} (${Math.round(perMillion)} per 1 M)`
 }
 
-/** Payload bytes against plain writes of 1 MiB, the same disk a minute ago; of rows that write as fast as they can. */
-function rawShareOf(median: MedianOf, { writeBytesPerSecond }: Storage): string {
-  const share = median(({ bytes, seconds, isAtFullSpeed }) =>
-    isAtFullSpeed === true ? bytes / seconds / writeBytesPerSecond : undefined,
-  )
+/** Payload bytes against writes of 1 MiB, the same disk a minute ago; of rows that write as fast as they can. */
+function rawShareOf(median: MedianOf, { writeBytesPerSecond, syncedBytesPerSecond }: Storage): string {
+  const share = median(({ bytes, seconds, fullSpeed }) => {
+    if (fullSpeed === undefined) return undefined
+    return bytes / seconds / (fullSpeed === 'plain' ? writeBytesPerSecond : syncedBytesPerSecond)
+  })
   return Number.isNaN(share) ? '' : `${Math.round(share * 100)} %`
 }
 

@@ -4,8 +4,7 @@
  * about records that are settled).
  */
 
-import type { AppendedEntry, Wal } from '../../lib/wal/index.js'
-import { UNBOUND } from '../../lib/wal/index.js'
+import { type AppendedEntry, type LogDurability, UNBOUND, type Wal } from '../../lib/wal/index.js'
 import { Latencies } from './latencies.js'
 import { measureAllocation } from './wal-allocation.js'
 import { measureFull } from './wal-full.js'
@@ -56,7 +55,13 @@ async function append({ durability, itemBytes, records, syncIntervalMs }: Of<'ap
     appendAll(log, itemBytes, 0, records, (number) => log.appendItem(stream, items.number(number), itemBytes)),
   )
   const bytes = records * itemBytes
-  return { ...measured, isAtFullSpeed: true, records, bytes, readBack: await checked(log, stream, itemBytes, records) }
+  return {
+    ...measured,
+    fullSpeed: speedOf(durability),
+    records,
+    bytes,
+    readBack: await checked(log, stream, itemBytes, records),
+  }
 }
 
 async function sealed({ durability, batchBytes, batches }: Of<'sealed'>, dir: string): Promise<WalMeasurement> {
@@ -85,12 +90,14 @@ async function sealed({ durability, batchBytes, batches }: Of<'sealed'>, dir: st
   const records = batches * count
   return {
     ...measured,
-    isAtFullSpeed: true,
+    fullSpeed: speedOf(durability),
     records,
     bytes: batches * batchBytes,
     readBack: (await checkedBatches(log, stream, body)) * count,
   }
 }
+
+const speedOf = (durability: LogDurability) => (durability === 'immediate' ? 'synced' : 'plain')
 
 async function checkedBatches(log: Wal, stream: number, body: Items): Promise<number> {
   let number = 0

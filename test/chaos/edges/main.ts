@@ -1,6 +1,7 @@
 /**
- * The edges as a program, for a real Kafka: `npx tsx test/chaos/edges/main.ts [--broker kafka|inprocess] [--only words]`.
- * KAFKA_BROKERS with KAFKA_STATE_FOLDER names a Kafka that may be restarted; else one node is started here.
+ * The edges as a program, for a real Kafka: `npx tsx test/chaos/edges/main.ts [--broker kafka|kafka3|inprocess] [--only words]`.
+ * KAFKA_BROKERS with KAFKA_STATE_FOLDER names a Kafka that may be restarted; else one node is started here; kafka3 always
+ * starts three.
  * Exit code 1: a story did not end as wal.md 1.3 says.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -14,6 +15,7 @@ import { KafkaStage } from './kafka-stage.js'
 import { play } from './play.js'
 import { SCENARIOS, type Scenario } from './scenarios.js'
 import type { EdgeStage } from './stage.js'
+import { ThreeNodeStage } from './three-node-stage.js'
 
 const DURABILITIES = ['os', 'periodic', 'immediate'] as const
 
@@ -23,8 +25,9 @@ async function main(): Promise<number> {
   const { values } = parseArgs({
     options: { broker: { type: 'string', default: 'kafka' }, only: { type: 'string', default: '' } },
   })
-  if (values.broker !== 'kafka' && values.broker !== 'inprocess') {
-    process.stderr.write(`--broker is kafka or inprocess, not ${values.broker}\n`)
+  const { broker } = values
+  if (broker !== 'kafka' && broker !== 'kafka3' && broker !== 'inprocess') {
+    process.stderr.write(`--broker is kafka, kafka3 or inprocess, not ${broker}\n`)
     return 2
   }
   const compiled = compileChild()
@@ -32,7 +35,8 @@ async function main(): Promise<number> {
   const root = mkdtempSync(join(tmpdir(), 'tandem-edges-'))
   try {
     const scenarios = SCENARIOS.filter(({ name }) => name.includes(values.only))
-    return await (values.broker === 'kafka' ? onKafka(scenarios, children, root) : inProcess(scenarios, children, root))
+    if (broker === 'inprocess') return await inProcess(scenarios, children, root)
+    return await onKafka(scenarios, children, root, broker === 'kafka' ? KafkaStage : ThreeNodeStage)
   } finally {
     await children.close()
     compiled.remove()
@@ -40,8 +44,13 @@ async function main(): Promise<number> {
   }
 }
 
-async function onKafka(scenarios: readonly Scenario[], children: Children, root: string): Promise<number> {
-  await using stage = await KafkaStage.start()
+async function onKafka(
+  scenarios: readonly Scenario[],
+  children: Children,
+  root: string,
+  kafka: { start(): Promise<EdgeStage> },
+): Promise<number> {
+  await using stage = await kafka.start()
   let failed = 0
   for (const scenario of scenarios) failed += await playOne(scenario, stage, children, root)
   return verdict(scenarios.length, failed)

@@ -164,10 +164,7 @@ export const SCENARIOS: readonly Scenario[] = [
       await stage.cleanRestart(topic)
       return stage.refuseDescribe?.()
     },
-    edges: [
-      { case: 'E3', records: 4 * RECORDS_PER_BATCH, action: 'delivered' },
-      { case: 'E12', records: FIVE, action: 'delivered' },
-    ],
+    edges: [{ case: 'E12', records: 4 * RECORDS_PER_BATCH, action: 'delivered' }],
     ending: 'all',
   },
   {

@@ -62,11 +62,8 @@ export class KafkaCluster implements ChaosCluster {
     return withAdmin(this.#list, (admin) => admin.deleteTopics({ topics: [topic] }))
   }
 
-  async read(topic: string, partitions: number): Promise<FoundRecord[][]> {
-    const all = await (hasKcat ? readWithKcat : readWithKafkajs)(this.#list, topic)
-    const byPartition: FoundRecord[][] = Array.from({ length: partitions }, () => [])
-    for (const record of all) byPartition[record.partition]?.push(record)
-    return byPartition
+  read(topic: string, partitions: number): Promise<FoundRecord[][]> {
+    return readTopic(this.#list, topic, partitions)
   }
 
   async trouble(kind: Trouble, _topics: readonly string[], random: RandomSource): Promise<void> {
@@ -81,4 +78,16 @@ export class KafkaCluster implements ChaosCluster {
     await kafkaMeanwhile(['down'], this.stateFolder)
     rmSync(this.stateFolder, { recursive: true, force: true })
   }
+}
+
+/** Everything of a topic, by partition. */
+export async function readTopic(
+  brokers: readonly string[],
+  topic: string,
+  partitions: number,
+): Promise<FoundRecord[][]> {
+  const all = await (hasKcat ? readWithKcat : readWithKafkajs)(brokers, topic)
+  const byPartition: FoundRecord[][] = Array.from({ length: partitions }, () => [])
+  for (const record of all) byPartition[record.partition]?.push(record)
+  return byPartition
 }
