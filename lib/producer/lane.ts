@@ -122,6 +122,8 @@ export class Lane implements ChannelOwner<Batch> {
   readonly ackTickets: Deque<number> | null
   /** Number of its stream there; -1: it has none yet. */
   logStream = -1
+  /** LSN of the last frame that gave numbers to one of its batches. */
+  boundLsn = 0
   /** Some of its logged batches have no numbers yet. */
   hasUnbound = false
   /** A codec is at work on the next batch for the log. */
@@ -335,6 +337,11 @@ export class Lane implements ChannelOwner<Batch> {
     return this.#host.log === null ? this.hasSealed || this.#mayLeave() : this.#canSendLogged(this.#host.log)
   }
 
+  /** Nothing has to be written into a log before this batch goes on the wire. */
+  isReleased(batch: Batch): boolean {
+    return this.#host.log === null || this.#host.log.isReleased(batch)
+  }
+
   /** As `canSend`, behind a log: the next batch must be accepted there, and so must the acknowledgement five before it. */
   #canSendLogged(log: LaneLog): boolean {
     if (this.isAwaitingRecovery || this.isParked) return false
@@ -462,8 +469,8 @@ export class Lane implements ChannelOwner<Batch> {
   settle(batch: Batch, outcome: Outcome): void {
     if (batch.outcome !== null) return
     batch.outcome = outcome
-    this.#host.log?.settled(this, batch, outcome)
     this.#host.memory.release(batch)
+    this.#host.log?.settled(this, batch, outcome)
     this.#deliverHead()
   }
 

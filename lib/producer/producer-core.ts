@@ -396,6 +396,7 @@ export class ProducerCore implements LaneHost, SenderHost, LogHost {
 
   #named(lane: Lane, topicId: string): void {
     lane.topicId = topicId
+    lane.logStream = -1
   }
 
   /** P-41: batches made for the old topic are never written to the new one by name. */
@@ -406,6 +407,7 @@ export class ProducerCore implements LaneHost, SenderHost, LogHost {
       this.#repairs.failLane(lane, error)
       lane.whenQuiet(() => {
         lane.topicId = metadata.topicId
+        lane.logStream = -1 // To the log it is another one.
         if (lane.identity === null) return
         lane.identity.lastAckedOffset = -1
         this.#repairs.renewIdentity(lane)
@@ -525,6 +527,10 @@ export class ProducerCore implements LaneHost, SenderHost, LogHost {
     return lane.identity
   }
 
+  replaced(batch: Batch, parts: number): void {
+    this.life?.replaced(batch, parts)
+  }
+
   laneOf(topic: string, partition: number): Lane | undefined {
     const { lanes, isReady } = this.topicOf(topic)
     return isReady ? lanes[partition] : undefined
@@ -640,7 +646,7 @@ export class ProducerCore implements LaneHost, SenderHost, LogHost {
       counters.byteRate.add(batch.plainBytes)
     } else if (outcome.error.context.reason === 'DROPPED') counters.dropped += records
     else counters.failed += records
-    if (this.#limitsRecords) this.memory.budget.give(0, records)
+    if (this.#limitsRecords && !batch.isRecovered) this.memory.budget.give(0, records)
   }
 
   /** By the time between wire and answer: how long a batch waited before says more about the load than about its size. */

@@ -189,7 +189,7 @@ export class LaneRepairs implements Repairs {
     while (!isSettled(batch)) {
       const parts = reseal(batch, plain, maxBytes, refusalOf, this.#memory)
       if (parts !== null) return lane.replace(batch, parts)
-      if (this.#isExpired(batch)) return lane.settle(batch, failure(noMemory(lane, batch)))
+      if (this.#isExpired(batch) && !batch.isAccepted) return lane.settle(batch, failure(noMemory(lane, batch)))
       await this.#pauses.wait(MEMORY_RETRY_MS)
     }
   }

@@ -58,11 +58,6 @@ export function reseal(
   }
   callers.before(Number.POSITIVE_INFINITY, parts[index] ?? null)
   batch.takeWaiters(callers.first)
-  const last = parts.at(-1)
-  if (last !== undefined && batch.isRecovered) {
-    last.isRecovered = true // It is over when its last part is.
-    batch.isRecovered = false
-  }
   for (const [place, part] of parts.entries()) {
     inherit(part, batch, place, parts.length)
     if (batch.lsn > 0) part.firstPosition = batch.firstPosition + (sizes[place] as PartSize).first
@@ -125,6 +120,7 @@ function inherit(part: Batch, batch: Batch, place: number, count: number): void 
   part.firstAtMs = batch.firstAtMs
   part.lastError = batch.lastError
   part.isTold = batch.isTold
+  part.isRecovered = batch.isRecovered
   for (const token of batch.tokens ?? []) part.addToken(token)
 }
 

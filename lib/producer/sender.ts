@@ -285,10 +285,10 @@ export class Sender implements LaneHome {
         break
       }
       if (this.#host.settings.isIdempotent && !this.#isSafe(lane, batch)) continue
+      if (this.#host.settings.isIdempotent && !batch.isStamped && !this.#stamp(lane, batch)) continue
       bytes += batch.wireBytes
       this.#turnBytes += batch.plainBytes
       lane.window.towards(this.brokerId, lane.leaderEpoch)
-      if (this.#host.settings.isIdempotent && !batch.isStamped) this.#host.stamp(lane, batch)
       lane.sending(batch)
       lane.lastRequest = request
       shipments.push({ lane, batch, leaderEpoch: lane.leaderEpoch })
@@ -297,6 +297,14 @@ export class Sender implements LaneHome {
     // What a lane has left goes into the next request: the same partition twice in one request loses the first.
     for (const { lane } of shipments) this.#offer(lane)
     return shipments
+  }
+
+  /** False: the log has to hear of its numbers first, and offers the lane again when it has. */
+  #stamp(lane: Lane, batch: Batch): boolean {
+    this.#host.stamp(lane, batch)
+    if (lane.isReleased(batch)) return true
+    lane.putBack(batch)
+    return false
   }
 
   /**

@@ -1,6 +1,7 @@
 /**
  * The ids that the tests of this version must name, and those that are deliberately left for later, each with its reason.
- * An id is a requirement of the specification: CH channel, CD codec, CL cluster, PR producer, BR and B broker,
+ * An id is a requirement of the specification: CH channel, CD codec, CL cluster, PR producer, WA write-ahead
+ * log, QU queue, BR and B broker,
  * CF configuration, ER errors, CO consumer, W wire, R record batch, P producer rule, C consumer rule, K what other
  * clients get wrong, F in-process broker.
  */
@@ -12,6 +13,8 @@ const FEATURES = [
   ...span('CD', 1, 4),
   ...span('CL', 1, 7),
   ...span('PR', 1, 24),
+  ...span('WA', 1, 6),
+  ...span('QU', 1, 6),
   ...span('BR', 1, 2),
   ...span('CF', 1, 4),
   ...span('ER', 1, 3),
@@ -23,12 +26,12 @@ const FEATURES = [
   ...['EX-1', 'EX-3'],
 ]
 
-/** Later: the log (P-56..P-58), transactions (P-60, C-37, K-25). */
+/** Later: transactions (P-60, C-37, K-25). */
 const RULES = [
   ...span('W', 1, 29),
   ...span('R', 1, 10),
-  ...span('P', 1, 55),
-  ...['P-59', ...span('P', 61, 64)],
+  ...span('P', 1, 59),
+  ...span('P', 61, 64),
   ...span('B', 1, 17),
   ...span('C', 1, 36),
   ...span('C', 38, 43),

@@ -28,6 +28,7 @@ export function batchesOf(entries: readonly Entry[], nowMs: number): Batch[] {
     batch.gateLsn = entry.lsn
     batch.stream = entry.stream
     batch.firstPosition = entry.firstPosition
+    batch.isFinished = true
     batch.isAccepted = true
     batch.isTold = true // Whoever waited for it is gone.
     batch.isPagedOut = true

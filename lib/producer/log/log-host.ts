@@ -25,5 +25,7 @@ export interface LogHost {
   unsendable(lane: Lane, batch: Batch, error: MQError): void
   /** New numbers for what is pending: a batch before it is gone, or goes again as a new one. */
   renew(lane: Lane): void
+  /** A logged batch goes on as so many parts. */
+  replaced(batch: Batch, parts: number): void
   warn(error: MQError): void
 }

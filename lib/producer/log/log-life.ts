@@ -91,7 +91,7 @@ export class LogLife {
 
   constructor(parts: LogLifeParts) {
     this.#parts = parts
-    this.parking = new Parking(parts.host, parts.config.wal.onAmbiguous, parts.events)
+    this.parking = new Parking(parts.host, parts.config.wal, parts.events)
     this.#safety = new TopicSafety(parts.cluster)
     this.#recovered.promise.catch(() => {})
   }
@@ -245,6 +245,11 @@ export class LogLife {
     lane.home?.enqueue(lane)
   }
 
+  /** Its parts are recovered batches too; the batch itself gets its outcome at once. */
+  replaced(batch: Batch, parts: number): void {
+    if (batch.isRecovered) this.#pendingBatches += parts
+  }
+
   /** A recovered batch got its outcome. */
   settled(batch: Batch): void {
     if (!batch.isRecovered) return
@@ -307,9 +312,18 @@ export class LogLife {
     this.#recovered.reject(new MQError('PRODUCER_CLOSED', 'the producer was closed before its log was recovered'))
   }
 
+  /** Whether it opened is told to whoever asked; a disk that hangs must not keep us. */
+  async #untilOpen(timeoutMs: number): Promise<void> {
+    if (this.#opening === null) return
+    const late = deferred<void>()
+    const timer = this.#parts.clock.setTimer(() => late.resolve(), timeoutMs)
+    await Promise.race([this.#opening.catch(() => {}), late.promise])
+    timer.cancel()
+  }
+
   /** Gives the log up; resolves with the records it still holds. */
   async close(timeoutMs: number): Promise<number> {
-    await this.#opening?.catch(() => {}) // Told to whoever asked.
+    await this.#untilOpen(timeoutMs)
     this.#parts.log.close()
     const wal = this.#wal
     if (wal === null) return 0

@@ -16,6 +16,9 @@ import type { LogHost } from './log-host.js'
 /** Batches of a lane that should be in memory before their turn: as many as may be in flight. */
 const READ_AHEAD = 5
 
+/** A list of fewer batches is not worth looking through. */
+const TRIM_FROM = 1024
+
 interface Candidate {
   readonly lane: Lane
   readonly batch: Batch
@@ -29,6 +32,7 @@ export class Paging {
   /** Lanes whose next batch waits for memory. */
   readonly #starving = new Set<Lane>()
   #pagedOut = 0
+  #trimAt = TRIM_FROM
 
   constructor(host: LogHost, wal: Wal) {
     this.#host = host
@@ -43,15 +47,15 @@ export class Paging {
   /** The log has this batch: its memory may be asked back. */
   accepted(lane: Lane, batch: Batch): void {
     this.#inMemory.pushBack({ lane, batch })
-    this.#trim()
+    if (this.#inMemory.size >= this.#trimAt) this.#trim()
   }
 
-  /** Those that were settled in the meantime, so that the list is never longer than what is pending. */
+  /** Without those that were settled meanwhile: the list is at most twice as long as what is pending. */
   #trim(): void {
-    for (let first = this.#inMemory.peekFront(); first !== undefined; first = this.#inMemory.peekFront()) {
-      if (first.batch.outcome === null) return
-      this.#inMemory.popFront()
-    }
+    const pending = [...this.#inMemory].filter(({ batch }) => batch.outcome === null && !batch.isPagedOut)
+    this.#inMemory.clear()
+    for (const one of pending) this.#inMemory.pushBack(one)
+    this.#trimAt = Math.max(TRIM_FROM, 2 * pending.length)
   }
 
   /** Memory is short: gives back what the log has as well, youngest first. */

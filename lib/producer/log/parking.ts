@@ -25,17 +25,19 @@ interface ParkingEvents {
 /** What becomes of an ambiguous batch. */
 export type Ruling = 'held' | 'dropped' | 'resent'
 
+const RULINGS = { hold: 'held', drop: 'dropped', resend: 'resent' } as const
+
 export class Parking {
   readonly #host: LogHost
-  readonly #policy: WalSettings['onAmbiguous']
+  readonly #settings: Pick<WalSettings, 'onAmbiguous' | 'allowRetarget'>
   readonly #events: ParkingEvents
   readonly #parked = new Map<Lane, Parked>()
   readonly #edges = new Map<string, Map<string, number>>()
   incarnationId = ''
 
-  constructor(host: LogHost, policy: WalSettings['onAmbiguous'], events: ParkingEvents) {
+  constructor(host: LogHost, settings: Pick<WalSettings, 'onAmbiguous' | 'allowRetarget'>, events: ParkingEvents) {
     this.#host = host
-    this.#policy = policy
+    this.#settings = settings
     this.#events = events
   }
 
@@ -50,7 +52,7 @@ export class Parking {
 
   /** Nobody knows whether `batch`, the head of its lane, was written: counted, told, and ruled by the policy. */
   rule(lane: Lane, batch: Batch, edge: EdgeCase): Ruling {
-    const ruling = this.#policy === 'hold' ? 'held' : this.#policy === 'drop' ? 'dropped' : 'resent'
+    const ruling = RULINGS[this.#settings.onAmbiguous]
     this.#report(lane, batch, edge, ruling)
     if (ruling === 'held') this.#park(lane, batch, edge)
     return ruling
@@ -61,6 +63,8 @@ export class Parking {
     const { head } = lane
     if (head === undefined || this.#parked.has(lane)) return
     this.#host.warn(error)
+    const isMadeAnew = error.context.topicId !== undefined
+    if (isMadeAnew && this.#settings.allowRetarget) return this.#report(lane, head, 'E6', 'resent')
     this.#report(lane, head, 'E6', 'held')
     this.#park(lane, head, 'E6')
   }

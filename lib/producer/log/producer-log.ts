@@ -11,7 +11,7 @@
  *                                  settled -> wal.settle -> accepted -> the fifth batch behind it may leave
  */
 import { findMQError, type MQError } from '../../errors/index.js'
-import { Deque, type TimerHandle } from '../../util/index.js'
+import { type Deferred, Deque, deferred, type TimerHandle } from '../../util/index.js'
 import { type AppendedEntry, Outcome as LogOutcome, UNBOUND, type Wal } from '../../wal/index.js'
 import type { Batch, Outcome } from '../batch.js'
 import { finishBatch } from '../finish-batch.js'
@@ -80,6 +80,8 @@ export class ProducerLog implements LaneLog {
   #blockedSinceMs = -1
   #blockedMs = 0
   #failure: MQError | null = null
+  /** Somebody waits until everything is in the log. */
+  #drained: Deferred<void> | null = null
   /** The producer ends: what is not delivered stays in the log. */
   #isLeaving = false
   #isClosed = false
@@ -165,6 +167,7 @@ export class ProducerLog implements LaneLog {
       if (bytes >= TURN_BYTES) this.touch(lane)
       else bytes += this.#feed(lane, isCommitting)
     }
+    this.#checkDrained()
   }
 
   /** Logs what is sealed, then the active buffer when it is time; gives the plain bytes that were worked on. */
@@ -346,16 +349,12 @@ export class ProducerLog implements LaneLog {
       lane.home?.enqueue(lane)
     }
     for (const lane of this.#gated) {
-      if (this.acksUnderWay(lane) === 0 && !this.#hasGate(lane, acceptedLsn)) this.#gated.delete(lane)
+      if (this.acksUnderWay(lane) === 0 && lane.boundLsn <= acceptedLsn) this.#gated.delete(lane)
       lane.home?.enqueue(lane)
     }
     if (this.#touched.length > 0) this.#scheduleTurn()
     this.relieve()
-  }
-
-  #hasGate(lane: Lane, acceptedLsn: number): boolean {
-    for (const batch of lane.unsent()) if (batch.gateLsn > acceptedLsn) return true
-    return false
+    this.#checkDrained()
   }
 
   isReleased(batch: Batch): boolean {
@@ -404,6 +403,7 @@ export class ProducerLog implements LaneLog {
     const { lsn, producerId, producerEpoch, baseSequence } = batch
     try {
       batch.gateLsn = (this.#wal as Wal).bind(lsn, producerId, producerEpoch, baseSequence)
+      lane.boundLsn = batch.gateLsn
     } catch (error) {
       const known = findMQError(error)
       if (known === undefined) throw error
@@ -446,6 +446,7 @@ export class ProducerLog implements LaneLog {
   replaced(lane: Lane, batch: Batch, parts: readonly Batch[]): void {
     const { lsn, stream, firstPosition, records } = batch
     if (lsn === 0 || this.#failure !== null) return
+    this.#host.replaced(batch, parts.length)
     const wal = this.#wal as Wal
     let position = firstPosition
     const refuseUntil = (end: number) => {
@@ -479,7 +480,7 @@ export class ProducerLog implements LaneLog {
   spill(): void {
     if (this.isEager || this.#wal === null || this.#failure !== null) return
     for (const lane of this.#host.lanes) {
-      lane.sealActive()
+      if (lane.activeBytes >= this.#host.settings.batchBytes) lane.sealActive()
       let place = 0
       for (const batch of lane.unsent()) {
         if (place++ === 0 || batch.lsn > 0 || batch.isStamped || batch.attempts > 0) continue
@@ -499,24 +500,27 @@ export class ProducerLog implements LaneLog {
 
   // --- end ---------------------------------------------------------------------------------------------------------
 
-  /** Everything accepted so far into the log, sealed or not: the producer ends, and what is in the log lives on. */
+  /** Everything that callers gave so far into the log, sealed or not; at most `timeoutMs`: the disk may hang. */
   async drain(timeoutMs: number): Promise<void> {
-    const wal = this.#wal
-    if (wal === null || this.#failure !== null || !this.isEager) return
+    if (this.#wal === null || !this.isEager) return
+    this.#drained ??= deferred()
     for (const lane of this.#host.lanes) {
       lane.sealActive()
-      this.#feed(lane, false)
+      this.touch(lane)
     }
-    const last = this.#appended.peekBack()
-    if (last === undefined) return
-    wal.flush()
-    const { clock } = this.#host
-    let timer: TimerHandle | null = null
-    const tooLate = new Promise<void>((resolve) => {
-      timer = clock.setTimer(resolve, timeoutMs)
-    })
-    await Promise.race([wal.accepted(last.batch.lsn).catch(() => {}), tooLate])
-    ;(timer as TimerHandle | null)?.cancel()
+    this.#wal.flush()
+    const timer = this.#host.clock.setTimer(() => this.#drained?.resolve(), timeoutMs)
+    this.#scheduleTurn()
+    await this.#drained.promise
+    timer.cancel()
+  }
+
+  #checkDrained(): void {
+    if (this.#drained === null) return
+    if (this.#failure === null && this.#appended.size > 0) return
+    const isLogged = ({ isLogging, unlogged, activeRecords }: Lane) =>
+      !isLogging && (unlogged?.size ?? 0) === 0 && activeRecords === 0
+    if (this.#failure !== null || this.#host.lanes.every(isLogged)) this.#drained.resolve()
   }
 
   /** From now on what fails stays in the log. */
