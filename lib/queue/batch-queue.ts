@@ -209,7 +209,7 @@ export class BatchQueue<T> {
   drain(options: WaitOptions = {}): Promise<void> {
     if (this.queueSize === 0) return ACCEPTED
     if (this.#closing !== null) return Promise.reject(closedError())
-    return this.#drainers.add(undefined, this.#timed(options), () => this.#timeout('drain', options)).promise
+    return this.#whenEmpty(options)
   }
 
   /**
@@ -356,10 +356,15 @@ export class BatchQueue<T> {
     return failure === null ? this.#report() : { ...this.#report(), failure }
   }
 
+  #whenEmpty(options: WaitOptions): Promise<void> {
+    return this.#drainers.add(undefined, this.#timed(options), () => this.#timeout('drain', options)).promise
+  }
+
   /** Sends everything, full batches or not; gives up after `timeoutMs`. */
   async #empty(timeoutMs: number): Promise<void> {
     this.#dispatcher.flushTo(Number.POSITIVE_INFINITY)
-    const isEmpty = await this.drain({ timeoutMs }).then(
+    if (this.queueSize === 0) return
+    const isEmpty = await this.#whenEmpty({ timeoutMs }).then(
       () => true,
       () => false, // What is pending is in the report.
     )

@@ -99,15 +99,22 @@ export class Delivery<T> {
     this.#isSettled = true
   }
 
-  async #invoke(call: Call): Promise<void> {
+  /** Whatever the sender does, it is a promise: it may throw, or give nothing. */
+  #invoke(call: Call): Promise<void> {
     const { items, firstPosition, origin } = this.batch
-    await this.#host.send(items, {
-      signal: call.controller.signal,
-      attempt: this.attempts,
-      recovered: origin.isRecovered,
-      firstPosition,
-      incarnationId: origin.incarnationId,
-    })
+    try {
+      return Promise.resolve(
+        this.#host.send(items, {
+          signal: call.controller.signal,
+          attempt: this.attempts,
+          recovered: origin.isRecovered,
+          firstPosition,
+          incarnationId: origin.incarnationId,
+        }),
+      )
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /** What is left of the deadline bounds a call; beyond it, and when it is held, each call has its full time. */

@@ -268,6 +268,6 @@ export class Dispatcher<T> implements DeliveryHost<T> {
     const at = this.#waiting.indexOf(delivery)
     if (at >= 0) this.#waiting.splice(at, 1)
     this.#options.events.settled(delivery, outcome, error)
-    this.poke()
+    this.#pump() // At once: this is a turn of the sender's, no caller waits for it.
   }
 }

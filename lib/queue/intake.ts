@@ -30,7 +30,8 @@ interface Waiting<T> {
   taken: number
   readonly resolve: (accepted: Promise<void>) => void
   readonly reject: (error: unknown) => void
-  timer: TimerHandle | null
+  readonly deadlineMs: number // monotonic
+  timer: TimerHandle | null // only of one that waits shorter than the others
   leave: (() => void) | null // of its signal
 }
 
@@ -45,6 +46,7 @@ export class Intake<T> {
   readonly #line = new Set<Waiting<T>>()
   readonly #isSampling: boolean
   #calls = 0
+  #limit: TimerHandle | null = null // of all that wait `maxBlockMs`
   #store: Store<T> | null = null // null: nothing is taken now
   /** Why nothing is taken; null: it is being prepared, and callers wait. */
   #refusal: (() => MQError) | null
@@ -76,6 +78,8 @@ export class Intake<T> {
     this.#store = null
     this.#refusal = refusal
     for (const waiting of [...this.#line]) this.#fail(waiting, refusal())
+    this.#limit?.cancel()
+    this.#limit = null
   }
 
   enqueue(item: T, options: WaitOptions = AT_ONCE): Promise<void> {
@@ -85,7 +89,7 @@ export class Intake<T> {
 
   enqueueBatch(items: readonly T[], options: WaitOptions = AT_ONCE): Promise<void> {
     const store = this.#store
-    if (store === null || this.#line.size > 0) return this.#inLine(items, 0, options)
+    if (store === null || this.#line.size > 0) return this.#inLine([...items], 0, options)
     let taken = 0
     try {
       if (this.#options.settings.overflow === 'reject' && !store.fits(items)) return this.#turnAway(items, store)
@@ -93,7 +97,7 @@ export class Intake<T> {
     } catch (error) {
       return Promise.reject(withCount(error, 0))
     }
-    return taken === items.length ? store.lastAccepted : this.#inLine(items, taken, options)
+    return taken === items.length ? store.lastAccepted : this.#inLine([...items], taken, options)
   }
 
   /** False: there is no room, and nothing was done. Throws what `enqueue` rejects with otherwise. */
@@ -178,22 +182,44 @@ export class Intake<T> {
     return Promise.reject(this.#full(store, items.length, 'POOL_EXHAUSTED', 0))
   }
 
+  /** `items` is ours: the caller's list may change while he waits. */
   #inLine(items: readonly T[], taken: number, { signal, timeoutMs }: WaitOptions): Promise<void> {
     if (this.#refusal !== null) return Promise.reject(withCount(this.#refusal(), taken))
     if (taken === items.length) return this.#store?.lastAccepted ?? ACCEPTED
     if (signal?.aborted === true) return Promise.reject(signal.reason)
     const { clock, settings } = this.#options
     const limitMs = Math.min(timeoutMs ?? settings.maxBlockMs, settings.maxBlockMs)
+    const deadlineMs = clock.monotonicMs() + limitMs
     return new Promise<void>((resolve, reject) => {
-      const waiting: Waiting<T> = { items: [...items], taken, resolve, reject, timer: null, leave: null }
+      const waiting: Waiting<T> = { items, taken, resolve, reject, deadlineMs, timer: null, leave: null }
       this.#line.add(waiting)
       if (this.#line.size === 1 && this.#store !== null && this.#advance(this.#store, waiting)) return
-      waiting.timer = clock.setTimer(() => this.#timedOut(waiting, limitMs), limitMs)
+      if (limitMs < settings.maxBlockMs) waiting.timer = clock.setTimer(() => this.#timedOut(waiting, limitMs), limitMs)
+      else this.#setLimit()
       if (signal === undefined) return
       const aborted = () => this.#fail(waiting, signal.reason)
       signal.addEventListener('abort', aborted, { once: true })
       waiting.leave = () => signal.removeEventListener('abort', aborted)
     })
+  }
+
+  /** One timer for the whole line: who came first is late first. It may ring in vain. */
+  #setLimit(): void {
+    if (this.#limit !== null) return
+    const { clock, settings } = this.#options
+    for (const { deadlineMs, timer } of this.#line) {
+      if (timer !== null) continue
+      this.#limit = clock.setTimer(() => {
+        this.#limit = null
+        const nowMs = clock.monotonicMs()
+        for (const waiting of this.#line) {
+          if (waiting.deadlineMs <= nowMs) this.#timedOut(waiting, settings.maxBlockMs)
+          else if (waiting.timer === null) break
+        }
+        this.#setLimit()
+      }, deadlineMs - clock.monotonicMs())
+      return
+    }
   }
 
   /** Takes what there is room for; true when he is done, one way or the other. */
