@@ -1,7 +1,19 @@
-/** Signature first; the body follows. */
+/**
+ * Looks at a log and judges it; changes nothing. Opening, `inspect`, `verify` and the tests of crashes all begin here.
+ * Invariant: what cannot be relied on is a finding, never silently left out; what comes back in `tables` is only what
+ * frames with good CRCs said.
+ * Source: wal.md 2.8, 4.1 steps 1-4.
+ */
+import { walError } from '../errors.js'
+import { FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES } from '../format/constants.js'
 import type { WalFs } from '../fs.js'
-import type { RecoveryProgress } from '../types.js'
-import type { Survey } from './findings.js'
+import type { HoleFacts, RecoveryProgress } from '../types.js'
+import type { Gap, KeptRun } from './chain.js'
+import type { SegmentFile } from './directory-listing.js'
+import type { Finding, FindingKind, SegmentSurvey, Survey, SurveyEnd } from './findings.js'
+import { isPlaceCovered, judgeGap } from './judge.js'
+import { LogScan, type Reading, type SegmentEnd } from './log-scan.js'
+import { tornBytesAt } from './torn-bytes.js'
 
 export type { Finding, FindingKind, SegmentSurvey, Survey, SurveyEnd } from './findings.js'
 export { holeOf } from './findings.js'
@@ -11,10 +23,316 @@ export interface SurveyOptions {
   readonly bootId: string
   /** Checks bodies even where the last owner said goodbye. */
   readonly verifyBodies: boolean
+  /** Limit of the index of unsettled entries, 64 B each. */
   readonly indexMaxBytes: number
   readonly onProgress?: (step: RecoveryProgress) => void
 }
 
-export function survey(_fs: WalFs, _dir: string, _options: SurveyOptions): Promise<Survey> {
-  return Promise.reject(new Error('not written yet'))
+/**
+ * @throws MQError WAL_MANIFEST_MISSING, WAL_SEGMENT_MISSING, WAL_VERSION, WAL_PERMISSION, WAL_CORRUPT (of MANIFEST).
+ * Damage of segments is a finding.
+ */
+export async function survey(fs: WalFs, dir: string, options: SurveyOptions): Promise<Survey> {
+  const scan = await LogScan.begin(fs, dir, options.onProgress)
+  try {
+    return await new Surveyor(scan, options).run()
+  } finally {
+    await scan.release()
+  }
+}
+
+class Surveyor {
+  readonly #scan: LogScan
+  readonly #options: SurveyOptions
+  readonly #findings: Finding[] = []
+  #discarded = 0
+
+  constructor(scan: LogScan, options: SurveyOptions) {
+    this.#scan = scan
+    this.#options = options
+  }
+
+  async run(): Promise<Survey> {
+    const scan = this.#scan
+    const checksAll = this.#options.verifyBodies || scan.isSmall || !(await scan.endsWithClose())
+    let reading = await scan.readAll(checksAll)
+    let isCut = false
+    // What was only believed is checked before anybody judges by it.
+    if (reading === null && !checksAll) reading = await scan.readAll(true)
+    if (reading === null) {
+      const judged = await this.#judged()
+      reading = judged.reading
+      isCut = judged.isCut
+    }
+    const { applier, tables } = reading
+    tables.dropVoidParts()
+    if (applier.rolledTo > 0 && !isCut) this.#requireSegment(applier.rolledTo)
+    this.#damagedPlaces(reading)
+    const { lastLsn, lastBodyCrc } = this.#lastOf(reading)
+    const lost = this.#lostTail(lastLsn, reading)
+    const end = isCut || lost !== null ? null : this.#endOf(reading, lastLsn, lastBodyCrc)
+    const torn = isCut || lost !== null ? 0 : await this.#tornTail(reading)
+    return {
+      manifest: scan.manifest,
+      tables,
+      findings: this.#findings,
+      segments: this.#segments(reading),
+      spares: scan.files.spares,
+      temporaries: scan.files.temporaries,
+      end,
+      lastLsn: lost ?? lastLsn,
+      lastBodyCrc: lost === null ? lastBodyCrc : 0,
+      highestIncarnation: scan.state.highestIncarnation,
+      lastOpen: applier.lastOpen,
+      isClean: applier.isClean && torn === 0 && lost === null,
+      tornBytes: torn,
+      discardedUnaccepted: this.#discarded,
+      holes: applier.holes,
+      scannedBytes: scan.scannedBytes,
+      frames: applier.frames,
+      records: applier.records,
+    }
+  }
+
+  /** LSNs are missing: what counts is found out first, then what to think of the rest. */
+  async #judged(): Promise<{ reading: Reading; isCut: boolean }> {
+    const scan = this.#scan
+    const kept = scan.chained()
+    this.#requireAll(kept)
+    const reading = await scan.replay(kept)
+    const about = this.#circumstances(reading)
+    const cut = kept.findIndex(({ gap }) => gap !== null && judgeGap(gap.fromLsn, gap.toLsn, about) === 'discarded')
+    if (cut < 0) {
+      for (const { gap } of kept) if (gap !== null) this.#gapFound(gap, judgeGap(gap.fromLsn, gap.toLsn, about))
+      return { reading, isCut: false }
+    }
+    const remaining = kept.slice(0, cut)
+    for (const item of kept) item.gap?.ranges.splice(0)
+    const discarded = kept.slice(cut)
+    for (const { run } of discarded) this.#discarded += run.frames
+    const again = await scan.replay(remaining)
+    for (const { gap } of remaining) if (gap !== null) this.#gapFound(gap, judgeGap(gap.fromLsn, gap.toLsn, about))
+    const gap = discarded[0]?.gap as Gap
+    this.#gapFound({ ...gap, toLsn: Math.max(...discarded.map(({ last }) => last)) }, 'discarded')
+    // The cut is inside the last segment: appending goes on there. Otherwise segments behind it are in the way.
+    const lastSegment = remaining[remaining.length - 1]?.run.segment
+    return { reading: again, isCut: lastSegment !== scan.live.length - 1 }
+  }
+
+  #circumstances({ applier }: Reading): Parameters<typeof judgeGap>[2] {
+    const { attestedLsn } = this.#scan.state
+    return { lastOpen: applier.lastOpen, bootId: this.#options.bootId, attestedLsn, holes: applier.holes }
+  }
+
+  #gapFound(gap: Gap, kind: FindingKind): void {
+    const file = this.#scan.live[gap.segment] as SegmentFile
+    const lsns = gap.toLsn > gap.fromLsn ? `LSNs ${gap.fromLsn}..${gap.toLsn}` : `LSN ${gap.fromLsn}`
+    const { fromByte, toByte, fromLsn, toLsn, ranges } = gap
+    const text = `${lsns} ${TEXTS[kind]}, bytes ${fromByte}..${toByte} of ${file.name}${positionsText(ranges)}`
+    this.#findings.push({ kind, segment: file.number, file: file.name, fromByte, toByte, fromLsn, toLsn, ranges, text })
+  }
+
+  /** Damage that is not about missing LSNs. */
+  #damagedPlaces(reading: Reading): void {
+    const { live, files, broken } = this.#scan
+    const { applier } = reading
+    const { holes } = applier
+    for (const name of files.misnamed) {
+      this.#place('corrupt', 0, name, 0, 0, `${name} is not a segment's name: 16 hex digits and .wal`, holes)
+    }
+    for (const [index, file] of live.entries()) this.#damagedSegment(index, file, reading)
+    for (const { file, text } of broken) {
+      const { number, name, source } = file
+      this.#place('corrupt', number, name, 0, source.end, `${name} cannot be relied on: ${text}`, holes)
+    }
+    for (const { segment, from, to, text, ranges } of applier.doubts) {
+      const { number, name } = live[segment] as SegmentFile
+      this.#place('corrupt', number, name, from, to, `${text} (byte ${from} of ${name})`, holes, ranges)
+    }
+    for (const [type, count] of applier.optional) {
+      const text = `${count} frames of type ${type}, which this release does not know, were skipped`
+      this.#place('unknownOptional', 0, '', 0, 0, text, [])
+    }
+  }
+
+  #damagedSegment(index: number, file: SegmentFile, { applier, ends }: Reading): void {
+    const { number, name, source } = file
+    const { holes } = applier
+    const isBroken = this.#scan.broken.some((other) => other.file === file)
+    if (file.header === null) {
+      if (!isBroken) this.#place('corrupt', number, name, 0, source.end, `${name}: ${file.problem}`, holes)
+      return
+    }
+    if (file.badCopies > 0) {
+      const text = `one of the two copies of the header of ${name} is damaged, the other one serves`
+      this.#place('badHeaderCopy', number, name, 0, SEGMENT_HEADER_BYTES, text, [])
+    }
+    for (const { from, to } of source.unreadable) {
+      this.#place('corrupt', number, name, from, to, `bytes ${from}..${to} of ${name} cannot be read`, holes)
+    }
+    const first = applier.firstCheckpoints.get(index)
+    const isDropped = ends[index] === null || ends[index] === undefined
+    if (first?.isComplete !== true && !isBroken && !isDropped) {
+      const kind = index === 0 ? 'corrupt' : 'badCheckpoint'
+      const text = `the CHECKPOINT of ${name} is not readable${index === 0 ? ', and no older segment is there' : ': its tables were rebuilt from the frames before it'}`
+      this.#place(kind, number, name, SEGMENT_HEADER_BYTES, SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES, text, holes)
+    }
+    if (first !== undefined && index > 0) this.#chainCrc(index, file, first, ends, holes)
+  }
+
+  /** The frame that ends the segment before must be the one that this segment goes on from. */
+  #chainCrc(
+    index: number,
+    file: SegmentFile,
+    first: { readonly previousLastLsn: number; readonly previousLastBodyCrc: number },
+    ends: readonly (SegmentEnd | null)[],
+    holes: readonly HoleFacts[],
+  ): void {
+    let before: SegmentEnd | null = null
+    for (let other = index - 1; other >= 0 && before === null; other--) before = ends[other] ?? null
+    if (before === null || before.lastLsn !== first.previousLastLsn || before.lastBodyCrc < 0) return
+    if (before.lastBodyCrc === first.previousLastBodyCrc) return
+    const text = `${file.name} goes on from another frame with LSN ${before.lastLsn} than the one before it: a segment was replaced`
+    this.#place('corrupt', file.number, file.name, SEGMENT_HEADER_BYTES, SEGMENT_HEADER_BYTES, text, holes)
+  }
+
+  #place(
+    kind: FindingKind,
+    segment: number,
+    file: string,
+    fromByte: number,
+    toByte: number,
+    text: string,
+    holes: readonly HoleFacts[],
+    ranges: HoleFacts['ranges'] = [],
+  ): void {
+    const isCovered = kind === 'corrupt' && isPlaceCovered(segment, fromByte, toByte, holes)
+    const shown = isCovered ? 'covered' : kind
+    this.#findings.push({ kind: shown, segment, file, fromByte, toByte, fromLsn: 0, toLsn: -1, ranges, text })
+  }
+
+  #lastOf({ ends, applier }: Reading): { lastLsn: number; lastBodyCrc: number } {
+    let lastLsn = 0
+    let lastBodyCrc = 0
+    for (let index = 0; index < ends.length; index++) {
+      const end = ends[index]
+      if (end === null || end === undefined) continue
+      const first = applier.firstCheckpoints.get(index)
+      if (end.lastBodyCrc >= 0) lastBodyCrc = end.lastBodyCrc
+      else if (end.lastLsn !== lastLsn)
+        lastBodyCrc = first?.previousLastLsn === end.lastLsn ? first.previousLastBodyCrc : 0
+      else if (lastLsn === 0) lastBodyCrc = first?.previousLastBodyCrc ?? 0
+      lastLsn = Math.max(lastLsn, end.lastLsn)
+    }
+    return { lastLsn, lastBodyCrc }
+  }
+
+  /** A frame says that more was synced than is there. Gives the highest LSN that is lost, null: none. */
+  #lostTail(lastLsn: number, reading: Reading): number | null {
+    const { state, live } = this.#scan
+    if (state.attestedLsn <= lastLsn) return null
+    const segment = Math.max(0, live.length - 1)
+    const fromByte = reading.ends[segment]?.end ?? SEGMENT_HEADER_BYTES
+    const toByte = this.#scan.manifest.segmentBytes
+    this.#gapFound({ fromLsn: lastLsn + 1, toLsn: state.attestedLsn, segment, fromByte, toByte, ranges: [] }, 'corrupt')
+    return state.attestedLsn
+  }
+
+  #endOf({ ends }: Reading, lastLsn: number, lastBodyCrc: number): SurveyEnd | null {
+    const { live, manifest, broken, state } = this.#scan
+    const last = live[live.length - 1]
+    const end = ends[live.length - 1]
+    if (last === undefined || end === null || end === undefined || broken.length > 0) return null
+    // A file that was cut, or that cannot be read somewhere, is not written to any more.
+    if (last.source.end < manifest.segmentBytes || last.source.unreadable.length > 0) return null
+    const at = Math.ceil(end.end / manifest.sectorBytes) * manifest.sectorBytes
+    if (at + FRAME_HEADER_BYTES > manifest.segmentBytes) return null
+    return { segment: last.number, at, lastLsn, lastBodyCrc, attestedLsn: state.attestedLsn }
+  }
+
+  async #tornTail({ ends, applier }: Reading): Promise<number> {
+    const scan = this.#scan
+    const last = scan.live[scan.live.length - 1]
+    const end = ends[scan.live.length - 1]
+    if (last === undefined || last.header === null || end === null || end === undefined) return 0
+    const bytes = await tornBytesAt(last.source, end.end, scan.verifiedEnd, applier.isClean)
+    if (bytes === 0) return 0
+    const text = `the log ends with ${bytes} B that were being written at byte ${end.end} of ${last.name}: normal after a crash`
+    const { number: segment, name: file } = last
+    this.#findings.push({
+      kind: 'torn',
+      segment,
+      file,
+      fromByte: end.end,
+      toByte: end.end + bytes,
+      fromLsn: 0,
+      toLsn: -1,
+      ranges: [],
+      text,
+    })
+    return bytes
+  }
+
+  #segments({ ends }: Reading): SegmentSurvey[] {
+    const { heads, live, leftovers, spareLike } = this.#scan
+    let lastLsn = 0
+    let lastBodyCrc = 0
+    return heads.map((file) => {
+      const end = ends[live.indexOf(file)] ?? null
+      if (end !== null) {
+        lastLsn = end.lastLsn
+        if (end.lastBodyCrc >= 0) lastBodyCrc = end.lastBodyCrc
+      }
+      return {
+        number: file.number,
+        name: file.name,
+        bytes: file.source.end,
+        salt: file.header?.salt ?? new Uint8Array(8),
+        end: end?.end ?? SEGMENT_HEADER_BYTES,
+        lastLsn,
+        lastBodyCrc,
+        isLeftover: leftovers.includes(file),
+        isSpareLike: spareLike.includes(file),
+      }
+    })
+  }
+
+  /** A ROLL names a segment: it was durable by then. */
+  #requireSegment(number: number): void {
+    if (this.#scan.heads.some((file) => file.number >= number)) return
+    const text = `segment ${number} is missing: the log says that it was begun; restore it, or accept the loss with "wal repair --accept-missing ${number}"`
+    throw walError('WAL_SEGMENT_MISSING', text, { segment: number })
+  }
+
+  /** @throws MQError WAL_SEGMENT_MISSING when files between the oldest live and the last one are missing */
+  #requireAll(kept: readonly KeptRun[]): void {
+    const { missing, live } = this.#scan
+    if (missing.length === 0) return
+    const first = missing[0] as number
+    const before = kept.filter(({ run }) => (live[run.segment] as SegmentFile).number < first)
+    const behind = kept.find(({ run }) => (live[run.segment] as SegmentFile).number > first)
+    const fromLsn = Math.max(0, ...before.map(({ last }) => last)) + 1
+    const toLsn = behind?.run.after
+    const lsns = toLsn === undefined ? `LSNs from ${fromLsn} on` : `LSNs ${fromLsn}..${toLsn}`
+    const text = `segments ${missing.join(', ')} are missing (${lsns}): restore them, or accept the loss with "wal repair --accept-missing ${first}"`
+    throw walError('WAL_SEGMENT_MISSING', text, { segments: missing.join(','), fromLsn, toLsn })
+  }
+}
+
+const TEXTS: Record<FindingKind, string> = {
+  torn: 'torn',
+  corrupt: 'promised and damaged',
+  reordered: 'lost with the power, never synced',
+  discarded: 'cut off, never accepted',
+  badHeaderCopy: '',
+  badCheckpoint: '',
+  unknownOptional: '',
+  covered: 'missing, and recorded as lost',
+}
+
+function positionsText(
+  ranges: readonly { readonly stream: number; readonly from: number; readonly to: number }[],
+): string {
+  if (ranges.length === 0) return ''
+  return `: ${ranges.map(({ stream, from, to }) => `stream ${stream} positions ${from}..${to}`).join(', ')}`
 }

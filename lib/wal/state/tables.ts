@@ -108,9 +108,17 @@ export class LogTables {
     this.#insert(stream, entry)
   }
 
+  /** Positions below were given away, although their frames are not there. Gives the first one that was not known. */
+  advance(streamId: number, nextPosition: number): number {
+    const stream = this.#stream(streamId)
+    const before = stream.nextPosition
+    if (nextPosition > before) stream.nextPosition = nextPosition
+    return before
+  }
+
   /** A BIND frame; for an entry that is settled it says nothing any more. */
   bound(lsn: number, producerId: bigint, epoch: number, baseSequence: number): void {
-    const entry = this.#entries.get(lsn)
+    const entry = this.#entries.get(lsn) ?? this.#partOf(lsn)
     if (entry === undefined) return
     entry.producerId = producerId
     entry.epoch = epoch

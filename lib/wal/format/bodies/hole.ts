@@ -54,5 +54,8 @@ export function decodeHole(bytes: Uint8Array, view: DataView, at: number, length
 function readRange(reader: BodyReader): HoleFacts['ranges'][number] {
   const stream = reader.u32()
   reader.skip(4)
-  return { stream, from: reader.u64(), to: reader.u64() }
+  const from = reader.u64()
+  const to = reader.u64()
+  if (to < from) throw reader.damaged(`a range of stream ${stream} ends before it begins`)
+  return { stream, from, to }
 }
