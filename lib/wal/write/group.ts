@@ -31,6 +31,10 @@ export class Group {
   /** Filled in by sealing. */
   sealedLsn = 0
   lastBodyCrc = 0
+  /** The durable LSN its frames tell of. */
+  attests = 0
+  /** Only an empty PAD that attests: neither accepted nor synced. */
+  isAttest = false
   /** Where it is written; -1 before. */
   segment = -1
   at = -1
@@ -97,6 +101,8 @@ export class Group {
     this.wantsSync = false
     this.sealedLsn = 0
     this.lastBodyCrc = 0
+    this.attests = 0
+    this.isAttest = false
     this.segment = -1
     this.at = -1
   }
