@@ -97,7 +97,7 @@ async function sealed({ durability, batchBytes, batches }: Of<'sealed'>, dir: st
   }
 }
 
-const speedOf = (durability: LogDurability) => (durability === 'immediate' ? 'synced' : 'plain')
+const speedOf = (durability: LogDurability): 'plain' | 'synced' => (durability === 'immediate' ? 'synced' : 'plain')
 
 async function checkedBatches(log: Wal, stream: number, body: Items): Promise<number> {
   let number = 0

@@ -176,6 +176,8 @@ class Play implements ChildEars {
       window: 1_000,
       isEager: false,
       isOnlyDurable: true,
+      closeAfterMs: -1,
+      closeLimitMs: 0,
       doubt: role === 'doubt' ? this.#scenario.doubt : null,
       timestamp: this.#timestamp,
       producer: {

@@ -21,6 +21,8 @@ const DRAIN_LIMIT_MS = 60_000
 const TOPICS = 2
 /** Share of the cycles that wait until the cluster is whole again, however long that takes. */
 const PATIENT = 0.5
+/** Some close before they are killed, or are killed while they close. */
+const CLOSES_ONE_IN = 8
 
 export interface DirectoryPlan {
   readonly number: number
@@ -38,6 +40,8 @@ export interface DirectoryReport {
   readonly tally: Tally
   readonly stories: readonly string[]
   readonly kills: number
+  /** Ends by `close()`, beside the kills. */
+  readonly closes: number
   readonly killsInRecovery: number
   readonly troubles: ReadonlyMap<Trouble, number>
   /** Records by case of `walEdge`. */
@@ -63,15 +67,16 @@ export async function runDirectory(
   const life = new Life(plan, cluster, children, random)
   const startedMs = performance.now()
   await life.begin()
-  for (let kill = 0; kill < plan.kills && life.stuck === null; kill++) await life.cycle()
+  while (life.kills < plan.kills && life.stuck === null) await life.cycle()
   await life.drain()
   const { tally, stories } = await life.verdict()
-  const { killsInRecovery, kills, troubles, edges, refusals, stuck } = life
+  const { killsInRecovery, kills, closes, troubles, edges, refusals, stuck } = life
   return {
     plan,
     tally,
     stories,
     kills,
+    closes,
     killsInRecovery,
     troubles,
     edges,
@@ -86,6 +91,8 @@ class Life implements ChildEars {
   readonly edges = new Map<string, number>()
   readonly refusals = new Map<string, number>()
   kills = 0
+  /** Children that had closed before they could be killed. */
+  closes = 0
   killsInRecovery = 0
   stuck: string | null = null
   readonly #plan: DirectoryPlan
@@ -121,9 +128,13 @@ class Life implements ChildEars {
     child.begin(this.#job('load'), this)
     this.#makeTrouble()
     await this.#until(child, moment)
-    if (child.hasEnded || child.has('failed')) this.#isStuck(child, 'a child ended by itself')
-    if (this.kills > 0 && !child.has('recovered')) this.killsInRecovery++
-    this.kills++
+    const hasClosed = child.has('closed')
+    if (child.has('failed') || (child.hasEnded && !hasClosed)) this.#isStuck(child, 'a child ended by itself')
+    if (hasClosed) this.closes++
+    else {
+      if (this.kills + this.closes > 0 && !child.has('recovered')) this.killsInRecovery++
+      this.kills++
+    }
     await child.kill()
   }
 
@@ -193,6 +204,8 @@ class Life implements ChildEars {
       window: 500 + randomInt(random, 4_000),
       isEager: randomInt(random, 3) === 0,
       isOnlyDurable: randomInt(random, 3) === 0,
+      closeAfterMs: role === 'load' && randomInt(random, CLOSES_ONE_IN) === 0 ? randomInt(random, 300) : -1,
+      closeLimitMs: randomInt(random, 500),
       doubt: null,
       timestamp: 0,
       producer: {
@@ -232,10 +245,10 @@ class Life implements ChildEars {
     const limit = limited(OPEN_LIMIT_MS)
     const reached =
       moment.kind === 'accepted'
-        ? Promise.race([this.#untilAccepted(moment.records), child.reached('failed')])
+        ? Promise.race([this.#untilAccepted(moment.records), child.reached('failed', 'closed')])
         : moment.point === 'job'
           ? Promise.resolve()
-          : child.reached(moment.point, 'unconnected', 'failed')
+          : child.reached(moment.point, 'unconnected', 'failed', 'closed')
     const outcome = await Promise.race([reached, limit.over])
     limit.stop()
     if (outcome === LATE) this.#isStuck(child, `a child did not come to ${JSON.stringify(moment)}`)

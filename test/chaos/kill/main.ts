@@ -39,9 +39,9 @@ function optionsOrExit(args: readonly string[]): KillOptions | number {
 }
 
 function linesOf(report: SeriesReport): string[] {
-  const { directories, kills, killsInRecovery, tally, troubles, edges, refusals, failed, seconds } = report
+  const { directories, kills, closes, killsInRecovery, tally, troubles, edges, refusals, failed, seconds } = report
   return [
-    `${kills} kills over ${directories} directories, ${killsInRecovery} of them in recovery, ${seconds.toFixed(1)} s`,
+    `${kills} kills over ${directories} directories, ${killsInRecovery} of them in recovery, ${closes} closed before; ${seconds.toFixed(1)} s`,
     `records: ${tally.sent} sent, ${tally.accepted} accepted, ${tally.found} in the topics, ${tally.unheard} of those never told as accepted`,
     `brokers: ${named(troubles)}`,
     `edges, by records: ${named(edges)}; refused sends: ${named(refusals)}`,

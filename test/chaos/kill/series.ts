@@ -19,6 +19,7 @@ const PARTITIONS = 3
 export interface SeriesReport {
   readonly directories: number
   readonly kills: number
+  readonly closes: number
   readonly killsInRecovery: number
   readonly tally: Tally
   readonly troubles: ReadonlyMap<string, number>
@@ -88,6 +89,7 @@ function summed(reports: readonly DirectoryReport[], seconds: number): SeriesRep
   return {
     directories: reports.length,
     kills: count(({ kills }) => kills),
+    closes: count(({ closes }) => closes),
     killsInRecovery: count(({ killsInRecovery }) => killsInRecovery),
     tally: sumOf(reports.map(({ tally }) => tally)),
     troubles: merged(reports.map(({ troubles }) => troubles)),

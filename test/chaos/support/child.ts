@@ -49,6 +49,7 @@ async function run(job: Job): Promise<void> {
     process.exit(0)
   }
   const load = new Load(job, producer)
+  if (job.closeAfterMs >= 0) setTimeout(() => closeNow(producer, load, job.closeLimitMs), job.closeAfterMs)
   if (job.doubt !== null && proxy !== null) await bringIntoDoubt(load, proxy, job.doubt)
   else await load.run()
   milestone('sent')
@@ -56,6 +57,21 @@ async function run(job: Job): Promise<void> {
 
 /** Without a log a record is accepted when it is in memory: all that kills can show there is loss. */
 const hasLog = ({ producer }: Job): boolean => (producer.wal?.durability ?? 'memory') !== 'memory'
+
+/** In the middle of everything; what is not delivered stays in the log. */
+function closeNow(producer: Producer, load: Load, timeoutMs: number): void {
+  load.stop()
+  producer.close({ timeoutMs }).then(
+    (report) => {
+      milestone('closed', report)
+      process.exit(0)
+    },
+    (error: unknown) => {
+      milestone('failed', told(error))
+      process.exit(1)
+    },
+  )
+}
 
 interface Wiring {
   readonly deps: ProducerDeps
@@ -94,6 +110,7 @@ class Load {
   readonly #producer: Producer
   readonly #next: number[]
   #awaited = 0
+  #isStopped = false
   #wake: (() => void) | null = null
   readonly #accepted: Ranges
   readonly #delivered: Ranges
@@ -106,10 +123,14 @@ class Load {
     this.#delivered = new Ranges('D', job.lanes.length)
   }
 
+  stop(): void {
+    this.#isStopped = true
+  }
+
   async run(): Promise<void> {
     const random = seededRandom(this.#job.seed)
     const { lanes, burst, window } = this.#job
-    for (let left = this.#lanesLeft(); left.length > 0; left = this.#lanesLeft()) {
+    for (let left = this.#lanesLeft(); left.length > 0 && !this.#isStopped; left = this.#lanesLeft()) {
       const lane = left[randomInt(random, left.length)] as number
       this.#burst(lane, lanes[lane] as Lane, 1 + randomInt(random, burst))
       if (this.#awaited >= window) await this.#untilBelow()

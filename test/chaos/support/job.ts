@@ -41,6 +41,9 @@ export interface Job {
   /** Every record by `sendDurable`. */
   readonly isOnlyDurable: boolean
   readonly producer: ProducerConfig
+  /** For `load`: closes the producer so long after the job began, within `closeLimitMs`. Milliseconds; -1 = never. */
+  readonly closeAfterMs: number
+  readonly closeLimitMs: number
   /** For `doubt`. */
   readonly doubt: Doubt | null
   /** CreateTime of every record; 0 = the child's clock. */
