@@ -8,6 +8,7 @@
 import type { MQError } from '../errors/index.js'
 import type { Outcome } from './format/constants.js'
 import { type OpenedLog, openLog } from './open/open-log.js'
+import type { StreamTable } from './state/stream-table.js'
 import type { LogTables } from './state/tables.js'
 import type {
   AppendedEntry,
@@ -139,6 +140,14 @@ export class WriteAheadLog implements Wal {
   entry(lsn: number): Entry | undefined {
     return this.#tables.entry(lsn)
   }
+  unsettledOf(lsn: number): readonly (readonly [from: number, to: number])[] {
+    const entry = this.#tables.entry(lsn)
+    const stream = entry === undefined ? undefined : this.#tables.streams.get(entry.stream)
+    return entry === undefined || stream === undefined ? [] : unsettledParts(stream as StreamTable, entry)
+  }
+  incarnationIdOf(incarnation: number): string | undefined {
+    return incarnation === this.incarnation ? this.incarnationId : this.#tables.incarnations.get(incarnation)?.id
+  }
   read(lsn: number): Promise<Uint8Array> {
     return this.#writer.read(lsn)
   }
@@ -162,4 +171,18 @@ export class WriteAheadLog implements Wal {
       this.#opened.release()
     }
   }
+}
+
+/** What lies between the settled ranges of a stream, within one entry. */
+function unsettledParts(stream: StreamTable, entry: Entry): [from: number, to: number][] {
+  const parts: [number, number][] = []
+  const last = entry.firstPosition + entry.count - 1
+  let from = Math.max(entry.firstPosition, stream.settled.through)
+  stream.settled.forEach((settledFrom, settledTo) => {
+    if (settledTo < from || settledFrom > last) return
+    if (settledFrom > from) parts.push([from, settledFrom - 1])
+    from = settledTo + 1
+  })
+  if (from <= last) parts.push([from, last])
+  return parts
 }

@@ -47,7 +47,8 @@ export async function recover(
       host: host.host,
     })
   }
-  await makeDurable(disk, options.dir, found)
+  // A killed owner may have named files without syncing their names; the writer syncs what stands in them.
+  await disk.fsyncDir(options.dir)
   const holes = found.findings.flatMap((finding) => holesOf(finding, found.manifest.segmentBytes))
   const open = openBodyOf(options, parts, found)
   const start = writerStart(found, holes, open)
@@ -56,21 +57,6 @@ export async function recover(
 
 async function sweep(disk: Disk, dir: string, temporaries: readonly string[]): Promise<void> {
   for (const name of temporaries) await disk.unlink(`${dir}/${name}`)
-}
-
-/**
- * What was read may be in the page cache only: a killed owner leaves pages and names that no power loss may take once
- * we go on from them (the next frame attests everything before it). The segment that is appended to is synced with OPEN.
- */
-async function makeDurable(disk: Disk, dir: string, found: Survey): Promise<void> {
-  await disk.fsyncDir(dir)
-  if (found.isClean) return
-  for (const { name, number, isLeftover, isSpareLike } of found.segments) {
-    if (isLeftover || isSpareLike || number === found.end?.segment) continue
-    const path = `${dir}/${name}`
-    const fd = await disk.open(path, 'write')
-    await disk.closing(fd, path, () => disk.fdatasync(fd, path))
-  }
 }
 
 /** Told before HOLE frames make them part of the log: a crash in between must not make a loss silent. */
