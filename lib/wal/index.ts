@@ -10,6 +10,7 @@ export { hostFacts, walParts } from './fs/host-facts.js'
 export { nodeWalFs } from './fs/node-fs.js'
 export type { Done, FileFacts, FsFacts, LockMethod, Release, WalFs } from './fs.js'
 export type { LockOwner } from './lock/owner-text.js'
+export { type FrameView, readFrames, type SegmentReading } from './read/frames.js'
 export {
   type Finding,
   type FindingKind,
@@ -45,3 +46,4 @@ export type {
   WalParts,
   WalState,
 } from './types.js'
+export { WriteAheadLog, WriteAheadLog } from './write-ahead-log.js'
