@@ -46,4 +46,4 @@ export type {
   WalParts,
   WalState,
 } from './types.js'
-export { WriteAheadLog, WriteAheadLog } from './write-ahead-log.js'
+export { WriteAheadLog } from './write-ahead-log.js'
