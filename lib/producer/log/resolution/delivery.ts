@@ -84,12 +84,13 @@ export async function deliver(
     timeoutMs: requestTimeoutMs,
     topicData: [version >= FIRST_VERSION_BY_ID ? { topicId, partitionData } : { name: stream.topic, partitionData }],
   }
+  let response: ProduceAnswer
   try {
-    const response = await link.request(Produce, body, { version, limitMs: requestTimeoutMs })
-    return read(response, bytes, stream, parts)
+    response = await link.request(Produce, body, { version, limitMs: requestTimeoutMs })
   } catch (error) {
     return unanswered(error)
   }
+  return read(response, bytes, stream, parts)
 }
 
 function read(response: ProduceAnswer, bytes: Uint8Array, stream: StreamFacts, { cluster }: ResolutionParts): Answer {
@@ -162,7 +163,7 @@ function withIdentity(bytes: Uint8Array, entry: Entry): Uint8Array {
     view.getInt16(51) === entry.epoch &&
     view.getInt32(53) === entry.baseSequence
   if (isSame) return bytes
-  const bound = bytes.slice() // What the log gave is its own.
+  const bound = new Uint8Array(bytes) // A copy: what the log gave is its own.
   const own = new DataView(bound.buffer)
   writeIdentity(own, entry.producerId, entry.epoch, entry.baseSequence)
   own.setUint32(CRC_AT, crc32c(bound.subarray(CRC_FROM)))

@@ -32,6 +32,7 @@ export class GroupBooks {
   /** Records are older than a broker surely remembers (C6). */
   isAged = false
   readonly #it: GroupParts
+  readonly #all: readonly Entry[]
   #rest: Entry[]
   /** Reported already: what follows is the same occurrence. */
   readonly #told = new Set<Entry>()
@@ -41,6 +42,7 @@ export class GroupBooks {
     const first = entries[0] as Entry
     const last = entries.at(-1) as Entry
     this.#it = parts
+    this.#all = entries
     this.#rest = [...entries]
     this.producerId = first.producerId
     this.epoch = first.epoch
@@ -86,9 +88,15 @@ export class GroupBooks {
     return baseOffset >= 0 && this.afterOffset >= 0 && baseOffset <= this.afterOffset
   }
 
-  settle(entries: ReadonlyMap<Entry, EdgeCase>, verdict: BatchVerdict): void {
+  /** So many batches were in doubt from this one on, itself included. */
+  rankOf(entry: Entry): number {
+    return this.#all.length - this.#all.indexOf(entry)
+  }
+
+  settle(entries: ReadonlyMap<Entry, EdgeCase | null>, verdict: BatchVerdict): void {
     const { stream, ledger } = this.#it
     for (const edge of new Set(entries.values())) {
+      if (edge === null) continue
       const own = [...entries.keys()].filter((entry) => entries.get(entry) === edge && !this.#told.has(entry))
       ledger.edge(stream, edge, own, 'persisted', 'delivered')
       for (const entry of own) this.#told.add(entry)
@@ -96,7 +104,7 @@ export class GroupBooks {
     for (const entry of entries.keys()) this.settleOne(entry, verdict, Outcome.duplicate, UNKNOWN_OFFSET, null)
   }
 
-  settleFound(offsets: ReadonlyMap<number, number>, edgeOf: (entry: Entry) => EdgeCase): void {
+  settleFound(offsets: ReadonlyMap<number, number>, edgeOf: (entry: Entry) => EdgeCase | null): void {
     for (const entry of [...this.#rest]) {
       const offset = offsets.get(entry.lsn)
       if (offset !== undefined) this.settleOne(entry, 'found', Outcome.duplicate, offset, edgeOf(entry))

@@ -40,8 +40,8 @@ export class IdentityGroup {
   readonly #maySend: boolean
   /** Batches that were refused although they are next, and went once more. */
   readonly #resent = new Set<Entry>()
-  /** Refused as written already, not proved yet. */
-  #presumed = new Map<Entry, EdgeCase>()
+  /** Written by what the leader remembers, not proved yet; null: nothing unusual about it. */
+  #presumed = new Map<Entry, EdgeCase | null>()
   /** The log was read, nothing was found, and what is sent now is sent because of that. */
   #isScanned = false
 
@@ -279,7 +279,7 @@ export class IdentityGroup {
     for (const entry of this.#books.rest) {
       const standing = standingOf(reading.last, entry)
       if (standing === 'inside') return this.#foreignInside(reading.last, entry)
-      if (standing === 'written') this.#presume(entry, reading)
+      if (standing === 'written') this.#presumed.set(entry, null)
       else if (standing === 'behind' && this.#books.isAcknowledgedPast(reading.last)) return this.#lost(reading.last)
       else return this.#leave(this.#unwritten(), leader, reading)
     }
@@ -334,12 +334,12 @@ export class IdentityGroup {
       const [first] = left
       if (first === undefined) return SETTLED
       if (reading.kind === 'silent' && !reading.isLogReadable) return this.#ambiguous('E12')
-      const edge = this.#presumed.get(first) as EdgeCase
+      const edge = this.#presumed.get(first) ?? this.#whyForgotten(first, reading)
       const scan = await scanHeaders(memory, place.at(leader), left, this.#books.afterOffset)
       place.goOn()
       if (scan === 'refused') return this.#ambiguous('E12')
       if (scan?.isForeign) return this.#foreign('another batch has the numbers of one of ours')
-      if (scan !== null) this.#books.settleFound(scan.found, (entry) => this.#presumed.get(entry) ?? edge)
+      if (scan !== null) this.#books.settleFound(scan.found, (entry) => this.#presumed.get(entry) ?? null)
       if (scan?.found.size === left.length) return SETTLED
       const isLate = parts.clock.monotonicMs() >= untilMs
       if (scan?.isTrimmed || reading.kind === 'silent' || isLate) return this.#ambiguous(edge)
@@ -370,9 +370,8 @@ export class IdentityGroup {
   #whyForgotten(entry: Entry, reading: Reading): EdgeCase {
     if (this.#books.isAged) return 'E1'
     if (reading.kind === 'silent') return reading.isLogReadable ? 'E13' : 'E12'
-    const { rest } = this.#books
     const isTailLost = reading.kind === 'known' && seqDiff(reading.last, this.#books.lastSequence) > 0
-    return isTailLost || rest.length - rest.indexOf(entry) > REMEMBERED_BATCHES ? 'E2' : 'E3'
+    return isTailLost || this.#books.rankOf(entry) > REMEMBERED_BATCHES ? 'E2' : 'E3'
   }
 
   #ambiguous(edge: EdgeCase): GroupOutcome {
