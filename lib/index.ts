@@ -172,6 +172,9 @@ export {
   openTelemetrySink,
   type ThroughputSnapshot,
   type TracingOptions,
+  type WalFigures,
+  type WalSnapshot,
+  type WalSource,
 } from './metrics/index.js'
 export { MQ, type MQDeps, type MQEvents, type MQMetrics, type MQState } from './mq.js'
 export { type ManagerHealth, MQManager } from './mq-manager.js'
@@ -242,3 +245,4 @@ export {
   systemClock,
   withTraceId,
 } from './util/index.js'
+export type { LogDurability, WalMeasures, WalState } from './wal/index.js'

@@ -35,6 +35,7 @@ import {
   type Alert,
   checkConsumer,
   checkProducer,
+  checkWal,
   type HealthCheck,
   HealthChecks,
   type HealthReport,
@@ -45,6 +46,8 @@ import {
   type OperationsSnapshot,
   ProcessMonitor,
   tracingHooks,
+  type WalSnapshot,
+  walSnapshot,
 } from './metrics/index.js'
 import {
   type BatchResult,
@@ -98,8 +101,8 @@ export interface MQMetrics extends OperationsSnapshot {
   readonly consumer: ConsumerMetrics
   readonly connectionPool: PoolStats
   readonly channel: ReturnType<Producer['channelStats']>
-  /** Null: this version has no write-ahead log. */
-  readonly wal: null
+  /** Of the instance's own producer; null: it has no log, or has not opened it yet. */
+  readonly wal: WalSnapshot | null
 }
 
 /** A client of the instance, and what takes it out of its figures. */
@@ -108,6 +111,8 @@ interface Part {
   readonly leave: readonly (() => void)[]
   /** Throws what is wrong with it. */
   readonly check: () => void
+  /** Of a producer: throws what is wrong with its log. */
+  readonly checkLog?: () => void
 }
 
 /** Kinds of parts, in the order in which they are closed. */
@@ -243,7 +248,9 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
     producer.on('error', (error) => this.#events.emit('error', error))
     producer.on('warning', (warning) => this.#events.emit('warning', warning))
     const leave = [this.metrics.attachProducer(producer), this.pool.include(producer)]
-    this.#producers = [...stillOpen(this.#producers), { client: producer, leave, check: () => checkProducer(producer) }]
+    if (producer.config.wal.durability !== 'memory') leave.push(this.metrics.attachWal(producer))
+    const checks = { check: () => checkProducer(producer), checkLog: () => checkWal(producer) }
+    this.#producers = [...stillOpen(this.#producers), { client: producer, leave, ...checks }]
     this.#begin()
     this.#keep('producers', producer)
     return producer
@@ -355,7 +362,7 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
     return this.pool.ping(options)
   }
 
-  /** Runs every check in parallel: the built-in ones (brokers, producer, consumer, pool) and those you registered. */
+  /** Runs every check in parallel: the built-in ones (brokers, producer, consumer, pool, wal) and those you registered. */
   health(): Promise<HealthReport> {
     return this.#checks.run()
   }
@@ -376,7 +383,7 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
       consumer: this.consumer.getMetrics(),
       connectionPool: this.pool.getStats(),
       channel: this.producer.channelStats(),
-      wal: null,
+      wal: walSnapshot(this.producer.walMeasures(), this.producer.walState),
       ...this.#operations.snapshot(),
     }
   }
@@ -510,6 +517,11 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
     this.#checks.register('producer', () => checkEach(this.#producers, this.#producer))
     this.#checks.register('consumer', () => checkEach(this.#consumers, this.#consumer))
     this.#checks.register('pool', () => this.#pool?.checkHealth())
+    this.#checks.register('wal', () => {
+      for (const { client, checkLog } of this.#producers) {
+        if (client.state !== 'closed' || client === this.#producer) checkLog?.()
+      }
+    })
   }
 }
 

@@ -170,7 +170,7 @@ describe('MQ', () => {
     })
     const { overall, checks } = await mq.health()
     expect(overall).toBe(false)
-    expect(Object.keys(checks).sort()).toEqual(['brokers', 'consumer', 'database', 'pool', 'producer'])
+    expect(Object.keys(checks).sort()).toEqual(['brokers', 'consumer', 'database', 'pool', 'producer', 'wal'])
     expect(checks['database']?.error).toContain('no route')
     mq.unregisterCheck('database')
     expect((await mq.health()).overall).toBe(true)
