@@ -86,7 +86,7 @@ describe('ME-2: errors_total', () => {
     const { mq } = await setUp()
     expect(() => mq.createProducer({ lingerMs: -1 })).toThrow(MQError)
     expect(() => mq.createConsumer({ lingerMs: 1 } as object)).toThrow(MQError)
-    expect(() => mq.createProducer({ wal: { durability: 'os', dir: './log' } })).toThrow(MQError)
+    expect(() => mq.createProducer({ wal: { durability: 'os', dir: './log', syncIntervalMs: -1 } })).toThrow(MQError)
     expect(() => mq.registerCheck('', () => {})).toThrow(MQError)
     expect(() => mq.recordLatency('op', Number.NaN)).toThrow(MQError)
     expect(() => mq.updateConfig({ lingerMs: -1 })).toThrow(MQError)
