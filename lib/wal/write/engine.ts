@@ -152,7 +152,7 @@ export class Engine implements LineHooks {
       this.#rotate()
       return
     }
-    shelf.activate(this.line.current.number + 1)
+    shelf.activate()
     if (shelf.readyCount > 0) return
     // No file at all: what can be freed is freed first, and frees the way.
     this.reclaimer.isStarved = true
@@ -172,7 +172,7 @@ export class Engine implements LineHooks {
     this.relocator?.look(progress.oldestSegment, shelf.live.size)
     this.waits.reached(progress.durableLsn)
     const { current } = this.line
-    if (current.at > limits.segmentBytes / 2) shelf.activate(current.number + 1)
+    if (current.at > limits.segmentBytes / 2 && !this.line.isHeld) shelf.activate()
     if (hasAccepted) this.#call(this.onAccepted)
     this.#lookForRoom()
   }
@@ -218,7 +218,9 @@ export class Engine implements LineHooks {
     const old = line.current
     const next = shelf.takeNext()
     this.#openFiles.add(next)
-    const parts = { calls, dir: options.dir, limits, tables, progress, incarnation, lock, later: line.unwritten }
+    const { oldestSegment } = this.reclaimer
+    const base = { calls, dir: options.dir, limits, tables, progress, incarnation, lock }
+    const parts = { ...base, oldestSegment, later: line.unwritten }
     const { failed, checkpointBytes } = await rotate(parts, old, next)
     if (failed !== null) {
       if (failed.file === null) throw failed.error

@@ -74,6 +74,14 @@ export class Reclaimer {
     return group
   }
 
+  /**
+   * What the next CHECKPOINT must call the oldest segment: never a lower one than a CHECKPOINT before it, which may
+   * become durable, and have its segments freed, at any moment.
+   */
+  get oldestSegment(): number {
+    return this.#mark < 0 ? this.#progress.oldestSegment : this.#target
+  }
+
   isUnit(group: Group): boolean {
     return group === this.#unit
   }

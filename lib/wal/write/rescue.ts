@@ -35,7 +35,7 @@ export interface RescueParts {
 export async function rescue(parts: RescueParts): Promise<SegmentFile> {
   const { calls, dir, incarnation, limits, line, progress, shelf, tables } = parts
   await line.quiet()
-  const number = Math.max(...shelf.live.keys()) + 1
+  const number = shelf.nextNumber
   const name = await shelf.takeForRescue()
   if (name === null) throw noFile(limits)
   const group = composed(parts)

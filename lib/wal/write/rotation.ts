@@ -66,6 +66,7 @@ export interface RotationParts {
   readonly progress: Progress
   readonly incarnation: number
   readonly lock: FileFacts | null
+  readonly oldestSegment: number
   /** Groups in memory: behind the cut. */
   readonly later: readonly Group[]
 }
@@ -78,8 +79,8 @@ export interface Rotated {
 
 /** Ends `old` and begins `next`; the three go beside each other. */
 export async function rotate(parts: RotationParts, old: SegmentFile, next: SegmentFile): Promise<Rotated> {
-  const { calls, dir, limits, tables, progress, incarnation, lock, later } = parts
-  const { writtenLsn: lastLsn, writtenBodyCrc: lastBodyCrc, durableLsn, oldestSegment } = progress
+  const { calls, dir, limits, tables, progress, incarnation, lock, oldestSegment, later } = parts
+  const { writtenLsn: lastLsn, writtenBodyCrc: lastBodyCrc, durableLsn } = progress
   const roll = controlGroup(lastLsn)
   putRoll(roll, next.number)
   padTo(roll, old.at, limits.sectorBytes)

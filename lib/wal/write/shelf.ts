@@ -143,8 +143,13 @@ export class Shelf {
     return true
   }
 
-  /** Begins to turn a spare into segment `number`, unless that is under way or done. */
-  activate(number: number): void {
+  /** The number of the segment behind all that there are. */
+  get nextNumber(): number {
+    return Math.max(...this.live.keys()) + 1
+  }
+
+  /** Begins to turn a spare into the next segment, unless that is under way or done. */
+  activate(): void {
     if (this.next !== null || this.#isActivating || this.#isStopped) return
     const name = this.take()
     if (name === null) {
@@ -154,8 +159,7 @@ export class Shelf {
     this.#isActivating = true
     this.#inBackground('activate a segment', async () => {
       try {
-        const file = await this.#activated(number, name)
-        this.next = file
+        this.next = await this.#activated(this.nextNumber, name)
       } finally {
         this.#names.delete(name)
         this.#isActivating = false
@@ -201,6 +205,7 @@ export class Shelf {
     const file = this.next
     assert(file !== null, 'a rotation takes the next segment when it is there')
     this.next = null
+    assert(!this.live.has(file.number), 'a number is given to one segment')
     this.live.set(file.number, file.salt)
     return file
   }
