@@ -241,7 +241,8 @@ export class BatchQueue<T> {
   metrics(): QueueMetrics {
     return snapshot({
       counters: this.#counters,
-      memoryQueueSize: this.queueSize - (this.#store?.backlog ?? 0),
+      memoryQueueSize: this.#window.size + this.#dispatcher.underWay,
+      logQueueSize: this.#store?.backlog ?? 0,
       walSize: this.walSize,
       circuitState: this.#dispatcher.breaker?.state ?? 'closed',
       batchSize: this.#dispatcher.batchSize,

@@ -95,6 +95,13 @@ export class Dispatcher<T> implements DeliveryHost<T> {
     return this.#window.head
   }
 
+  /** Items of batches that were taken and are not settled. */
+  get underWay(): number {
+    let items = 0
+    for (const { batch } of this.#active) items += batch.items.length
+    return items
+  }
+
   start(store: Store<T>): void {
     this.#store = store
     this.#waiting = [...this.#active]

@@ -6,6 +6,7 @@ import type { QueueMetrics } from './types.js'
 export interface SnapshotSources {
   readonly counters: QueueCounters
   readonly memoryQueueSize: number
+  readonly logQueueSize: number
   readonly walSize: number
   readonly circuitState: CircuitState
   readonly batchSize: number

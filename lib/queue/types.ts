@@ -135,6 +135,8 @@ export interface QueueMetrics {
   readonly retriesTotal: number
   /** Items in memory, those under way included. */
   readonly memoryQueueSize: number
+  /** Items that are only in the log. */
+  readonly logQueueSize: number
   /** Bytes of log files that hold pending items. */
   readonly walSize: number
   /** Mean of all calls of `send` that succeeded; 0 before the first. */

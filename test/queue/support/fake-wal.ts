@@ -173,7 +173,7 @@ export class FakeWal implements Wal {
       this.#open.push(frame)
       this.#settledNow.set(frame, [])
     }
-    frame.items.push(bytes.slice(0, length))
+    frame.items.push(Uint8Array.prototype.slice.call(bytes, 0, length)) // A copy: that of a Buffer is none.
     frame.outcomes.push(-1)
     this.#settledNow.get(frame)?.push(-1)
     this.#schedule()
@@ -275,6 +275,11 @@ export class FakeWal implements Wal {
         last.firstPosition + last.items.length,
         this.#open[framesKept]?.firstPosition ?? 0,
       )
+  }
+
+  /** Appended and not committed. */
+  openItems(): Uint8Array[] {
+    return this.#open.flatMap(({ items }) => items)
   }
 
   fail(): void {
