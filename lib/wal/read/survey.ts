@@ -71,7 +71,7 @@ class Surveyor {
     const { lastLsn, lastBodyCrc } = this.#lastOf(reading)
     const lost = this.#lostTail(lastLsn, reading)
     const end = isCut || lost !== null ? null : this.#endOf(reading, lastLsn, lastBodyCrc)
-    const torn = isCut || lost !== null ? 0 : await this.#tornTail(reading)
+    const torn = this.#discarded > 0 || lost !== null ? 0 : await this.#tornTail(reading)
     return {
       manifest: scan.manifest,
       tables,
@@ -100,28 +100,39 @@ class Surveyor {
     const kept = scan.chained()
     this.#requireAll(kept)
     const reading = await scan.replay(kept)
-    const about = this.#circumstances(reading)
-    const cut = kept.findIndex(({ gap }) => gap !== null && judgeGap(gap.fromLsn, gap.toLsn, about) === 'discarded')
-    if (cut < 0) {
-      for (const { gap } of kept) if (gap !== null) this.#gapFound(gap, judgeGap(gap.fromLsn, gap.toLsn, about))
-      return { reading, isCut: false }
+    const verdicts = kept.map((_, index) => this.#verdict(kept, index, reading))
+    const cut = verdicts.indexOf('discarded')
+    for (const [index, { gap }] of kept.entries()) {
+      if (gap !== null && (cut < 0 || index < cut)) this.#gapFound(gap, verdicts[index] as FindingKind)
     }
+    if (cut < 0) return { reading, isCut: false }
     const remaining = kept.slice(0, cut)
-    for (const item of kept) item.gap?.ranges.splice(0)
+    for (const { gap } of remaining) gap?.ranges.splice(0)
     const discarded = kept.slice(cut)
     for (const { run } of discarded) this.#discarded += run.frames
-    const again = await scan.replay(remaining)
-    for (const { gap } of remaining) if (gap !== null) this.#gapFound(gap, judgeGap(gap.fromLsn, gap.toLsn, about))
     const gap = discarded[0]?.gap as Gap
-    this.#gapFound({ ...gap, toLsn: Math.max(...discarded.map(({ last }) => last)) }, 'discarded')
+    this.#gapFound({ ...gap, ranges: [], toLsn: Math.max(...discarded.map(({ last }) => last)) }, 'discarded')
     // The cut is inside the last segment: appending goes on there. Otherwise segments behind it are in the way.
     const lastSegment = remaining[remaining.length - 1]?.run.segment
-    return { reading: again, isCut: lastSegment !== scan.live.length - 1 }
+    return { reading: await scan.replay(remaining), isCut: lastSegment !== scan.live.length - 1 }
   }
 
-  #circumstances({ applier }: Reading): Parameters<typeof judgeGap>[2] {
-    const { attestedLsn } = this.#scan.state
-    return { lastOpen: applier.lastOpen, bootId: this.#options.bootId, attestedLsn, holes: applier.holes }
+  #verdict(kept: readonly KeptRun[], index: number, { applier }: Reading): FindingKind | null {
+    const { gap, run } = kept[index] as KeptRun
+    if (gap === null) return null
+    const { state, live } = this.#scan
+    const about = {
+      lastOpen: applier.lastOpen,
+      bootId: this.#options.bootId,
+      attestedLsn: state.attestedLsn,
+      holes: applier.holes,
+    }
+    const kind = judgeGap(gap.fromLsn, gap.toLsn, about)
+    if (kind === 'covered' || kind === 'corrupt') return kind
+    // Headers were synced before any frame, and what cannot be read was not lost with the power.
+    const crossed = live.slice(gap.segment, run.segment + 1)
+    const isDamaged = crossed.some(({ header, source }) => header === null || source.unreadable.length > 0)
+    return isDamaged ? 'corrupt' : kind
   }
 
   #gapFound(gap: Gap, kind: FindingKind): void {
