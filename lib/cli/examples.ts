@@ -4,6 +4,10 @@ Secrets: words of a command line are visible to everybody on the machine. Give p
 TANDEM_SASL_PASSWORD_FILE, tokens by TANDEM_SASL_TOKEN_FILE, or write them into the file of -F.
 `
 
+const WAL_EXITS = `Exit codes of wal: 0 clean, 1 only what a crash leaves at the end, 2 damage, 3 missing or unreadable, 4 locked by its owner,
+5 the command line is wrong, 6 not finished: records are left, or it was stopped.
+`
+
 export const EXAMPLES = {
   program: `
 Examples:
@@ -13,7 +17,7 @@ Examples:
   tandem-mq groups describe billing --json
   tandem-mq broker --port 9092 -t orders:6
 
-Exit codes: 0 done, 1 failed, 2 the command line or the configuration is wrong.
+Exit codes: 0 done, 1 failed, 2 the command line or the configuration is wrong; wal has its own.
 ${SECRETS}`,
   produce: `
 Examples:
@@ -65,6 +69,48 @@ Examples:
   tandem-mq broker -t orders:6 -t events
   tandem-mq broker --nodes 3 --port 0 --json
 `,
+  wal: `
+Examples:
+  tandem-mq wal inspect --dir ./orders.wal          what is in it; also beside the producer that writes it
+  tandem-mq wal verify --dir ./orders.wal           every checksum; tells what is damaged, and where
+  tandem-mq wal recover --dir ./orders.wal -b localhost:9092
+  tandem-mq wal repair --dir ./orders.wal --quarantine
+
+${WAL_EXITS}`,
+  inspect: `
+Examples:
+  tandem-mq wal inspect --dir ./orders.wal
+  tandem-mq wal inspect --dir ./orders.wal --json | jq '.streams[] | select(.inDoubt.batches > 0)'
+
+Takes no lock and changes nothing.
+${WAL_EXITS}`,
+  verify: `
+Examples:
+  tandem-mq wal verify --dir ./orders.wal
+  tandem-mq wal verify --dir /backup/orders.wal --json
+
+Takes no lock and changes nothing. Reads every byte; beside a producer that writes, the end is looked at again before it
+is called torn.
+${WAL_EXITS}`,
+  recover: `
+Examples:
+  tandem-mq wal recover --dir ./orders.wal                         only the files: cuts a torn tail, tells what is left
+  tandem-mq wal recover --dir ./orders.wal -b localhost:9092       delivers what is in it
+  tandem-mq wal recover --dir ./orders.wal -b localhost:9092 --on-ambiguous resend --stream orders:3
+  tandem-mq wal recover --dir ./orders.wal --export orders.jsonl   the records as JSON lines; nothing is sent or settled
+
+Takes the lock: the producer of the directory must not run.
+${WAL_EXITS}${SECRETS}`,
+  repair: `
+Examples:
+  tandem-mq wal repair --dir ./orders.wal --quarantine             what would be done
+  tandem-mq wal repair --dir ./orders.wal --quarantine --apply     gives up damaged ranges, after copying them
+  tandem-mq wal repair --dir ./orders.wal --rebuild-manifest --apply
+  tandem-mq wal repair --dir ./orders.wal --accept-missing 7 --apply
+  tandem-mq wal repair --dir ./orders.wal --relock --apply         after a move to another system
+
+Without --apply nothing is changed. With it, copies of what is changed are in quarantine/ before anything is.
+${WAL_EXITS}`,
   bench: `
 Examples:
   tandem-mq bench                                   on an embedded broker, in the same process

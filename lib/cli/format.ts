@@ -122,7 +122,8 @@ function headerShown([name, value]: PrintedRecord['headers'][number]) {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-function shown(bytes: Uint8Array | null): string | null | { base64: string } {
+/** Text, or base64 where the bytes are no UTF-8, so that nothing is lost. */
+export function shown(bytes: Uint8Array | null): string | null | { base64: string } {
   if (bytes === null) return null
   try {
     return utf8.decode(bytes)

@@ -14,8 +14,9 @@ import type { MetadataFlags } from './commands/metadata.js'
 import type { PingFlags } from './commands/ping.js'
 import type { ProduceFlags } from './commands/produce.js'
 import type { TopicFlags } from './commands/topics.js'
+import type { RecoverFlags, RepairFlags, WalFlags } from './commands/wal/flags.js'
 import { EXAMPLES } from './examples.js'
-import { FAILED, OK, USAGE } from './exit-codes.js'
+import { FAILED, OK, USAGE, WAL_USAGE } from './exit-codes.js'
 import type { CliIo } from './io.js'
 import { PROPERTY_NAMES } from './properties.js'
 import type { Run } from './run.js'
@@ -25,10 +26,17 @@ const append = (value: string, list: readonly string[] = []) => [...list, value]
 
 type Action<F> = (run: Run, words: readonly string[], flags: F) => Promise<number>
 type Load<F> = () => Promise<Action<F>>
+/** What a command with exit codes of its own makes of an error, and of being stopped. */
+interface Verdicts {
+  readonly of: (error: unknown) => number
+  readonly stopped: number
+}
+type LoadVerdicts = () => Promise<Verdicts>
 
 const topicCommands = () => import('./commands/topics.js')
 const groupCommands = () => import('./commands/groups.js')
 const metadataCommands = () => import('./commands/metadata.js')
+const walCommands = () => import('./commands/wal/commands.js')
 
 /** Runs the command that the words name; the exit code. Never throws. */
 export async function runProgram(words: readonly string[], io: CliIo, version: string): Promise<number> {
@@ -38,7 +46,7 @@ export async function runProgram(words: readonly string[], io: CliIo, version: s
     await program.parseAsync([...words], { from: 'user' })
     return exit.code
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? OK : USAGE
+    if (error instanceof CommanderError) return error.exitCode === 0 ? OK : words[0] === 'wal' ? WAL_USAGE : USAGE
     const { report } = await import('./report.js')
     return report(error, io, {})
   }
@@ -63,6 +71,7 @@ function programOf(io: CliIo, version: string, exit: { code: number }): Command 
   addData(program, io, exit, add)
   addAdmin(program, io, exit, add)
   addLocal(program, io, exit, add)
+  addWal(program, io, exit, add)
   return program
 }
 
@@ -77,11 +86,19 @@ function adopt(parent: Command, name: string, description: string): Command {
 }
 
 function clusterOptions(command: Command): Command {
+  return outputOptions(connectionOptions(command))
+}
+
+function connectionOptions(command: Command): Command {
   return command
     .option('-b, --brokers <list>', 'host:port,... (TANDEM_BROKERS; default localhost:9092)')
     .option('-X, --property <name=value>', 'a setting, in the words of librdkafka or ours; -X list names them', append)
     .option('-F, --config <file>', 'settings as JSON or lines name=value (TANDEM_CONFIG)')
     .option('-m, --timeout <seconds>', 'longest wait for an answer')
+}
+
+function outputOptions(command: Command): Command {
+  return command
     .option('--json', 'one JSON object per line')
     .option('-q, --quiet', 'no notes on stderr')
     .option('-v, --verbose', 'warnings and notes of the client on stderr')
@@ -90,7 +107,12 @@ function clusterOptions(command: Command): Command {
     .addOption(new Option('--no-progress').hideHelp())
 }
 
-function perform<F extends ClusterFlags>(io: CliIo, exit: { code: number }, load: Load<F>) {
+function perform<F extends ClusterFlags>(
+  io: CliIo,
+  exit: { code: number },
+  load: Load<F>,
+  loadVerdicts: LoadVerdicts = usualVerdicts,
+) {
   return async (...given: unknown[]): Promise<void> => {
     const command = given.at(-1) as Command
     const flags = command.opts<F>()
@@ -98,7 +120,7 @@ function perform<F extends ClusterFlags>(io: CliIo, exit: { code: number }, load
       await io.stdout.write(`${PROPERTY_NAMES.join('\n')}\n`)
       return
     }
-    exit.code = await guarded(io, flags, command.args, load)
+    exit.code = await guarded(io, flags, command.args, load, loadVerdicts)
   }
 }
 
@@ -107,8 +129,10 @@ async function guarded<F extends ClusterFlags>(
   flags: F,
   words: readonly string[],
   load: Load<F>,
+  loadVerdicts: LoadVerdicts,
 ): Promise<number> {
-  const [action, { Run }, { report }] = await Promise.all([load(), import('./run.js'), import('./report.js')])
+  const parts = Promise.all([load(), import('./run.js'), import('./report.js'), loadVerdicts()])
+  const [action, { Run }, { report }, verdicts] = await parts
   let run: Run | null = null
   try {
     run = new Run(io, flags)
@@ -117,11 +141,16 @@ async function guarded<F extends ClusterFlags>(
     return code
   } catch (error) {
     await run?.close().catch(() => {}) // The first error is the one to tell.
-    if (!io.signal.aborted || error !== io.signal.reason) return report(error, io, flags)
+    if (!io.signal.aborted || error !== io.signal.reason) return report(error, io, flags, verdicts.of(error))
     if (error === 'EPIPE') return OK // Whoever read the output has had enough of it.
     await run?.out.note(`tandem-mq: stopped by ${String(error)} before it was done`)
-    return FAILED
+    return verdicts.stopped
   }
+}
+
+async function usualVerdicts(): Promise<Verdicts> {
+  const { exitCodeOf } = await import('./report.js')
+  return { of: exitCodeOf, stopped: FAILED }
 }
 
 function addData(program: Command, io: CliIo, exit: { code: number }, add: Add): void {
@@ -231,4 +260,29 @@ function addLocal(program: Command, io: CliIo, exit: { code: number }, add: Add)
     .option('-z, --compression <codec>', 'none, gzip, snappy, lz4 or zstd; default lz4')
     .option('--keep-topic', 'do not delete the topic')
     .action(perform<BenchFlags>(io, exit, async () => (await import('./commands/bench.js')).bench))
+}
+
+function addWal(program: Command, io: CliIo, exit: { code: number }, add: Add): void {
+  const wal = add(program, 'wal', 'looks after the write-ahead log of a producer: inspect, verify, recover, repair')
+  const directory = (command: Command) => command.option('--dir <path>', 'directory of the log (wal.dir); needed')
+  const verdicts = async () => (await walCommands()).verdicts
+  outputOptions(directory(add(wal, 'inspect', 'segments, streams, what is unsettled or in doubt; read-only'))).action(
+    perform<WalFlags>(io, exit, async () => (await walCommands()).inspect, verdicts),
+  )
+  outputOptions(directory(add(wal, 'verify', 'every checksum and every number of it; read-only'))).action(
+    perform<WalFlags>(io, exit, async () => (await walCommands()).verify, verdicts),
+  )
+  clusterOptions(directory(add(wal, 'recover', 'what the next start does; with brokers named, delivers what is left')))
+    .option('--on-ambiguous <policy>', 'what nobody can decide about: hold (default), drop or resend')
+    .option('--stream <topic:partition>', 'only this one is exported or decided about; may be repeated', append)
+    .option('--export <file>', 'the unsettled records as JSON lines (- is stdout); nothing is sent')
+    .action(perform<RecoverFlags>(io, exit, async () => (await walCommands()).recover, verdicts))
+  outputOptions(directory(add(wal, 'repair', 'shows what it would do; with --apply it does it')))
+    .option('--apply', 'act, after copying what is changed')
+    .option('--rebuild-manifest', 'a new MANIFEST from the headers of the segments')
+    .option('--owner <kind>', 'with --rebuild-manifest: producer or queue, where the segments do not tell')
+    .option('--quarantine', 'give up damaged ranges: copied aside, reported as lost')
+    .option('--accept-missing <n>', 'go on without segment n, which is lost for good')
+    .option('--relock [method]', 'another lock method (flock, sqlite, pipe, pidfile), after a move to another system')
+    .action(perform<RepairFlags>(io, exit, async () => (await walCommands()).repair, verdicts))
 }

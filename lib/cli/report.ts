@@ -15,13 +15,18 @@ export function exitCodeOf(error: unknown): number {
   return isFamily(error, 'config') || error.is('INVALID_TOPIC') ? USAGE : FAILED
 }
 
-export async function report(error: unknown, io: CliIo, flags: ClusterFlags): Promise<number> {
-  const exitCode = exitCodeOf(error)
+/** `exitCode` is what a command with codes of its own makes of it. */
+export async function report(
+  error: unknown,
+  io: CliIo,
+  flags: ClusterFlags,
+  exitCode = exitCodeOf(error),
+): Promise<number> {
   if (flags.json === true) {
     await io.stderr.write(`${JSON.stringify({ error: plain(error) })}\n`)
   } else {
     for (const line of linesOf(error)) await io.stderr.write(`tandem-mq: ${line}\n`)
-    if (exitCode === USAGE && error instanceof UsageError) await io.stderr.write("try 'tandem-mq --help'\n")
+    if (error instanceof UsageError) await io.stderr.write("try 'tandem-mq --help'\n")
   }
   if (flags.debug === true && error instanceof Error) await io.stderr.write(`${stackOf(error)}\n`)
   return exitCode

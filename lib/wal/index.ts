@@ -3,8 +3,9 @@
  */
 
 export { type WalReason, walError } from './errors.js'
+export { type BatchPrefixFacts, decodeBatchPrefix } from './format/bodies/batch-prefix.js'
 export type { OpenBody } from './format/bodies/open.js'
-export { FrameType, Outcome, UNBOUND } from './format/constants.js'
+export { BATCH_PREFIX_BYTES, FrameType, Outcome, UNBOUND } from './format/constants.js'
 export type { Manifest } from './format/manifest.js'
 export { hostFacts, walParts } from './fs/host-facts.js'
 export { nodeWalFs } from './fs/node-fs.js'
