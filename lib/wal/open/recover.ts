@@ -9,7 +9,9 @@ import { walError } from '../errors.js'
 import { encodeHole, holeBytes } from '../format/bodies/hole.js'
 import { encodeOpen, type OpenBody, openBytes } from '../format/bodies/open.js'
 import { FRAME_HEADER_BYTES, FRAMES_PER_SEGMENT, FrameType } from '../format/constants.js'
-import { type Finding, holeOf, type Survey } from '../read/survey.js'
+import { spareName } from '../format/manifest.js'
+import { readFrames } from '../read/frames.js'
+import { type Finding, holeOf, type SegmentSurvey, type Survey } from '../read/survey.js'
 import type { HoleFacts, HostFacts, RecoveredLog, WalOptions, WalParts } from '../types.js'
 import type { WriterStart } from '../write/writer-start.js'
 import type { Disk } from './disk.js'
@@ -47,16 +49,47 @@ export async function recover(
       host: host.host,
     })
   }
+  const spares = [...found.spares, ...(await putBack(disk, parts, options.dir, found))]
   // A killed owner may have named files without syncing their names; the writer syncs what stands in them.
   await disk.fsyncDir(options.dir)
   const holes = found.findings.flatMap((finding) => holesOf(finding, found.manifest.segmentBytes))
   const open = openBodyOf(options, parts, found)
-  const start = writerStart(found, holes, open)
+  const start = writerStart(found, spares, holes, open)
   return { start, recovered: recoveredOf(found, holes, parts, facts) }
 }
 
 async function sweep(disk: Disk, dir: string, temporaries: readonly string[]): Promise<void> {
   for (const name of temporaries) await disk.unlink(`${dir}/${name}`)
+}
+
+/**
+ * A segment that was made ready and never begun, while appending goes on before it. It is not one to go on from: the
+ * writer makes it anew when it gets there. Without this every crash here would leave an empty segment behind.
+ */
+function isUnbegun({ isSpareLike }: SegmentSurvey, { end }: Survey): boolean {
+  return isSpareLike && end !== null
+}
+
+/** The names that unbegun segments have as spares. One that a ROLL names stays: a crash must find it there. */
+async function putBack(disk: Disk, parts: WalParts, dir: string, found: Survey): Promise<string[]> {
+  const unbegun = found.segments.filter((segment) => isUnbegun(segment, found))
+  if (unbegun.length === 0 || found.end === null) return []
+  let hasRoll = false
+  await readFrames(parts.fs, dir, found.end.segment, ({ type }) => {
+    if (type === FrameType.roll) hasRoll = true
+  })
+  if (hasRoll) return []
+  const names: string[] = []
+  for (const { name } of unbegun) {
+    const spare = freeSpareName([...found.spares, ...names])
+    await disk.rename(`${dir}/${name}`, `${dir}/${spare}`)
+    names.push(spare)
+  }
+  return names
+}
+
+function freeSpareName(taken: readonly string[]): string {
+  for (let index = 0; ; index++) if (!taken.includes(spareName(index))) return spareName(index)
 }
 
 /** Told before HOLE frames make them part of the log: a crash in between must not make a loss silent. */
@@ -83,12 +116,17 @@ function holesOf(finding: Finding, segmentBytes: number): HoleFacts[] {
   return holes
 }
 
-function writerStart(found: Survey, holes: readonly HoleFacts[], open: OpenBody): WriterStart {
-  const { manifest, tables, segments, spares, end, lastLsn, lastBodyCrc } = found
+function writerStart(
+  found: Survey,
+  spares: readonly string[],
+  holes: readonly HoleFacts[],
+  open: OpenBody,
+): WriterStart {
+  const { manifest, tables, segments, end, lastLsn, lastBodyCrc } = found
   return {
     manifest,
     tables,
-    segments: segments.map(({ number, salt }) => ({ number, salt })),
+    segments: segments.filter((segment) => !isUnbegun(segment, found)).map(({ number, salt }) => ({ number, salt })),
     spares,
     end,
     cut: { lastLsn, lastBodyCrc },

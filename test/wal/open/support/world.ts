@@ -50,6 +50,10 @@ export class World {
     for (let n = 0; n < count; n++) {
       bytes.fill(0x20)
       bytes.set(Buffer.from(`item ${log.stream(stream)?.nextPosition}`))
+      for (let step = 0; !log.admits(bytes.length); step++) {
+        if (step === 2_000) throw new Error(`the log admits nothing: ${this.pump.waitingFor()}`)
+        await this.pump.step()
+      }
       log.appendItem(stream, bytes, bytes.length)
       const { lastLsn } = log
       log.flush()
