@@ -46,9 +46,9 @@ export class CrashStates {
   readonly #subjects: Subject[] = []
   readonly #subjectOf = new Map<SimFile, number>()
   readonly #directories = new Set<string>()
-  readonly picks: Uint8Array
+  readonly picks: Uint16Array
   /** A torn sector in place of the picked one; null: none. */
-  torn: { readonly choice: number; readonly sector: Sector } | null = null
+  torn: { readonly choice: number; readonly sector: Sector; readonly how: string } | null = null
 
   constructor(disk: SimDisk, kind: CrashKind) {
     this.kind = kind
@@ -56,7 +56,7 @@ export class CrashStates {
     if (kind === 'kill') this.#planKill(disk)
     else this.#planPower(disk)
     for (const subject of this.#subjects) hashFile(subject)
-    this.picks = new Uint8Array(this.choices.length)
+    this.picks = new Uint16Array(this.choices.length)
   }
 
   /** Number of all picks, without torn sectors. May be huge. */
@@ -132,7 +132,7 @@ export class CrashStates {
       const file = subject.name ?? `file ${subject.file.id}`
       const pick = this.picks[at] as number
       if (choice.kind === 'sector') {
-        const torn = this.torn?.choice === at ? 'torn' : pick === 0 ? 'lost' : `version ${pick}`
+        const torn = this.torn?.choice === at ? `torn, ${this.torn.how}` : pick === 0 ? 'lost' : `version ${pick}`
         return `${file} sector ${choice.index}: ${torn} (of ${choice.options - 1})`
       }
       if (choice.kind === 'prefix') return `${file} write under way: ${pick} of ${choice.touched.length} sectors`
@@ -195,7 +195,8 @@ export class CrashStates {
       const to = 1 + randomInt(random, choice.options - 1)
       const cut = 1 + randomInt(random, this.sectorBytes - 1)
       const how = TEAR_KINDS[randomInt(random, TEAR_KINDS.length)]!
-      this.torn = { choice: chosen, sector: tear(choice.sectors[to - 1]!, choice.sectors[to]!, how, cut) }
+      const sector = tear(choice.sectors[to - 1]!, choice.sectors[to]!, how, cut)
+      this.torn = { choice: chosen, sector, how: `${how} at ${cut}` }
       visit(this)
     }
   }
@@ -204,7 +205,8 @@ export class CrashStates {
     for (const [path, file] of disk.names.cached) this.#subject(file, file.cached, file.cachedBytes, path)
     for (const flight of disk.flights) {
       const { file, call } = flight
-      if (call.kind === 'write' && file !== null && flight.bytes !== null && this.#subjectOf.has(file)) {
+      const isWrite = call.kind === 'write' && file !== null && flight.bytes !== null
+      if (isWrite && this.#subjectOf.has(file) && !isInformation(disk, file)) {
         const touched = file.preview(flight.bytes, call.position)
         const sizes = [file.cachedBytes]
         for (const { index } of touched)
@@ -240,7 +242,11 @@ export class CrashStates {
         }
         sizes.add(Math.max(file.cachedBytes, flight.call.position + flight.bytes.length))
       }
-      this.#subject(file, file.durable, file.durableBytes, durableName.get(file) ?? null)
+      if (isInformation(disk, file)) {
+        this.#subject(file, file.cached, file.cachedBytes, durableName.get(file) ?? null)
+        sizes.clear()
+        sectors.clear()
+      } else this.#subject(file, file.durable, file.durableBytes, durableName.get(file) ?? null)
       for (const [index, options] of sectors)
         this.#choose(file, { kind: 'sector', options: options.length, index, sectors: options })
       if (sizes.size > 1) this.#choose(file, { kind: 'size', options: sizes.size, sizes: [...sizes] })
@@ -362,6 +368,12 @@ function nameChoice(
 interface NameHistory {
   readonly names: (string | null)[]
   readonly replaced: (SimFile | null)[]
+}
+
+/** LOCK holds text for people only: states that differ in it alone would be counted for nothing. */
+function isInformation(disk: SimDisk, file: SimFile): boolean {
+  for (const [path, each] of disk.names.cached) if (each === file) return path.endsWith('/LOCK')
+  return false
 }
 
 /** Every name a file had since its directory was synced, calls on their way included. */

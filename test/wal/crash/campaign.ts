@@ -1,6 +1,8 @@
 /** Many histories, each with a seed of its own, until enough distinct crash states were judged. */
 import type { LogDurability } from '../../../lib/wal/index.js'
+import { WriteAheadLog } from '../../../lib/wal/write-ahead-log.js'
 import { type HistoryOptions, type HistoryResult, runHistory } from './life.js'
+import { judgeSurvey, type Subject } from './recovery.js'
 
 export interface CampaignOptions {
   readonly states: number
@@ -8,6 +10,8 @@ export interface CampaignOptions {
   /** States of one history, at most: many short histories say more than a long one. */
   readonly statesPerHistory?: number
   readonly durabilities?: readonly LogDurability[]
+  /** Default: the log itself. */
+  readonly subject?: Subject
   readonly more?: Partial<HistoryOptions>
   /** Stops at the first failure. Default true. */
   readonly stopsAtFailure?: boolean
@@ -22,6 +26,12 @@ export interface CampaignResult {
   moments: number
   deepOpenings: number
   readonly stories: string[][]
+}
+
+export const REAL_LOG: Subject = {
+  canBind: true,
+  open: (options, parts, events) => WriteAheadLog.open(options, parts, events),
+  recover: judgeSurvey,
 }
 
 /** spill accepts as os does; it is told apart by the producer, not by the log. */
@@ -43,6 +53,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
     const result = await runHistory({
       seed: options.seed + number,
       durability: durabilities[number % durabilities.length]!,
+      subject: options.subject ?? REAL_LOG,
       isQueue: number % 4 === 3,
       lives: 4,
       actions: 60,

@@ -12,7 +12,7 @@ export interface CrashState {
   readonly image: Image
   /** Where it was picked from; null: not picked. */
   readonly states: CrashStates | null
-  readonly picks: Uint8Array
+  readonly picks: Uint16Array
   readonly torn: CrashStates['torn']
   /** In words: what was lost. */
   describe(): string[]

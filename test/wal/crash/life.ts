@@ -5,7 +5,6 @@
 
 import { FakeClock, type RandomSource, randomInt, seededRandom } from '../../../lib/util/index.js'
 import type { LogDurability, Wal } from '../../../lib/wal/index.js'
-import { WriteAheadLog } from '../../../lib/wal/write-ahead-log.js'
 import {
   type CrashKind,
   CrashStates,
@@ -22,7 +21,7 @@ import { type CrashState, Explorer, type Failure } from './explorer.js'
 import { judge } from './judge.js'
 import { LogModel } from './model.js'
 import { LogOwner } from './owner.js'
-import { judgeSurvey, opened, type Survey_, text } from './recovery.js'
+import { opened, type Subject, text } from './recovery.js'
 
 export interface HistoryOptions {
   readonly seed: number
@@ -38,12 +37,13 @@ export interface HistoryOptions {
   readonly deepOneIn: number
   /** Ends when so many distinct states were judged. */
   readonly mostStates: number
-  /** Read in place of the log's own, to show that a broken one is found. */
-  readonly survey?: Survey_
+  readonly subject: Subject
   /** Lies of the disk, as a writer tells them that leaves a step out. */
   readonly inject?: Inject
   /** The sectors of the disk; the log believes in 512 B. */
   readonly diskSectorBytes?: number
+  /** The directory is there from the start; else now and then. */
+  readonly hasDirectory?: boolean
   /** The owner takes every append for accepted at once. */
   readonly acceptsEarly?: boolean
 }
@@ -92,7 +92,7 @@ class History {
       seededRandom(options.seed + 1),
     )
     this.#disk = new SimDisk({ sectorBytes: options.diskSectorBytes ?? 512, keepsTrace: false })
-    if (this.#random.next() < 0.7) this.#disk.seed(WAL_DIR)
+    if (options.hasDirectory === true || this.#random.next() < 0.7) this.#disk.seed(WAL_DIR)
     this.#model = new LogModel(options.durability)
   }
 
@@ -138,7 +138,7 @@ class History {
       scrub: shape.next() < 0.2,
     })
     const parts = simParts(disk, seed * 1000 + ++this.#opening, { bootId: `boot-${boot}`, clock })
-    return WriteAheadLog.open(options, parts, listEvents(told))
+    return this.#options.subject.open(options, parts, listEvents(told))
   }
 
   #adopt(wal: Wal): void {
@@ -157,7 +157,7 @@ class History {
     for (let action = 0; action < this.#options.actions && !this.#isEnough(); action++) {
       const dice = this.#random.next()
       if (dice < 0.45) this.#append(owner, streams)
-      else if (dice < 0.55) owner.bind()
+      else if (dice < 0.55 && this.#options.subject.canBind) owner.bind()
       else if (dice < 0.8) owner.settleSome()
       else if (dice < 0.83) pending.push(owner.sync())
       else if (dice < 0.9) wal.flush()
@@ -212,7 +212,7 @@ class History {
 
   async #judge(state: CrashState, model: LogModel, depth: number, boot = this.#boot): Promise<string | null> {
     const next = state.crash === 'kill' ? boot : boot + 1
-    const fault = await judgeSurvey(state, model, `boot-${next}`, this.#options.survey)
+    const fault = await this.#options.subject.recover(state, model, `boot-${next}`)
     if (fault !== null) return fault
     const { deepOneIn } = this.#options
     if (deepOneIn === 0 || depth === 2 || randomInt(this.#random, deepOneIn) !== 0) return null
@@ -255,14 +255,15 @@ class History {
     pump.onStill = null
     const owner = new LogOwner(wal, model, pump.random, this.#options.isQueue, 9999n)
     const stream = wal.streamOf(this.#options.isQueue ? '' : 'topic-0', '', 0)
+    for (let step = 0; step < 300 && !wal.admits(500); step++) await pump.step()
     const unit = owner.append(stream, 50)
-    if (unit === null && wal.state === 'open') return 'an opened log does not admit a record'
+    if (unit === null && wal.measures().unsettledRecords === 0) return 'an opened, empty log does not admit a record'
     if (unit !== null) await pump.until(wal.accepted(unit.lsn), 'accepted')
     for (const each of owner.unsettled()) if (pump.random.next() < 0.5) owner.settle(each)
     await pump.until(wal.close(), 'close')
     owner.note()
     const state: CrashState = { ...EMPTY_STATE, crash: 'kill', image: pump.disk.image() }
-    const fault = await judgeSurvey(state, model, `boot-${boot}`, this.#options.survey)
+    const fault = await this.#options.subject.recover(state, model, `boot-${boot}`)
     return fault === null ? null : `used and closed after the crash: ${fault}`
   }
 
@@ -278,7 +279,7 @@ class History {
   }
 }
 
-const EMPTY_STATE = { states: null, picks: new Uint8Array(0), torn: null, describe: () => ['after a goodbye'] }
+const EMPTY_STATE = { states: null, picks: new Uint16Array(0), torn: null, describe: () => ['after a goodbye'] }
 
 function randomImage(states: CrashStates, random: RandomSource) {
   for (let turn = 0; ; turn++) {

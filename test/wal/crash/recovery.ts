@@ -3,26 +3,26 @@
  * A survey must never refuse what a crash alone can leave, and never call it corrupt.
  */
 import { MQError } from '../../../lib/errors/index.js'
-import type { Wal } from '../../../lib/wal/index.js'
+import type { Wal, WalEvents, WalOptions, WalParts } from '../../../lib/wal/index.js'
 import { type Finding, type Survey, survey } from '../../../lib/wal/read/survey.js'
 import { SimDisk, WAL_DIR } from '../../support/wal-sim/index.js'
 import type { CrashState } from './explorer.js'
 import { judge, type Recovered } from './judge.js'
 import type { LogModel } from './model.js'
 
-/** Recovery as it is found by the enumeration; tests of the enumeration itself put a broken one here. */
-export type Survey_ = typeof survey
+/** What is enumerated: the log, or a toy that the enumeration itself is tried on. */
+export interface Subject {
+  readonly canBind: boolean
+  open(options: WalOptions, parts: WalParts, events: WalEvents): Promise<Wal>
+  /** Reads a crash state and judges it; null: fine. */
+  recover(state: CrashState, model: LogModel, bootId: string): Promise<string | null>
+}
 
-export async function judgeSurvey(
-  state: CrashState,
-  model: LogModel,
-  bootId: string,
-  read: Survey_ = survey,
-): Promise<string | null> {
+export async function judgeSurvey(state: CrashState, model: LogModel, bootId: string): Promise<string | null> {
   const disk = SimDisk.fromImage(state.image, { isAutomatic: true, keepsTrace: false })
   let found: Survey
   try {
-    found = await read(disk, WAL_DIR, { bootId, verifyBodies: true, indexMaxBytes: 2 ** 26 })
+    found = await survey(disk, WAL_DIR, { bootId, verifyBodies: true, indexMaxBytes: 2 ** 26 })
   } catch (error) {
     return model.isOpened || !isUnfinished(error) ? `the survey refused: ${text(error)}` : null
   }

@@ -304,7 +304,7 @@ class Schedule implements Outcome_ {
       crash: 'kill' as const,
       image,
       states: null,
-      picks: new Uint8Array(0),
+      picks: new Uint16Array(0),
       torn: null,
       describe: () => [],
     }
