@@ -5,14 +5,13 @@
  * length of a recovery do not add up, so the worst is shown.
  */
 import { LATENCY_SECONDS } from '../util/index.js'
+import { GROUP_RECORDS } from '../wal/index.js'
 import { counter, each, gauge, histogram, type SeriesRow } from './series.js'
 
 const WAL = { room: 'wal' } as const
 const WORST = { room: 'wal', combine: 'max' } as const
 /** The room names its readings itself: wal-readings.ts. */
 const BY_ROOM = {}
-/** Records of a group commit; the log counts with the same bounds. */
-const GROUP_RECORDS: readonly number[] = [1, 10, 100, 1_000, 10_000]
 const OUTCOMES = each('delivered', 'duplicate', 'rejected', 'dropped', 'lost')
 
 export const WAL_SERIES: readonly SeriesRow[] = [

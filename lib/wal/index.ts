@@ -47,4 +47,5 @@ export type {
   WalParts,
   WalState,
 } from './types.js'
+export { GROUP_RECORDS } from './write/gauges.js'
 export { WriteAheadLog } from './write-ahead-log.js'

@@ -1,10 +1,8 @@
 /** Figures of a log with a number of their own in every field, so that a series that reads the wrong one shows it. */
 import type { WalFigures } from '../../lib/metrics/index.js'
 import { LATENCY_SECONDS } from '../../lib/util/index.js'
-import type { WalMeasures } from '../../lib/wal/index.js'
+import { GROUP_RECORDS, type WalMeasures } from '../../lib/wal/index.js'
 import { buckets } from './fakes.js'
-
-const GROUP_RECORDS = [1, 10, 100, 1_000, 10_000]
 
 export function walMeasures(changes: Partial<WalMeasures> = {}): WalMeasures {
   return {

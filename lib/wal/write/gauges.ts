@@ -1,7 +1,7 @@
 /** Running numbers of the writing part; `measures()` reads them. Hot path: plain fields. Source: wal.md 5. */
 import { Buckets, LATENCY_SECONDS } from '../../util/index.js'
 
-const GROUP_RECORDS: readonly number[] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000]
+export const GROUP_RECORDS: readonly number[] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000]
 
 export class Gauges {
   appendedRecords = 0
