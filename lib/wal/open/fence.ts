@@ -3,7 +3,8 @@
  * Why: closing is bounded, a hanging disk is not. A write that is still on its way when `close` gives up may land any
  * time later, so the lock stays until the last call has come back; and what the writer would do next must not reach a
  * directory that somebody else owns by then. Hot path (per group): call objects are reused.
- * Invariant: after `fence`, calls other than `close` fail with EBADF; `isQuiet` means no call can land any more.
+ * Invariant: after `fence`, calls other than `close` fail with EBADF; when it says quiet, no call can land any more and
+ * no descriptor of this opening is open, whoever forgot it.
  * Source: wal.md 2.2, 3.9.
  */
 import type { Done, FileFacts, FsFacts, LockMethod, Release, WalFs } from '../fs.js'
@@ -11,6 +12,7 @@ import type { Done, FileFacts, FsFacts, LockMethod, Release, WalFs } from '../fs
 export class FencedFs implements WalFs {
   readonly #fs: WalFs
   readonly #spare: Call[] = []
+  readonly #open = new Set<number>()
   #inFlight = 0
   #isFenced = false
   #onQuiet: (() => void) | null = null
@@ -23,15 +25,34 @@ export class FencedFs implements WalFs {
     return this.#inFlight === 0
   }
 
-  /** From here on nothing is begun; `onQuiet` runs once nothing is on its way, at once if that is so already. */
+  /** From here on nothing is begun; `onQuiet` runs once nothing is on its way and nothing open, at once if it is so. */
   fence(onQuiet: () => void): void {
     this.#isFenced = true
-    if (this.#inFlight === 0) onQuiet()
-    else this.#onQuiet = onQuiet
+    this.#onQuiet = onQuiet
+    if (this.#inFlight === 0) this.#quiet()
+  }
+
+  #quiet(): void {
+    if (this.#onQuiet === null) return
+    if (this.#open.size > 0) {
+      for (const fd of [...this.#open]) this.close(fd, ignore)
+      return
+    }
+    const onQuiet = this.#onQuiet
+    this.#onQuiet = null
+    onQuiet()
   }
 
   open(path: string, mode: 'read' | 'write' | 'create', done: Done<number>): void {
-    if (this.#admits(done)) this.#fs.open(path, mode, this.#begin(done))
+    if (!this.#admits(done)) return
+    this.#fs.open(
+      path,
+      mode,
+      this.#begin<number>((error, fd) => {
+        if (fd !== undefined) this.#open.add(fd)
+        done(error, fd)
+      }),
+    )
   }
   read(fd: number, into: Uint8Array, position: number, done: Done<number>): void {
     if (this.#admits(done)) this.#fs.read(fd, into, position, this.#begin(done))
@@ -42,9 +63,11 @@ export class FencedFs implements WalFs {
   fdatasync(fd: number, done: Done<void>): void {
     if (this.#admits(done)) this.#fs.fdatasync(fd, this.#begin(done))
   }
-  /** Always: a descriptor that stays open would keep its file, and closing changes nothing on the disk. */
+  /** Always: closing changes nothing on the disk. Twice only before the fence: later its number may be another's. */
   close(fd: number, done: Done<void>): void {
-    this.#fs.close(fd, this.#begin(done))
+    const isOpen = this.#open.delete(fd)
+    if (isOpen || !this.#isFenced) this.#fs.close(fd, this.#begin(done))
+    else queueMicrotask(() => done(null))
   }
   fsyncDir(path: string, done: Done<void>): void {
     if (this.#admits(done)) this.#fs.fsyncDir(path, this.#begin(done))
@@ -88,12 +111,12 @@ export class FencedFs implements WalFs {
   readonly #ended = (call: Call): void => {
     this.#spare.push(call)
     this.#inFlight--
-    if (this.#inFlight > 0 || this.#onQuiet === null) return
-    const onQuiet = this.#onQuiet
-    this.#onQuiet = null
-    onQuiet()
+    if (this.#inFlight === 0) this.#quiet()
   }
 }
+
+/** Whoever opened it is gone, and a close that fails has given the descriptor up all the same. */
+function ignore(): void {}
 
 /** One call on its way; its callback is made once and used for many. */
 class Call {

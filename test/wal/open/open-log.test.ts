@@ -2,13 +2,13 @@
 import { describe, expect, it } from 'vitest'
 import type { MQError } from '../../../lib/errors/index.js'
 import { QUARANTINE_NAME } from '../../../lib/wal/format/manifest.js'
-import { WriteAheadLog } from '../../../lib/wal/index.js'
+import { type WalOptions, WriteAheadLog } from '../../../lib/wal/index.js'
 import { listEvents, SimDisk } from '../../support/wal-sim/index.js'
 import { ITEM_BYTES, upTo, World } from './support/world.js'
 
 /** A killed log of several segments, a part of it settled. */
-async function killedLog(records = 60): Promise<World> {
-  const world = World.onNewDisk()
+async function killedLog(records = 60, options: Partial<WalOptions> = {}): Promise<World> {
+  const world = World.onNewDisk(options)
   const log = await world.open()
   await world.append(log, records)
   return world
@@ -118,13 +118,14 @@ describe('opening a log', () => {
   })
 
   it('4.3: killed ten times in a row right after OPEN: no further segment, the same records', async () => {
-    let world = await killedLog(45)
+    // Room for ten OPEN frames before the next segment is made ready.
+    let world = await killedLog(50, { segmentBytes: 32_768, maxBytes: 16 * 32_768 })
     const segments = world.segments()
     for (let crash = 0; crash < 10; crash++) {
       world = world.afterKill()
       const log = await world.open()
       expect(log.incarnation).toBe(crash + 2)
-      expect(await world.items(log)).toEqual(upTo(45))
+      expect(await world.items(log)).toEqual(upTo(50))
     }
     expect(world.segments()).toEqual(segments)
   })
