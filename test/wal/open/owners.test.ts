@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { silentLogger, systemClock } from '../../../lib/util/index.js'
@@ -12,7 +11,9 @@ import { type WalOptions, WriteAheadLog, walParts } from '../../../lib/wal/index
 import { listEvents, simOptions } from '../../support/wal-sim/index.js'
 import { SceneProcess, sceneCommand } from './support/process.js'
 
-const THREAD = fileURLToPath(new URL('./support/thread.ts', import.meta.url))
+const THREAD = new URL('./support/thread.ts', import.meta.url).href
+/** A thread takes no loader on its command line. */
+const LOADER = `import('tsx/esm/api').then(({ tsImport }) => tsImport('${THREAD}', '${THREAD}'))`
 
 let root = ''
 let dir = ''
@@ -82,7 +83,7 @@ describe('one owner per directory (G)', () => {
   })
 
   it('G: of two worker threads one has it, and the other after it is closed', async () => {
-    const workers = [1, 2].map(() => new Worker(THREAD, { workerData: options(), execArgv: ['--import', 'tsx'] }))
+    const workers = [1, 2].map(() => new Worker(LOADER, { eval: true, workerData: options() }))
     const told = await Promise.all(workers.map((worker) => once(worker, 'message').then(([word]) => word as string)))
     expect([...told].sort()).toEqual(['WAL_LOCKED', 'opened'])
     const winner = workers[told.indexOf('opened')]!

@@ -47,6 +47,7 @@ export class SceneProcess {
       this.#onLine?.()
     })
     const exited = once(this.child, 'close')
+    this.child.once('exit', () => this.#onLine?.())
     this.ended = exited.then(() => this.#onLine?.())
   }
 
@@ -63,7 +64,6 @@ export class SceneProcess {
       }
       await new Promise<void>((resolve) => {
         this.#onLine = resolve
-        this.child.once('exit', () => resolve())
       })
     }
   }

@@ -80,11 +80,16 @@ async function appendOneByOne(log: WriteAheadLog, count: number, bytes = 200): P
       tell({ isFull: true })
       return
     }
-    const position = log.appendItem(stream, item(n, bytes), bytes)
-    const { lastLsn } = log
-    log.flush()
-    await log.accepted(lastLsn)
-    tell({ accepted: position })
+    try {
+      const position = log.appendItem(stream, item(log.stream(stream)?.nextPosition ?? n, bytes), bytes)
+      const { lastLsn } = log
+      log.flush()
+      await log.accepted(lastLsn)
+      tell({ accepted: position })
+    } catch (error) {
+      tell({ refused: (error as MQError).message, reason: (error as MQError).context.reason })
+      return
+    }
   }
 }
 
@@ -188,9 +193,9 @@ const SCENES: Record<string, () => Promise<void>> = {
   async hang() {
     const log = await open()
     const appended = appendOneByOne(log, 60)
-    appended.catch((error) => tell({ refused: (error as Error).message }))
     await new Promise((resolve) => setTimeout(resolve, 1_500))
     await close(log, 500)
+    await appended
     await new Promise(() => {
       setInterval(() => {}, 1_000)
     })
