@@ -182,7 +182,8 @@ class Surveyor {
       this.#place('corrupt', number, name, from, to, `bytes ${from}..${to} of ${name} cannot be read`, holes)
     }
     const first = applier.firstCheckpoints.get(index)
-    const isDropped = ends[index] === null || ends[index] === undefined
+    // Above a cut: all of it was given up.
+    const isDropped = index > 0 && !ends[index] && Number.isFinite(file.firstLsn)
     if (first?.isComplete !== true && !isBroken && !isDropped) {
       const kind = index === 0 ? 'corrupt' : 'badCheckpoint'
       const text = `the CHECKPOINT of ${name} is not readable${index === 0 ? ', and no older segment is there' : ': its tables were rebuilt from the frames before it'}`
