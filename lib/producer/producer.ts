@@ -215,7 +215,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     const { budget } = this.#core.memory
     budget.onSoft = () => {
       this.#core.counters.softLimits++
-      this.#core.log?.relieve()
+      this.#core.log?.relieveSoon()
       this.#clock.defer(() => this.#events.emit('backpressure', this.#usage()))
     }
     budget.onResume = () => this.#clock.defer(() => this.#events.emit('drain', this.#usage()))

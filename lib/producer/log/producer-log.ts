@@ -70,6 +70,7 @@ export class ProducerLog implements LaneLog {
   /** Lanes with something to log, each once. */
   #touched: Lane[] = []
   #isTurnDue = false
+  #isReliefDue = false
   #lingerTimer: TimerHandle | null = null
   /** In the log's hands and not accepted, in LSN order. */
   readonly #appended = new Deque<Appended>()
@@ -373,6 +374,16 @@ export class ProducerLog implements LaneLog {
 
   readAhead(lane: Lane): void {
     this.#paging?.readAhead(lane)
+  }
+
+  /** As `relieve`, in a turn of its own: memory becomes short inside an append, which holds the active buffer. */
+  relieveSoon(): void {
+    if (this.#isReliefDue || this.#isClosed) return
+    this.#isReliefDue = true
+    this.#host.clock.defer(() => {
+      this.#isReliefDue = false
+      if (!this.#isClosed) this.relieve()
+    })
   }
 
   /** Memory is short: what the log has need not be in memory too. */

@@ -69,7 +69,7 @@ describe('WA-1: accepted and delivered are separate moments', () => {
   it('wal.md 1.2 C5: a topic with one replica is said to hold less', async () => {
     const broker = await startBroker()
     broker.createTopic('orders')
-    const producer = loggedProducer(broker, newDirectory())
+    const producer = loggedProducer(broker, newDirectory(), { wal: { durability: 'os' } })
     await producer.sendSync('orders', 'a')
     expect(producer.guarantee).toEqual({ level: 'at-least-once', survives: 'process', reasons: ['C5'] })
   })
