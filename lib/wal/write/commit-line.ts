@@ -284,7 +284,7 @@ export class CommitLine {
       return
     }
     this.#note(group)
-    const isAttest = group.isAttest
+    const { isAttest, wantsSync } = group
     let hasAccepted = false
     if (this.#isImmediate && !isAttest) this.#unaccepted.push(group)
     else hasAccepted = this.#accept(group)
@@ -293,7 +293,7 @@ export class CommitLine {
     if (this.#isImmediate && !isAttest) this.wantsSync = true
     else if (options.durability === 'periodic') this.#armSync()
     else if (progress.unsyncedBytes >= this.#parts.limits.unsyncedMaxBytes / 2) this.wantsSync = true
-    if (group.wantsSync) this.wantsSync = true
+    if (wantsSync) this.wantsSync = true
     this.#next(hasAccepted)
   }
 
