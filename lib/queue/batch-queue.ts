@@ -365,7 +365,8 @@ export class BatchQueue<T> {
   async #empty(timeoutMs: number): Promise<void> {
     this.#dispatcher.flushTo(Number.POSITIVE_INFINITY)
     if (this.queueSize === 0) return
-    const isEmpty = await this.#whenEmpty({ timeoutMs }).then(
+    const emptied = timeoutMs <= 0 ? Promise.reject() : this.#whenEmpty({ timeoutMs })
+    const isEmpty = await emptied.then(
       () => true,
       () => false, // What is pending is in the report.
     )

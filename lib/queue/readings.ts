@@ -3,6 +3,9 @@ import { Buckets, type CircuitState, LATENCY_SECONDS } from '../util/index.js'
 import type { QueueCounters } from './counters.js'
 import type { QueueMetrics } from './types.js'
 
+/** Of `metrics: false`: shared, since nothing is ever observed in it. */
+const NOTHING = new Buckets(LATENCY_SECONDS)
+
 export interface SnapshotSources {
   readonly counters: QueueCounters
   readonly memoryQueueSize: number
@@ -27,9 +30,9 @@ export function snapshot({ counters, ...levels }: SnapshotSources): QueueMetrics
     errorsTotal: counters.errors,
     retriesTotal: counters.retries,
     avgSendLatencyMs: counters.sends === 0 ? 0 : counters.sendMs / counters.sends,
-    enqueueSeconds: histograms?.enqueue ?? new Buckets(LATENCY_SECONDS),
-    acceptSeconds: histograms?.accept ?? new Buckets(LATENCY_SECONDS),
-    sendSeconds: histograms?.send ?? new Buckets(LATENCY_SECONDS),
+    enqueueSeconds: histograms?.enqueue ?? NOTHING,
+    acceptSeconds: histograms?.accept ?? NOTHING,
+    sendSeconds: histograms?.send ?? NOTHING,
     ...levels,
   }
 }

@@ -139,8 +139,8 @@ export class Window<T> {
 
   /** Takes the newest out again, down to the ordinal `to`; in order. */
   truncate(to: number): readonly T[] {
-    const from = Math.max(to, this.head)
-    const items = this.#cut(from, Math.max(0, this.tail - from))
+    const from = Math.min(Math.max(to, this.head), this.tail)
+    const items = this.#cut(from, this.tail - from)
     this.tail = from
     while ((this.#runs.peekBack()?.from ?? -1) >= from) this.#runs.popBack()
     while ((this.#marks.peekBack()?.ordinal ?? -1) >= from) this.#marks.popBack()
