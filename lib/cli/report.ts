@@ -44,7 +44,10 @@ function linesOf(error: unknown): string[] {
 
 export function textOf(error: MQError): string {
   const hint = HINTS[error.code]
-  return `${error.code}: ${error.message.replaceAll(/\s*\n\s*/g, ' ')}${hint === undefined ? '' : ` (${hint})`}`
+  // Of the log the finer word is the one its documentation knows.
+  const reason = String(error.context.reason ?? '')
+  const name = reason.startsWith('WAL_') ? reason : error.code
+  return `${name}: ${error.message.replaceAll(/\s*\n\s*/g, ' ')}${hint === undefined ? '' : ` (${hint})`}`
 }
 
 /** What helps at a command line, where the text of the error cannot know that it stands there. */

@@ -40,9 +40,16 @@ export function partsOf(run: Run): WalParts {
   return walParts(systemClock, logger)
 }
 
+/** A file was recycled or freed between reading its name and opening it. */
+export function isGone(error: unknown): boolean {
+  if (error instanceof MQError) return error.context.reason === 'WAL_SEGMENT_MISSING'
+  return (error as NodeJS.ErrnoException).code === 'ENOENT'
+}
+
 /** Rejects with what `survey` throws, at two looks in a row. */
 export async function look(run: Run, dir: string, what: string): Promise<Look> {
   const parts = partsOf(run)
+  await checkDirectory(parts, dir)
   const progress = new ScanProgress(what)
   run.out.startProgress(() => progress.text())
   try {
@@ -50,6 +57,19 @@ export async function look(run: Run, dir: string, what: string): Promise<Look> {
   } finally {
     run.out.endProgress()
   }
+}
+
+/** A wrong path is the most frequent mistake: it is told as such, and not as a MANIFEST that is missing. */
+function checkDirectory({ fs }: WalParts, dir: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fs.stat(dir, (error, facts) => {
+      const isThere = error === null && (facts?.kind === 'directory' || facts?.kind === 'symlink')
+      if (isThere) return resolve()
+      const why = error === null ? `it is a ${facts?.kind}` : (error.code ?? error.message)
+      const text = `${dir} is no directory that can be read (${why}): look at --dir`
+      reject(new MQError('INVALID_CONFIG', text, { reason: 'WAL_PERMISSION', path: dir }))
+    })
+  })
 }
 
 async function lookTwice(
@@ -80,7 +100,9 @@ function attemptOf(
   const options = { bootId: parts.host.bootId, verifyBodies: true, indexMaxBytes: INDEX_MAX_BYTES, onProgress }
   return survey(parts.fs, dir, options).catch((error: unknown) => {
     if (error instanceof MQError) return error
-    throw error
+    if (!isGone(error)) throw error
+    const text = `a file of the log went while it was read: ${String((error as Error).message)}`
+    return new MQError('DECOMPRESSION_FAILED', text, { reason: 'WAL_SEGMENT_MISSING', path: dir })
   })
 }
 

@@ -3,7 +3,7 @@
  * chain of LSNs over segments, positions without gaps); here every batch is compared with what the log says of it.
  * Read-only, also beside the producer that writes. Source: wal.md 5.
  */
-import { MQError, systemClock } from '../../../index.js'
+import { systemClock } from '../../../index.js'
 import {
   BATCH_PREFIX_BYTES,
   decodeBatchPrefix,
@@ -18,7 +18,7 @@ import { batchProblem } from './batch-check.js'
 import { WalExit } from './exit-codes.js'
 import { exitOf, tellFindings } from './findings.js'
 import { dirOf, type WalFlags } from './flags.js'
-import { type Look, look, partsOf } from './look.js'
+import { isGone, type Look, look, partsOf } from './look.js'
 
 interface Checked {
   batches: number
@@ -71,7 +71,7 @@ async function checkSegment(run: Run, dir: string, segment: SegmentSurvey, check
       if (text !== null) problems.push({ at: frame.at, lsn: frame.lsn, text })
     })
   } catch (error) {
-    if (!(error instanceof MQError) || error.context.reason !== 'WAL_SEGMENT_MISSING') throw error
+    if (!isGone(error)) throw error
     // Everything in it was settled since we looked: nothing of it is needed any more.
     await run.out.note(`segment ${segment.number} was freed by the producer meanwhile`)
   }
