@@ -64,6 +64,8 @@ import {
   type WritesValues,
 } from './producer/index.js'
 import type { RecordBytes } from './protocol/index.js'
+import type { SendFunc } from './queue/index.js'
+import { type QueueSenderOptions, queueSender } from './queue-sender.js'
 import { bytes, json } from './serializers/index.js'
 import {
   type Clock,
@@ -329,6 +331,21 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
     callback: (error: MQError | null, results: BatchResult[] | null) => void,
   ): void {
     this.producer.sendBatchAsync(batch, callback)
+  }
+
+  /**
+   * A sender function for a `BatchQueue`: it sends a batch in order through the instance's producer, and rejects when any
+   * record failed, or with `signal.reason` when it is aborted.
+   * A retry sends the whole batch again, also what had arrived: the producer is idempotent for what it sends itself, not
+   * for what it is given twice. With `idHeader: true` each record carries `tandem-id` (incarnation and position of its
+   * item, the same in every retry and after a restart), by which a consumer leaves out what it has seen.
+   *
+   * ```ts
+   * const queue = new BatchQueue<string>({ send: mq.queueSender('orders', { idHeader: true }), dir: './orders.wal', durability: 'os' })
+   * ```
+   */
+  queueSender<T = V>(topic: string, options: QueueSenderOptions<T, V, K> = {}): SendFunc<T> {
+    return queueSender<T, V, K>(() => this.producer, topic, options)
   }
 
   /** `consumer.subscribe`: joins `consumer.groupId` and calls back per record. Without a callback records wait to be pulled. */

@@ -31,7 +31,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   metrics: ['config', 'channel', 'net', 'wal', 'queue', 'cluster', 'producer', 'consumer', 'gateway'],
 }
 /** Files beside the rooms: they wire everything. */
-const TOP = ['mq', 'mq-manager', 'default-mq', 'factories', 'signals', 'closing', 'index']
+const TOP = ['mq', 'mq-manager', 'default-mq', 'factories', 'signals', 'closing', 'queue-sender', 'index']
 /** Files that are started, not imported: what `bin` in package.json names. */
 const PROGRAMS = ['lib/cli/main.ts']
 /** Packages and built-in modules that only one room may touch. */
