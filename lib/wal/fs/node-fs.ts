@@ -47,10 +47,7 @@ export const nodeWalFs: WalFs = {
     else syncDirectory(path, done)
   },
   mkdir(path, done) {
-    fs.mkdir(path, { recursive: true, mode: DIR_MODE }, (error, first) => {
-      if (error !== null || first === undefined) done(error)
-      else finishDirectory(path, first, done)
-    })
+    makeDirectory(path, true, done)
   },
   rename(from, to, done) {
     fs.rename(from, to, done)
@@ -98,19 +95,40 @@ function syncDirectory(path: string, done: Done<void>): void {
   })
 }
 
-/** `first` is the topmost directory that was made: each name below it must survive a power loss too. */
-function finishDirectory(path: string, first: string, done: Done<void>): void {
-  fs.chmod(path, DIR_MODE, (error) => {
-    if (error !== null) done(error)
-    else syncUpTo(dirname(path), dirname(first), done)
+/**
+ * Level by level, each with its own rights and its name synced. Not by `recursive`, which follows a umask and, on a
+ * file system that is mounted read-only, says ENOENT.
+ */
+function makeDirectory(path: string, mayMakeParent: boolean, done: Done<void>): void {
+  fs.mkdir(path, DIR_MODE, (error) => {
+    const parent = dirname(path)
+    if (error === null) finishDirectory(path, done)
+    else if (error.code === 'EEXIST') checkDirectory(path, error, done)
+    else if (error.code !== 'ENOENT' || !mayMakeParent || parent === path) done(error)
+    else {
+      makeDirectory(parent, true, (failed) => {
+        if (failed !== null) done(failed)
+        else makeDirectory(path, false, done)
+      })
+    }
   })
 }
 
-function syncUpTo(path: string, last: string, done: Done<void>): void {
-  nodeWalFs.fsyncDir(path, (error) => {
-    if (error !== null || path === last || path === dirname(path)) done(error)
-    else syncUpTo(dirname(path), last, done)
+function finishDirectory(path: string, done: Done<void>): void {
+  fs.chmod(path, DIR_MODE, (error) => {
+    if (error !== null) done(error)
+    else syncParent(dirname(path), done)
   })
+}
+
+/** A parent that we may write to and not read cannot be synced: it is not ours to refuse that. */
+function syncParent(parent: string, done: Done<void>): void {
+  nodeWalFs.fsyncDir(parent, (error) => done(error?.code === 'EACCES' ? null : error))
+}
+
+/** What is there already is fine when it is a directory and no link to one. */
+function checkDirectory(path: string, exists: NodeJS.ErrnoException, done: Done<void>): void {
+  fs.lstat(path, (error, stats) => done(error ?? (stats.isDirectory() ? null : exists)))
 }
 
 function factsOf(stats: fs.Stats): FileFacts {

@@ -64,6 +64,15 @@ describe('the real file system of a log', () => {
     fs.chmodSync(nested, 0o750)
     await call<void>((done) => nodeWalFs.mkdir(nested, done))
     expect(fs.statSync(nested).mode & 0o777).toBe(0o750)
+    fs.writeFileSync(join(dir, 'file'), '')
+    fs.symlinkSync(nested, join(dir, 'link'))
+    const make = (name: string) => errnoOf(call<void>((done) => nodeWalFs.mkdir(join(dir, name), done)))
+    expect(await make('file')).toBe('EEXIST')
+    expect(await make('link')).toBe('EEXIST')
+    expect(await make('file/below')).toBe('ENOTDIR')
+    expect(await make('link/below')).toBe('no error')
+    fs.symlinkSync(join(dir, 'nowhere'), join(dir, 'dangling'))
+    expect(await make('dangling/below')).toBe('EEXIST')
   })
 
   it('6.1: create is exclusive, and no mode follows a symbolic link', async () => {

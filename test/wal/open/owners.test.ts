@@ -4,7 +4,7 @@ import fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { silentLogger, systemClock } from '../../../lib/util/index.js'
 import { decodeManifest, encodeManifest } from '../../../lib/wal/format/manifest.js'
 import { type WalOptions, WriteAheadLog, walParts } from '../../../lib/wal/index.js'
@@ -14,6 +14,9 @@ import { SceneProcess, sceneCommand } from './support/process.js'
 const THREAD = new URL('./support/thread.ts', import.meta.url).href
 /** A thread takes no loader on its command line. */
 const LOADER = `import('tsx/esm/api').then(({ tsImport }) => tsImport('${THREAD}', '${THREAD}'))`
+
+/** Processes that start, on a machine that has other things to do. */
+vi.setConfig({ testTimeout: 60_000 })
 
 let root = ''
 let dir = ''

@@ -5,7 +5,7 @@
 import fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { WalOptions } from '../../../lib/wal/index.js'
 import { runScene, SceneProcess, sceneCommand, works } from './support/process.js'
 
@@ -17,6 +17,9 @@ const without = (isThere: boolean, what: string) => (isThere ? '' : ` [skipped: 
 const MOUNTS = without(hasMounts, 'unshare with mount')
 const STRACE = without(hasStrace, 'strace')
 const SETPRIV = without(hasSetpriv, 'setpriv as root')
+
+/** Processes under a tracer, on a machine that has other things to do. */
+vi.setConfig({ testTimeout: 120_000 })
 
 let root = ''
 let dir = ''
@@ -152,7 +155,7 @@ describe('faults of the system (H)', () => {
     },
   )
 
-  it.skipIf(!hasStrace).each([1, 2, 3, 4, 5, 7, 9])(
+  it.skipIf(!hasStrace).each([1, 2, 3, 5, 9])(
     `H, 3.7: the fdatasync number %i fails with EIO: no accepted record is lost${STRACE}`,
     async (number) => {
       const told = await traced(`fdatasync:error=EIO:when=${number}`, 'append')
@@ -177,21 +180,17 @@ describe('faults of the system (H)', () => {
   )
 
   it.skipIf(!hasStrace).each([
-    ['fdatasync', [1, 2, 3, 4, 6, 9, 14]],
-    ['pwrite64', [1, 2, 3, 5, 8, 13]],
-    ['rename', [1, 2, 3, 4]],
-  ])(
-    `H, 4.3: killed at a %s, the next opening has every accepted record${STRACE}`,
-    async (call, numbers) => {
-      for (const number of numbers) {
-        fs.rmSync(dir, { recursive: true, force: true })
-        const told = await traced(`${call}:signal=KILL:when=${number}`, 'append')
-        const accepted = told.accepted()
-        expect((await itemsFound()).slice(0, accepted.length), `killed at ${call} ${number}`).toEqual(accepted)
-      }
-    },
-    120_000,
-  )
+    ['fdatasync', [1, 2, 3, 6, 14]],
+    ['pwrite64', [1, 3, 8]],
+    ['rename', [1, 2, 4]],
+  ])(`H, 4.3: killed at a %s, the next opening has every accepted record${STRACE}`, async (call, numbers) => {
+    for (const number of numbers) {
+      fs.rmSync(dir, { recursive: true, force: true })
+      const told = await traced(`${call}:signal=KILL:when=${number}`, 'append')
+      const accepted = told.accepted()
+      expect((await itemsFound()).slice(0, accepted.length), `killed at ${call} ${number}`).toEqual(accepted)
+    }
+  })
 
   it.skipIf(!hasStrace)(
     `H, 4.3: killed in recovery ten times in a row: the same records, no further segment${STRACE}`,
@@ -209,18 +208,13 @@ describe('faults of the system (H)', () => {
       expect(listing()).toEqual(before)
       expect((await itemsFound()).slice(0, accepted.length)).toEqual(accepted)
     },
-    60_000,
   )
 
-  it.skipIf(!hasStrace)(
-    `H, 3.9: a slow disk is told of, and everything is accepted${STRACE}`,
-    async () => {
-      const told = await traced('fdatasync:delay_enter=1200000:when=12', 'append')
-      expect(told.accepted(), told.errors).toHaveLength(60)
-      expect(told.lines.filter(({ event }) => event === 'slowSync').length).toBeGreaterThan(0)
-    },
-    60_000,
-  )
+  it.skipIf(!hasStrace)(`H, 3.9: a slow disk is told of, and everything is accepted${STRACE}`, async () => {
+    const told = await traced('fdatasync:delay_enter=1200000:when=12', 'append')
+    expect(told.accepted(), told.errors).toHaveLength(60)
+    expect(told.lines.filter(({ event }) => event === 'slowSync').length).toBeGreaterThan(0)
+  })
 
   it.skipIf(!hasStrace)(
     `H, 3.9: a hanging disk: the event loop lives, close is bounded, the lock stays${STRACE}`,
@@ -252,7 +246,6 @@ describe('faults of the system (H)', () => {
         await told.kill()
       }
     },
-    60_000,
   )
 
   it('H: a thread pool full of other work delays and loses nothing', async () => {
