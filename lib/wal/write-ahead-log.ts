@@ -6,6 +6,7 @@
  */
 
 import type { MQError } from '../errors/index.js'
+import type { Clock } from '../util/index.js'
 import type { Outcome } from './format/constants.js'
 import { type OpenedLog, openLog } from './open/open-log.js'
 import type { StreamTable } from './state/stream-table.js'
@@ -39,9 +40,10 @@ export class WriteAheadLog implements Wal {
   readonly #writer: LogWriter
   readonly #tables: LogTables
   readonly #opened: OpenedLog
+  readonly #clock: Clock
   #closing: Promise<void> | null = null
 
-  private constructor(opened: OpenedLog, options: WalOptions) {
+  private constructor(opened: OpenedLog, options: WalOptions, clock: Clock) {
     this.dir = options.dir
     this.durability = options.durability
     this.walId = opened.walId
@@ -51,6 +53,7 @@ export class WriteAheadLog implements Wal {
     this.#writer = opened.writer
     this.#tables = opened.tables
     this.#opened = opened
+    this.#clock = clock
   }
 
   /**
@@ -60,7 +63,7 @@ export class WriteAheadLog implements Wal {
    * WAL_SEGMENT_MISSING, WAL_MANIFEST_MISSING, WAL_FULL, WAL_FAILED; nothing is held then.
    */
   static async open(options: WalOptions, parts: WalParts, events: WalEvents): Promise<WriteAheadLog> {
-    return new WriteAheadLog(await openLog(options, parts, events), options)
+    return new WriteAheadLog(await openLog(options, parts, events), options, parts.clock)
   }
 
   get state(): WalState {
@@ -158,17 +161,21 @@ export class WriteAheadLog implements Wal {
     return { ...this.#writer.measures(), ...this.#opened.measures }
   }
 
-  /** Twice gives the same promise. The lock is given up whatever happens, the last thing of all. */
+  /**
+   * Twice gives the same promise. When it resolves the lock is free; when the disk hangs it rejects after `timeoutMs`,
+   * and the lock stays until the last call has come back, or the process ends.
+   */
   close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
     this.#closing ??= this.#close(options.timeoutMs ?? CLOSE_TIMEOUT_MS)
     return this.#closing
   }
 
   async #close(timeoutMs: number): Promise<void> {
+    const untilMs = this.#clock.monotonicMs() + timeoutMs
     try {
       await this.#writer.close({ timeoutMs })
     } finally {
-      this.#opened.release()
+      await this.#opened.release(Math.max(0, untilMs - this.#clock.monotonicMs()))
     }
   }
 }

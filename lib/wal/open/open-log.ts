@@ -5,6 +5,7 @@
  * or not there, frames written twice say the same thing twice.
  */
 import { MQError } from '../../errors/index.js'
+import type { Clock } from '../../util/index.js'
 import { walError } from '../errors.js'
 import { decodeManifest, MANIFEST_MAX_BYTES, MANIFEST_NAME, type Manifest } from '../format/manifest.js'
 import { survey } from '../read/survey.js'
@@ -19,6 +20,9 @@ import { acquireLock, type HeldLock, writeOwner } from './lock.js'
 import { Progress } from './progress.js'
 import { recover } from './recover.js'
 
+/** How long a failed opening waits for calls that are on their way. Milliseconds. */
+const RELEASE_WAIT_MS = 1_000
+
 export interface OpenedLog {
   readonly walId: string
   readonly incarnation: number
@@ -28,8 +32,11 @@ export interface OpenedLog {
   readonly tables: LogTables
   /** What recovery counted. */
   readonly measures: Pick<WalMeasures, 'tornBytes' | 'holeRecords' | 'recoveredRecords' | 'recoverySeconds'>
-  /** Gives the lock up as soon as no call can land any more. Nothing is written from here on. */
-  readonly release: () => void
+  /**
+   * Nothing is written from here on; the lock is given up as soon as no call can land any more. Resolves then, or after
+   * `waitMs`, whatever comes first.
+   */
+  readonly release: (waitMs: number) => Promise<void>
 }
 
 export async function openLog(options: WalOptions, world: WalParts, events: WalEvents): Promise<OpenedLog> {
@@ -40,13 +47,24 @@ export async function openLog(options: WalOptions, world: WalParts, events: WalE
   await prepareDirectory(disk, options, parts.host)
   const manifest = await readManifest(disk, options)
   const lock = await acquireLock(disk, fence, dir, manifest?.lock ?? null, options.lockMethod)
-  const release = () => fence.fence(lock.release)
+  const release = (waitMs: number) => released(fence, lock, parts.clock, waitMs)
   try {
     return { ...(await openLocked(disk, options, parts, events, lock)), release }
   } catch (error) {
-    release()
+    await release(RELEASE_WAIT_MS)
     throw error instanceof MQError ? error : walError('WAL_FAILED', `cannot open the log ${dir}`, { path: dir }, error)
   }
+}
+
+function released(fence: FencedFs, lock: HeldLock, clock: Clock, waitMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = clock.setTimer(resolve, waitMs)
+    fence.fence(() => {
+      lock.release()
+      timer.cancel()
+      resolve()
+    })
+  })
 }
 
 async function openLocked(
