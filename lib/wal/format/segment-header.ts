@@ -55,10 +55,9 @@ export function encodeSegmentHeader(header: SegmentHeader, into: Uint8Array): vo
  */
 export function decodeSegmentHeader(bytes: Uint8Array): { header: SegmentHeader; badCopies: 0 | 1 } | null {
   if (bytes.length < SEGMENT_HEADER_BYTES) return null
+  const isSame = sameCopies(bytes)
   const isFirstGood = isCopyGood(bytes, 0)
-  const isSecondGood = isCopyGood(bytes, COPY_BYTES)
-  if (!isFirstGood && !isSecondGood) return null
-  const isSame = isFirstGood && isSecondGood && sameCopies(bytes)
+  if (!isFirstGood && (isSame || !isCopyGood(bytes, COPY_BYTES))) return null
   return { header: readCopy(bytes, isFirstGood ? 0 : COPY_BYTES), badCopies: isSame ? 0 : 1 }
 }
 
@@ -79,8 +78,7 @@ function isCopyGood(bytes: Uint8Array, at: number): boolean {
 
 /** A copy whose unused tail differs is as suspicious as one whose CRC does: somebody else wrote there. */
 function sameCopies(bytes: Uint8Array): boolean {
-  for (let index = 0; index < COPY_BYTES; index++) if (bytes[index] !== bytes[COPY_BYTES + index]) return false
-  return true
+  return Buffer.compare(bytes.subarray(0, COPY_BYTES), bytes.subarray(COPY_BYTES, SEGMENT_HEADER_BYTES)) === 0
 }
 
 function readCopy(bytes: Uint8Array, at: number): SegmentHeader {

@@ -4,6 +4,7 @@
  * damage.
  * Source: wal.md 2.1, 2.8, 4.1.1.
  */
+import { MQError } from '../../errors/index.js'
 import { walError } from '../errors.js'
 import { FORMAT_MAJOR, FRAME_HEADER_BYTES, FrameType, SEGMENT_HEADER_BYTES } from '../format/constants.js'
 import { FrameHeader, readFrameHeader, saltCrcOf } from '../format/frame.js'
@@ -19,6 +20,7 @@ import { decodeSegmentHeader, type SegmentHeader } from '../format/segment-heade
 import type { WalFs } from '../fs.js'
 import { closeFile, listDirectory, openFile, readAt } from './disk-calls.js'
 import type { SegmentSource } from './segment-source.js'
+import { WindowBuffer } from './window-buffer.js'
 
 export interface LogFiles {
   readonly segments: readonly { readonly number: number; readonly name: string }[]
@@ -44,19 +46,31 @@ export interface SegmentFile {
 /** @throws MQError WAL_MANIFEST_MISSING, WAL_CORRUPT, WAL_VERSION, WAL_PERMISSION */
 export async function readManifest(fs: WalFs, dir: string): Promise<Manifest> {
   const path = `${dir}/${MANIFEST_NAME}`
-  const buffer = new Uint8Array(MANIFEST_MAX_BYTES)
-  let bytes: number
+  const buffer = WindowBuffer.lease(MANIFEST_MAX_BYTES)
   try {
     const fd = await openFile(fs, path)
+    let length: number
     try {
-      bytes = await readAt(fs, fd, buffer, 0)
+      length = await readAt(fs, fd, buffer.bytes.subarray(0, MANIFEST_MAX_BYTES), 0)
     } finally {
       await closeFile(fs, fd)
     }
+    return decoded(buffer.bytes.subarray(0, length))
   } catch (error) {
-    throw unreadable(path, error as NodeJS.ErrnoException)
+    throw error instanceof MQError ? error : unreadable(path, error as NodeJS.ErrnoException)
+  } finally {
+    buffer.release()
   }
-  return decodeManifest(buffer.subarray(0, bytes))
+}
+
+/** The last one decoded: a MANIFEST never changes, and whoever reads a directory once often reads it again. */
+let known: { readonly bytes: Uint8Array; readonly manifest: Manifest } | null = null
+
+function decoded(bytes: Uint8Array): Manifest {
+  if (known !== null && Buffer.compare(known.bytes, bytes) === 0) return known.manifest
+  const manifest = decodeManifest(bytes)
+  known = { bytes: bytes.slice(), manifest }
+  return manifest
 }
 
 function unreadable(path: string, error: NodeJS.ErrnoException): Error {

@@ -9,7 +9,7 @@ import { walError } from '../errors.js'
 import { Ack, readAck } from '../format/bodies/ack.js'
 import { BatchPrefix, readBatchPrefix } from '../format/bodies/batch-prefix.js'
 import { Bind, readBind } from '../format/bodies/bind.js'
-import { type CheckpointBody, decodeCheckpoint } from '../format/bodies/checkpoint.js'
+import { type CheckpointBody, decodeCheckpoint, decodeCheckpointHead } from '../format/bodies/checkpoint.js'
 import { decodeHole } from '../format/bodies/hole.js'
 import { decodeOpen, type OpenBody } from '../format/bodies/open.js'
 import { decodeIdentity, decodeRoll, decodeStream } from '../format/bodies/small.js'
@@ -69,6 +69,7 @@ export class FrameApplier {
   readonly #ack = new Ack()
   readonly #bind = new Bind()
   #parts: CheckpointBody[] = []
+  #partsSeen = 0
   #partsSegment = -1
   #isStarted = false
   /** Where lost positions go: the gap before the frames that come now. null: nothing is missing so far. */
@@ -242,7 +243,7 @@ export class FrameApplier {
     const { type, bodyLength } = header
     switch (type) {
       case FrameType.checkpoint:
-        this.#checkpoint(decodeCheckpoint(bytes, view, body, bodyLength), at, segment)
+        this.#checkpoint(bytes, view, body, bodyLength, at, segment)
         break
       case FrameType.open: {
         const open = decodeOpen(bytes, view, body, bodyLength)
@@ -276,24 +277,31 @@ export class FrameApplier {
   }
 
   /** Parts follow each other; only a whole CHECKPOINT counts. */
-  #checkpoint(body: CheckpointBody, at: number, segment: number): void {
-    const isFirst = at === SEGMENT_HEADER_BYTES
-    if (isFirst) {
-      const { previousLastLsn, previousLastBodyCrc } = body
+  #checkpoint(bytes: Uint8Array, view: DataView, body: number, length: number, at: number, segment: number): void {
+    const head = decodeCheckpointHead(bytes, view, body, length)
+    const { part, parts, previousLastLsn, previousLastBodyCrc, oldestLiveSegment } = head
+    if (at === SEGMENT_HEADER_BYTES) {
       this.firstCheckpoints.set(segment, { previousLastLsn, previousLastBodyCrc, isComplete: false })
     }
-    if (body.part === 0 || segment !== this.#partsSegment) this.#parts = []
-    this.#partsSegment = segment
-    if (body.part !== this.#parts.length) return
-    this.#parts.push(body)
-    if (body.part + 1 < body.parts) return
+    if (part === 0 || segment !== this.#partsSegment) this.#startParts(segment)
+    if (part !== this.#partsSeen) return
+    this.#partsSeen++
+    // What the frames before it said is known already, unless some of them are missing.
+    const isNeeded = !this.#isStarted || this.#lost !== null
+    if (isNeeded) this.#parts.push(decodeCheckpoint(bytes, view, body, length))
+    if (part + 1 < parts) return
     const first = this.firstCheckpoints.get(segment)
     if (first !== undefined) first.isComplete = true
-    this.oldestLiveSegment = body.oldestLiveSegment
-    // What the frames before it said is known already, unless some of them are missing.
-    if (!this.#isStarted || this.#lost !== null) for (const part of this.#parts) this.#merge(part)
+    this.oldestLiveSegment = oldestLiveSegment
+    for (const whole of this.#parts) this.#merge(whole)
     this.#isStarted = true
+    this.#startParts(segment)
+  }
+
+  #startParts(segment: number): void {
     this.#parts = []
+    this.#partsSeen = 0
+    this.#partsSegment = segment
   }
 
   #merge(part: CheckpointBody): void {

@@ -6,7 +6,7 @@
  */
 import { assert } from '../../util/index.js'
 import { walError } from '../errors.js'
-import { decodeCheckpoint } from '../format/bodies/checkpoint.js'
+import { CHECKPOINT_FIXED_BYTES, decodeCheckpoint } from '../format/bodies/checkpoint.js'
 import { FRAME_HEADER_BYTES, FrameType, SEGMENT_HEADER_BYTES } from '../format/constants.js'
 import { FrameHeader, frameBytes, isBodyGood, readFrameHeader } from '../format/frame.js'
 import { getU64 } from '../format/integers.js'
@@ -58,6 +58,9 @@ export class LogScan {
   state = new WalkState()
   /** Behind the last header that verified in the highest live segment. */
   verifiedEnd = 0
+  /** Oldest live segment as the last CHECKPOINT looked at says. */
+  #checkpointedOldest = 0
+  #isGuessed = false
   readonly #fs: WalFs
   readonly #dir: string
   readonly #buffer: WindowBuffer
@@ -272,7 +275,18 @@ export class LogScan {
       return
     }
     const present = this.heads.slice(0, top + 1)
-    const oldest = await this.#oldestLive(highest, present)
+    // Its last CHECKPOINT says which is the oldest that is needed; the first one says it too, unless that was long ago.
+    const guess = this.#checkpointedOldest
+    const isGuessed = guess >= 1 && present.some(({ number }) => number === guess) && isGapless(present, guess)
+    const oldest = isGuessed ? guess : await this.#oldestLive(highest, present)
+    this.#isGuessed = isGuessed
+    this.#takeLive(present, oldest)
+  }
+
+  /** Files below `oldest` are leftovers. */
+  #takeLive(present: readonly SegmentFile[], oldest: number): void {
+    this.leftovers.length = 0
+    this.missing = []
     this.live = present.filter(({ number }) => number >= oldest)
     this.leftovers.push(...present.filter(({ number }) => number < oldest))
     // Damaged segments above the highest CHECKPOINT may hold frames: they are read too.
@@ -284,13 +298,29 @@ export class LogScan {
     }
   }
 
+  /**
+   * After a pass: leaves out older segments that turn out not to be needed. True: the pass has to be repeated.
+   * `oldest` is what the last CHECKPOINT of the pass says; 0: the pass did not get that far.
+   */
+  async narrow(oldest: number): Promise<boolean> {
+    if (!this.#isGuessed) return false
+    this.#isGuessed = false
+    const needed = this.live.filter((file) => !this.broken.some((other) => other.file === file))
+    const present = [...this.leftovers, ...needed]
+    const highest = present[present.length - 1] as SegmentFile
+    const found = oldest > 0 ? Math.min(oldest, highest.number) : await this.#oldestLive(highest, present)
+    if (found <= (needed[0] as SegmentFile).number) return false
+    this.#takeLive(present, found)
+    return true
+  }
+
   async #oldestLive(highest: SegmentFile, present: readonly SegmentFile[]): Promise<number> {
     let oldest = 0
     let parts = 0
     const sink: FrameSink = (bytes, view, index, header) => {
       if (header.type !== FrameType.checkpoint) return
       const body = index + FRAME_HEADER_BYTES
-      if (header.bodyLength < 24 || !isBodyGood(bytes, index, header)) return
+      if (header.bodyLength < CHECKPOINT_FIXED_BYTES || !isBodyGood(bytes, index, header)) return
       const part = view.getUint16(body, true)
       parts = part === 0 ? 1 : part === parts ? parts + 1 : 0
       if (parts > 0 && parts === view.getUint16(body + 2, true)) oldest = getU64(view, body + 16)
@@ -318,7 +348,8 @@ export class LogScan {
       const index = at - source.origin
       if (at + total > source.filledTo || !isBodyGood(source.bytes, index, header)) return false
       const body = index + FRAME_HEADER_BYTES
-      if (header.bodyLength < 24 || source.view.getUint16(body, true) !== part) return false
+      if (header.bodyLength < CHECKPOINT_FIXED_BYTES || source.view.getUint16(body, true) !== part) return false
+      this.#checkpointedOldest = getU64(source.view, body + 16)
       if (part + 1 === source.view.getUint16(body + 2, true)) return true
       at += total
     }
@@ -396,6 +427,10 @@ export class LogScan {
       entries,
     })
   }
+}
+
+function isGapless(files: readonly SegmentFile[], from: number): boolean {
+  return files.every(({ number }, index) => number <= from || number === (files[index - 1] as SegmentFile).number + 1)
 }
 
 function changed({ name }: { readonly name: string }, at: number): Error {

@@ -56,6 +56,7 @@ class Surveyor {
     const scan = this.#scan
     const checksAll = this.#options.verifyBodies || scan.isSmall || !(await scan.endsWithClose())
     let reading = await scan.readAll(checksAll)
+    if (await scan.narrow(reading?.applier.oldestLiveSegment ?? 0)) reading = await scan.readAll(checksAll)
     let isCut = false
     // What was only believed is checked before anybody judges by it.
     if (reading === null && !checksAll) reading = await scan.readAll(true)

@@ -12,7 +12,7 @@
  *                    identities: count; producerId  epoch (i16)  lastAckedSequence  maxTimestampMs
  *      settled       stream  from  to (inclusive): settled positions at or above settledThrough
  */
-import type { IdentityFacts, StreamFacts } from '../../types.js'
+import type { AckedIdentity, IdentityFacts, StreamFacts } from '../../types.js'
 import { putI64, putU64 } from '../integers.js'
 import { BodyReader, putHex, putText, textBytes } from './body-reader.js'
 
@@ -125,32 +125,36 @@ function putStream(into: Uint8Array, view: DataView, at: number, stream: StreamF
   return end
 }
 
-/** @throws MQError WAL_CORRUPT */
-export function decodeCheckpoint(bytes: Uint8Array, view: DataView, at: number, length: number): CheckpointBody {
+/** The fixed fields alone. @throws MQError WAL_CORRUPT */
+export function decodeCheckpointHead(bytes: Uint8Array, view: DataView, at: number, length: number): CheckpointHead {
   const reader = new BodyReader(bytes, view, at, length, 'CHECKPOINT')
   const part = reader.u16()
   const parts = reader.u16()
   if (part >= parts) throw reader.damaged(`it is part ${part} of ${parts}`)
   const previousLastBodyCrc = reader.u32()
-  const previousLastLsn = reader.u64()
-  const oldestLiveSegment = reader.u64()
+  return { part, parts, previousLastLsn: reader.u64(), previousLastBodyCrc, oldestLiveSegment: reader.u64() }
+}
+
+/** @throws MQError WAL_CORRUPT */
+export function decodeCheckpoint(bytes: Uint8Array, view: DataView, at: number, length: number): CheckpointBody {
+  const head = decodeCheckpointHead(bytes, view, at, length)
+  const reader = new BodyReader(bytes, view, at, length, 'CHECKPOINT')
+  reader.skip(CHECKPOINT_FIXED_BYTES)
   const clusterId = reader.text()
-  const identities = Array.from({ length: reader.count(IDENTITY_MIN_BYTES) }, () => ({
-    producerId: reader.big(),
-    epoch: reader.i16(),
-    clusterId: reader.text(),
-  }))
-  const incarnations = Array.from({ length: reader.count(INCARNATION_BYTES) }, () => ({
-    incarnation: reader.u32(),
-    id: reader.hex(8),
-  }))
-  const streams = Array.from({ length: reader.count(STREAM_MIN_BYTES) }, () => readStream(reader))
-  const settled = Array.from({ length: reader.count(SETTLED_BYTES) }, () => ({
-    stream: reader.u32(),
-    from: reader.u64(),
-    to: reader.u64(),
-  }))
-  const head = { part, parts, previousLastLsn, previousLastBodyCrc, oldestLiveSegment }
+  const identities: IdentityFacts[] = []
+  for (let left = reader.count(IDENTITY_MIN_BYTES); left > 0; left--) {
+    identities.push({ producerId: reader.big(), epoch: reader.i16(), clusterId: reader.text() })
+  }
+  const incarnations: IncarnationFacts[] = []
+  for (let left = reader.count(INCARNATION_BYTES); left > 0; left--) {
+    incarnations.push({ incarnation: reader.u32(), id: reader.hex(8) })
+  }
+  const streams: StreamFacts[] = []
+  for (let left = reader.count(STREAM_MIN_BYTES); left > 0; left--) streams.push(readStream(reader))
+  const settled: SettledRange[] = []
+  for (let left = reader.count(SETTLED_BYTES); left > 0; left--) {
+    settled.push({ stream: reader.u32(), from: reader.u64(), to: reader.u64() })
+  }
   return { ...head, clusterId, identities, incarnations, streams, settled }
 }
 
@@ -162,12 +166,15 @@ function readStream(reader: BodyReader): StreamFacts {
   const lastAckedOffset = reader.i64()
   const topic = reader.text()
   const topicId = reader.text()
-  const acked = Array.from({ length: reader.count(ACKED_BYTES) }, () => ({
-    producerId: reader.big(),
-    epoch: reader.i16(),
-    lastAckedSequence: reader.i32(),
-    maxTimestampMs: reader.i64(),
-  }))
+  const acked: AckedIdentity[] = []
+  for (let left = reader.count(ACKED_BYTES); left > 0; left--) {
+    acked.push({
+      producerId: reader.big(),
+      epoch: reader.i16(),
+      lastAckedSequence: reader.i32(),
+      maxTimestampMs: reader.i64(),
+    })
+  }
   if (settledThrough > nextPosition) throw reader.damaged(`stream ${id} is settled beyond its end`)
   return { id, topic, topicId, partition, nextPosition, settledThrough, lastAckedOffset, acked }
 }
