@@ -83,6 +83,14 @@ export class GroupBooks {
     return acked !== undefined && seqDiff(acked.lastAckedSequence, last) > 0
   }
 
+  /** The log knows that epoch of this producer id (IDENTITY frames outlive a power loss): the lane raised it itself. */
+  isOwnEpoch(epoch: number): boolean {
+    const { stream, parts } = this.#it
+    const isIt = (one: { readonly producerId: bigint; readonly epoch: number }) =>
+      one.producerId === this.producerId && one.epoch === epoch
+    return parts.wal.identities.some(isIt) || stream.acked.some(isIt) || parts.wal.entriesOf(stream.id).some(isIt)
+  }
+
   /** What is acknowledged now cannot stand before what was acknowledged earlier (E9, or the broker lost data). */
   isBehindAcknowledged(baseOffset: number): boolean {
     return baseOffset >= 0 && this.afterOffset >= 0 && baseOffset <= this.afterOffset

@@ -16,6 +16,7 @@ import { GroupBooks, type GroupParts } from './group-books.js'
 import { scanHeaders } from './header-scan.js'
 import type { GroupOutcome, Step } from './outcomes.js'
 import type { Leader } from './place.js'
+import { isRemembered, isSameBatch } from './same-batch.js'
 import { type Reading, readingOf, standingOf } from './standing.js'
 import type { EdgeCase } from './types.js'
 
@@ -69,7 +70,7 @@ export class IdentityGroup {
     const isYoung = this.#books.judgeAge()
     switch (reading.kind) {
       case 'raised':
-        return this.#raised(leader)
+        return this.#raised(leader, reading)
       case 'silent':
         if (isYoung && this.#maySend) return this.#send(leader, reading)
         return this.#scanIfAllowed(leader, reading, isYoung ? 'E13' : 'E1', 'resend')
@@ -144,7 +145,8 @@ export class IdentityGroup {
   async #accepted(entry: Entry, answer: Accepted, leader: Leader, reading: Reading): Promise<'settled' | Step> {
     const books = this.#books
     if (books.isBehindAcknowledged(answer.baseOffset)) {
-      const isOurs = await this.#isOurs(entry, answer, leader)
+      const { memory, place } = this.#it
+      const isOurs = await isSameBatch(memory, place.at(leader), answer.baseOffset, entry, answer.crc)
       if (isOurs === null) return this.#later('its leader does not answer')
       if (!isOurs) return this.#foreign(`offset ${answer.baseOffset} was acknowledged before, for another batch`)
       books.tellLoss(-1)
@@ -161,26 +163,11 @@ export class IdentityGroup {
       this.#presumed = new Map()
     }
     const isKnown = reading.kind === 'known' && standingOf(reading.last, entry) === 'written'
-    const isDuplicate = isKnown || answer.code === DUPLICATE_SEQUENCE || isRemembered(answer, entry)
+    const isDuplicate = isKnown || answer.code === DUPLICATE_SEQUENCE || isRemembered(answer.logAppendTimeMs, entry)
     const edge = answer.code === DUPLICATE_SEQUENCE ? 'E13' : null
     const outcome = isDuplicate ? Outcome.duplicate : Outcome.delivered
     books.settleOne(entry, isDuplicate ? 'duplicate' : 'delivered', outcome, answer.baseOffset, edge)
     return proves || leader.epoch < 0 ? 'settled' : 'again'
-  }
-
-  /** Whether the batch at that offset is the one that was sent; null: nobody answered. */
-  async #isOurs(entry: Entry, { baseOffset, crc }: Accepted, leader: Leader): Promise<boolean | null> {
-    const { memory, place } = this.#it
-    const page = await memory.headersFrom(place.at(leader), baseOffset, 1) // The first batch comes whole.
-    if (page === null) return null
-    const header = page === 'refused' ? undefined : page.headers[0]
-    if (header === undefined) return false
-    const hasNumbers =
-      header.producerId === entry.producerId &&
-      header.producerEpoch === entry.epoch &&
-      header.baseSequence === entry.baseSequence &&
-      header.lastOffsetDelta + 1 === entry.count
-    return hasNumbers && (header.isLogAppendTime || header.crc === crc)
   }
 
   // --- refusals ----------------------------------------------------------------------------------------------------
@@ -190,7 +177,7 @@ export class IdentityGroup {
       case OUT_OF_ORDER:
         return this.#outOfOrder(entry, leader, reading)
       case INVALID_PRODUCER_EPOCH:
-        return this.#raised(leader)
+        return this.#fenced(leader)
       case UNKNOWN_PRODUCER_ID:
         return this.#scan(leader, 'E13', 'unwritten')
       default:
@@ -203,11 +190,12 @@ export class IdentityGroup {
     if (reading.kind === 'silent') return 'presumed'
     const now = await this.#ask(leader)
     if (now === null || now.kind === 'silent') return this.#later('its leader does not answer')
-    if (now.kind === 'raised') return this.#raised(leader)
+    if (now.kind === 'raised') return this.#raised(leader, now)
     if (now.kind === 'absent') {
       const edge = this.#books.isAged ? 'E1' : 'E4'
       return this.#isScanned ? this.#ambiguous(edge) : this.#scan(leader, edge, 'resend')
     }
+    if (this.#isTakenBack(now.last)) return this.#later('its leader changed')
     switch (standingOf(now.last, entry)) {
       case 'written':
         return 'presumed'
@@ -220,18 +208,24 @@ export class IdentityGroup {
     }
   }
 
+  /** What an earlier L named is gone: another leader, under the same name perhaps, has less of the log. */
+  #isTakenBack(last: number): boolean {
+    return [...this.#presumed.keys()].some((entry) => standingOf(last, entry) !== 'written')
+  }
+
   /** This attempt wrote nothing, and no further one will; whether an earlier one did, L tells. */
   async #notNow(entry: Entry, leader: Leader, reading: Reading): Promise<Sequel> {
     if (reading.kind === 'silent') return this.#scanIfAllowed(leader, reading, 'E13', 'unwritten')
     const now = await this.#ask(leader)
     if (now === null || now.kind === 'silent') return this.#later('its leader does not answer')
-    if (now.kind === 'raised') return this.#raised(leader)
+    if (now.kind === 'raised') return this.#raised(leader, now)
     if (now.kind === 'absent') {
       const isNew = this.#books.judgeAge() && !this.#books.hasAck
       return isNew || this.#isScanned
         ? this.#unwritten()
         : this.#scan(leader, this.#books.isAged ? 'E1' : 'E4', 'unwritten')
     }
+    if (this.#isTakenBack(now.last)) return this.#later('its leader changed')
     switch (standingOf(now.last, entry)) {
       case 'written':
         return 'presumed'
@@ -256,9 +250,23 @@ export class IdentityGroup {
     return { kind: 'damaged', error, isUnwritten: sequel.kind === 'unwritten', entries: this.#books.rest }
   }
 
-  /** 47, or a higher epoch: this identity is over. What is in the log is delivered, the rest nobody knows. */
-  #raised(leader: Leader): Promise<Step> {
-    return this.#scan(leader, 'E11', 'ambiguous')
+  /** 47: the leader tells whose epoch it has; one that tells nothing has another writer's. */
+  async #fenced(leader: Leader): Promise<Step> {
+    const now = await this.#ask(leader)
+    if (now === null) return this.#later('its leader does not answer')
+    return this.#raised(leader, now)
+  }
+
+  /**
+   * This identity is over. A lane of ours raises its epoch only when nothing of the old one is open: what we did not
+   * log about it is in the partition's log. After another writer (E11) nobody knows, but what is there is delivered.
+   */
+  #raised(leader: Leader, reading: Reading): Promise<Step> {
+    if (reading.kind !== 'raised' || !this.#books.isOwnEpoch(reading.epoch)) {
+      return this.#scan(leader, 'E11', 'ambiguous')
+    }
+    this.#presumed = new Map(this.#books.rest.map((entry) => [entry, null]))
+    return this.#leave(SETTLED, leader, reading)
   }
 
   /** Between L and this group something is missing. */
@@ -368,6 +376,7 @@ export class IdentityGroup {
 
   /** Why a batch that is there was refused: too many behind it, or a broker that started since remembers only one. */
   #whyForgotten(entry: Entry, reading: Reading): EdgeCase {
+    if (reading.kind === 'raised') return 'E11'
     if (this.#books.isAged) return 'E1'
     if (reading.kind === 'silent') return reading.isLogReadable ? 'E13' : 'E12'
     const isTailLost = reading.kind === 'known' && seqDiff(reading.last, this.#books.lastSequence) > 0
@@ -389,9 +398,4 @@ export class IdentityGroup {
   #foreignInside(last: number, { baseSequence, count }: Entry): GroupOutcome {
     return this.#foreign(`the broker's last sequence ${last} is inside ${baseSequence}, ${count} records`)
   }
-}
-
-/** A deduplicated answer carries the time that was remembered with the batch, also where times are ours (CreateTime). */
-function isRemembered({ logAppendTimeMs }: Accepted, { maxTimestampMs }: Entry): boolean {
-  return logAppendTimeMs >= 0 && logAppendTimeMs === maxTimestampMs
 }

@@ -31,13 +31,13 @@ export function standingOf(last: number, { baseSequence, count }: Entry): Standi
 export type Reading =
   | { readonly kind: 'known'; readonly last: number }
   | { readonly kind: 'absent' }
-  /** Another writer raised the epoch (E11). */
-  | { readonly kind: 'raised' }
+  /** The epoch was raised: by ourselves, or by another writer (E11). */
+  | { readonly kind: 'raised'; readonly epoch: number }
   | { readonly kind: 'silent'; readonly isLogReadable: boolean }
 
 export function readingOf(state: BrokerState, epoch: number): Reading {
   if (state.kind !== 'known') return state
-  if (state.epoch > epoch) return { kind: 'raised' }
+  if (state.epoch > epoch) return { kind: 'raised', epoch: state.epoch }
   // Of a lower epoch it says only that nothing of ours came yet.
   if (state.epoch < epoch || state.lastSequence < 0) return { kind: 'absent' }
   return { kind: 'known', last: state.lastSequence }

@@ -125,6 +125,15 @@ export class FakeWal implements Used {
     return entry
   }
 
+  /** A power loss took these, the newest of their stream. */
+  cut(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      this.#entries.splice(this.#entries.indexOf(entry), 1)
+      const stream = this.#streams.find(({ id }) => id === entry.stream)
+      if (stream !== undefined) stream.nextPosition -= entry.count
+    }
+  }
+
   stream(id: number): StreamFacts | undefined {
     return this.#streams.find((stream) => stream.id === id)
   }
