@@ -219,6 +219,25 @@ export {
   readRecords,
 } from './protocol/index.js'
 export {
+  type BatchFacts,
+  BatchQueue,
+  bytesCodec,
+  type DropReason,
+  type ItemCodec,
+  jsonCodec,
+  type QueueDeps,
+  type QueueEvents,
+  type QueueGuarantee,
+  type QueueMetrics,
+  type QueueOptions,
+  type QueueReport,
+  type QueueState,
+  recommendedMemoryItems,
+  type SendContext,
+  type SendFunc,
+} from './queue/index.js'
+export type { QueueSenderOptions } from './queue-sender.js'
+export {
   type BytesSerializer,
   bytes,
   json,

@@ -39,7 +39,7 @@ export function bytesCodec(): ItemCodec<Uint8Array> {
       if (item.length <= into.length) into.set(item)
       return item.length
     },
-    decode: (view) => Uint8Array.prototype.slice.call(view),
+    decode: (view) => new Uint8Array(view), // A copy.
   }
 }
 
