@@ -13,6 +13,7 @@ import {
   type FrameView,
   Outcome,
   readFrames,
+  survey,
   UNBOUND,
   type Wal,
   type WalEvents,
@@ -156,5 +157,19 @@ export const batchesOf = (dir: string, segment: number) => framesOf(dir, segment
 export function flip(dir: string, name: string, at: number): void {
   const bytes = readFileSync(join(dir, name))
   bytes[at] = (bytes[at] as number) ^ 0x10
+  writeFileSync(join(dir, name), bytes)
+}
+
+/** Bytes of a write that a crash cut short, behind everything that was accepted. */
+export async function tear(dir: string): Promise<void> {
+  const name = segmentsOf(dir).at(-1) as string
+  const { segments } = await survey(parts.fs, dir, {
+    bootId: parts.host.bootId,
+    verifyBodies: true,
+    indexMaxBytes: 1 << 20,
+  })
+  const at = Math.ceil((segments.at(-1)?.end ?? 0) / 512) * 512
+  const bytes = readFileSync(join(dir, name))
+  bytes.fill(0xab, at, at + 512)
   writeFileSync(join(dir, name), bytes)
 }

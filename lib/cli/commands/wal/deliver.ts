@@ -27,7 +27,6 @@ export async function deliver(run: Run, dir: string, survey: Survey, options: De
   const producer = run.producer(settingsOf(run, dir, survey))
   const told = listen(run, producer)
   run.out.startProgress(() => told.progress())
-  await producer.connect()
   const end = until(run)
   try {
     await end.orEarlier(settleAll(producer, options, end.signal))
@@ -37,7 +36,8 @@ export async function deliver(run: Run, dir: string, survey: Survey, options: De
   }
   const held = [...producer.heldStreams]
   const figures = producer.walMeasures()
-  const { inWalRecords } = await producer.close()
+  // Who stops the command does not wait for brokers any more.
+  const { inWalRecords } = await producer.close(end.signal.aborted ? { timeoutMs: 0 } : {})
   await summary(run, held, inWalRecords, figures)
   for (const error of told.errors) throw error
   if (inWalRecords > 0) return WalExit.unfinished
@@ -61,8 +61,9 @@ function settingsOf(run: Run, dir: string, survey: Survey) {
   })
 }
 
-/** Everything that was in the log is delivered or held; the held ones are decided as `options` say. */
+/** Everything that was in the log is delivered or held; the held ones are decided as the options say. */
 async function settleAll(producer: Producer, { policy, streams }: DeliverOptions, signal: AbortSignal): Promise<void> {
+  await producer.connect()
   await producer.walRecovered()
   await producer.flush({ signal })
   if (policy === 'hold') return
@@ -146,7 +147,7 @@ async function summary(
   const settled = figures?.log.settledRecords ?? {}
   const lines = [
     ...held.map((one) => `held: ${one.topic}:${one.partition}, ${plural(one.records, 'record')} (${one.case})`),
-    left === 0 ? 'everything in the log is delivered' : `${plural(left, 'record')} left in the log`,
+    left === 0 ? 'everything in the log is settled' : `${plural(left, 'record')} left in the log`,
   ]
   await run.out.either({ settled, verdicts, held, left }, lines)
 }
