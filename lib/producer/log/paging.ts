@@ -31,6 +31,11 @@ export class Paging {
   readonly #inMemory = new Deque<Candidate>()
   /** Lanes whose next batch waits for memory. */
   readonly #starving = new Set<Lane>()
+  /**
+   * The one batch that may be in memory beyond the budget. Memory may be full of what a full log does not take: without
+   * this nothing would be sent, nothing settled, and nothing ever freed. At most `maxBatchBytes`.
+   */
+  #onReserve: Batch | null = null
   #pagedOut = 0
   #trimAt = TRIM_FROM
 
@@ -103,10 +108,14 @@ export class Paging {
 
   #load(lane: Lane, batch: Batch): boolean {
     const { memory } = this.#host
-    const bytes = batch.wireBytes
+    let bytes = batch.wireBytes
     if (!memory.budget.tryTakeReserve(bytes, 0)) {
-      this.#starving.add(lane)
-      return false
+      if (this.#onReserve !== null) {
+        this.#starving.add(lane)
+        return false
+      }
+      this.#onReserve = batch
+      bytes = 0
     }
     batch.isLoading = true
     runInBackground(
@@ -133,6 +142,12 @@ export class Paging {
       },
     )
     return true
+  }
+
+  /** A batch got its outcome, and its memory is free. */
+  settled(batch: Batch): void {
+    if (this.#onReserve === batch) this.#onReserve = null
+    this.feedStarving()
   }
 
   /** Memory came back: lanes that waited for some go on. */

@@ -263,7 +263,8 @@ export class ProducerLog implements LaneLog {
       this.#block(lane)
       return false
     }
-    const isFree = !batch.isStamped && this.isEager && !lane.hasUnbound // What is spilled gets its numbers when its turn comes.
+    // What is spilled gets its numbers when its turn comes.
+    const isFree = !batch.isStamped && this.isEager && !lane.hasUnbound
     const identity = isFree ? this.#host.identityOf(lane) : null
     const before = identity?.nextSequence ?? 0
     identity?.stamp(batch)
@@ -355,6 +356,7 @@ export class ProducerLog implements LaneLog {
     }
     if (this.#touched.length > 0) this.#scheduleTurn()
     this.relieve()
+    this.#paging?.feedStarving()
     this.#checkDrained()
   }
 
@@ -391,6 +393,7 @@ export class ProducerLog implements LaneLog {
     if (this.#paging === null || !this.#host.memory.budget.isSoft) return
     this.#paging.relieve()
     if (!this.isEager && this.#host.memory.budget.isSoft) this.spill()
+    this.#paging.feedStarving()
   }
 
   // --- identities --------------------------------------------------------------------------------------------------
@@ -432,7 +435,7 @@ export class ProducerLog implements LaneLog {
 
   settled(lane: Lane, batch: Batch, outcome: Outcome): void {
     this.#note(lane, batch, outcome)
-    this.#paging?.feedStarving()
+    this.#paging?.settled(batch)
   }
 
   #note(lane: Lane, batch: Batch, outcome: Outcome): void {
