@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createTopicNamed, endOffsets, withAdmin } from '../../support/interop-kafkajs.js'
 import { kafkaMeanwhile } from '../../support/interop-setup.js'
-import { KafkaCluster } from '../support/kafka-cluster.js'
+import { deleteRecords, KafkaCluster } from '../support/kafka-cluster.js'
 import type { FoundRecord } from '../support/ledger.js'
 import type { EdgeStage } from './stage.js'
 
@@ -69,8 +69,7 @@ export class KafkaStage implements EdgeStage {
   }
 
   deleteRecords(topic: string, before: number): Promise<void> {
-    const partitions = [{ partition: 0, offset: String(before) }]
-    return withAdmin(this.#list, (admin) => admin.deleteTopicRecords({ topic, partitions }))
+    return deleteRecords(this.#list, topic, before)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -76,7 +76,9 @@ async function playOne(scenario: Scenario, stage: EdgeStage, children: Children,
   const topic = `edge-${index}-${Date.now().toString(36)}`
   const durability = DURABILITIES[index % DURABILITIES.length] ?? 'os'
   const startedMs = performance.now()
-  const wrong = await play(scenario, stage, children, { topic, dir: join(root, topic), durability })
+  const wrong = await play(scenario, stage, children, { topic, dir: join(root, topic), durability }).catch(
+    (error: unknown) => [error instanceof Error ? error.message : String(error)],
+  )
   const took = `${Math.round(performance.now() - startedMs)} ms`
   print(`${wrong.length === 0 ? 'ok     ' : 'FAILED '}  ${scenario.name} (${durability}, ${took})`)
   for (const line of wrong) print(`         ${line}`)

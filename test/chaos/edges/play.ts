@@ -3,6 +3,7 @@
  * The verdict is that of the one oracle over what a reader found, and the events are added up and compared with what the
  * scenario names. Invariant: every child has ended when it returns.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Child, ChildEars, Children } from '../support/children.js'
 import type { Job, Lane } from '../support/job.js'
 import { faultsOf, Ledger } from '../support/ledger.js'
@@ -10,6 +11,9 @@ import { type ExpectedEdge, RECORDS_PER_BATCH, type Scenario, UNSENT } from './s
 import type { EdgeStage } from './stage.js'
 
 const STEP_LIMIT_MS = 40_000
+const LATE_EVENTS_MS = 200
+const APPEND_LIMIT_MS = 10_000
+const POLL_MS = 50
 
 /** What differs from the scenario, one sentence each; empty = it ended as it must. */
 export async function play(
@@ -50,8 +54,8 @@ class Play implements ChildEars {
     const { doubt, act, edges, ending, afterwards, wal = {}, isReplicated = false } = this.#scenario
     await this.#stage.createTopic(topic, isReplicated)
     await this.#bringIntoDoubt()
-    const inDoubt = (await this.#stage.end(topic)) - 1
     const expected = doubt.loses === 'answers' ? doubt.batches * RECORDS_PER_BATCH : 0
+    const inDoubt = await this.#untilThere(expected)
     this.#compare('records in doubt in the topic', inDoubt, expected)
     const undo = await act(this.#stage, topic, inDoubt)
     await this.#return(wal, ending)
@@ -92,10 +96,18 @@ class Play implements ChildEars {
     const child = await this.#children.take()
     child.begin(this.#job('doubt', {}), this)
     const outcome = await within(child, ['sent', 'failed'])
-    if (outcome !== 'sent') this.#wrong.push(`the batches did not come into doubt: ${storyOf(child, outcome)}`)
     await child.kill()
+    if (outcome !== 'sent') throw new Error(`the batches did not come into doubt: ${storyOf(child, outcome)}`)
     const { doubt } = this.#scenario
     this.#compare('accepted', this.#ledger.count('accepted'), 1 + doubt.batches * RECORDS_PER_BATCH + doubt.unsent)
+  }
+
+  /** What was sent is appended a moment later. */
+  async #untilThere(records: number): Promise<number> {
+    for (const deadlineMs = Date.now() + APPEND_LIMIT_MS; ; await sleep(POLL_MS)) {
+      const inDoubt = (await this.#stage.end(this.#scene.topic)) - 1
+      if (inDoubt >= records || Date.now() > deadlineMs) return inDoubt
+    }
   }
 
   async #return(wal: object, ending: Scenario['ending']): Promise<void> {
@@ -109,6 +121,7 @@ class Play implements ChildEars {
     if (ending === 'refused' && !this.#isRefused(child)) {
       this.#wrong.push(`expected WAL_CLUSTER_MISMATCH, got ${outcome}, errors ${this.#fatal.join(', ') || 'none'}`)
     }
+    if (ending !== 'all') await sleep(LATE_EVENTS_MS) // events are told in turns of their own
     await child.kill()
   }
 
@@ -182,7 +195,7 @@ class Play implements ChildEars {
       timestamp: this.#timestamp,
       producer: {
         retryBackoffMs: 10,
-        wal: { durability: durability as 'os', dir, maxBytes: 16 * 1024 * 1024, ...wal },
+        wal: { durability: durability as 'os', dir, maxBytes: 64 * 1024 * 1024, ...wal },
       },
     }
   }

@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { endOffsets, withAdmin } from '../../support/interop-kafkajs.js'
 import { type NodeId, ThreeNodes } from '../../support/three-nodes.js'
-import { readTopic } from '../support/kafka-cluster.js'
+import { deleteRecords, readTopic } from '../support/kafka-cluster.js'
 import type { FoundRecord } from '../support/ledger.js'
 import type { EdgeStage } from './stage.js'
 
@@ -64,8 +64,7 @@ export class ThreeNodeStage implements EdgeStage {
   }
 
   deleteRecords(topic: string, before: number): Promise<void> {
-    const partitions = [{ partition: 0, offset: String(before) }]
-    return withAdmin(this.#nodes.brokers, (admin) => admin.deleteTopicRecords({ topic, partitions }))
+    return deleteRecords(this.#nodes.brokers, topic, before)
   }
 
   readonly moveLeader = async (topic: string): Promise<void> => {

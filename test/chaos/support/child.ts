@@ -20,13 +20,15 @@ const CLOSE_LIMIT_MS = 60_000
 /** Longer than an acknowledgement waits for company on its way into the log (`wal.ackFlushMs`). */
 const NOTED_MS = 100
 const POLL_MS = 5
+/** Events that belong to a failure may come after it. */
+const LAST_WORDS_MS = 1_000
 const EVENTS = ['walEdge', 'walHeld', 'walRecovery', 'walDegraded', 'walFailed', 'dataLoss', 'error'] as const
 
 say('X ready')
 createInterface({ input: process.stdin }).once('line', (line) => {
   run(JSON.parse(line) as Job).catch((error: unknown) => {
     milestone('failed', told(error))
-    process.exit(1)
+    setTimeout(() => process.exit(1), LAST_WORDS_MS)
   })
 })
 
@@ -40,7 +42,9 @@ async function run(job: Job): Promise<void> {
   )
   if (!job.isEager) await opening
   const recovered = (hasLog(job) ? producer.walRecovered() : opening).then(() => milestone('recovered'))
-  recovered.catch((error: unknown) => milestone('failed', told(error)))
+  recovered.catch((error: unknown) => {
+    if (producer.state === 'open') milestone('failed', told(error)) // else it was closed before it knew
+  })
   if (job.role === 'drain') {
     await opening
     await recovered
@@ -52,6 +56,7 @@ async function run(job: Job): Promise<void> {
   if (job.closeAfterMs >= 0) setTimeout(() => closeNow(producer, load, job.closeLimitMs), job.closeAfterMs)
   if (job.doubt !== null && proxy !== null) await bringIntoDoubt(load, proxy, job.doubt)
   else await load.run()
+  await nextTurn() // so that every acceptance has been told
   milestone('sent')
 }
 
@@ -258,7 +263,12 @@ function told(error: unknown): { readonly code: string; readonly status: string;
     return { code: 'NOT_OURS', status: '-', text }
   }
   const { reason, status } = error.context as { readonly reason?: string; readonly status?: string }
-  return { code: `${error.code}/${reason ?? '-'}`, status: status ?? '-', text: error.stack ?? error.message }
+  const cause = error.cause instanceof Error ? `\ncaused by ${error.cause.stack ?? error.cause.message}` : ''
+  return {
+    code: `${error.code}/${reason ?? '-'}`,
+    status: status ?? '-',
+    text: `${error.stack ?? error.message}${cause}`,
+  }
 }
 
 function plain(what: unknown): string {

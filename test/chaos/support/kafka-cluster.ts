@@ -91,3 +91,11 @@ export async function readTopic(
   for (const record of all) byPartition[record.partition]?.push(record)
   return byPartition
 }
+
+/** Of partition 0. kafkajs knows no topic that it was not asked about before. */
+export function deleteRecords(brokers: readonly string[], topic: string, before: number): Promise<void> {
+  return withAdmin(brokers, async (admin) => {
+    await admin.fetchTopicMetadata({ topics: [topic] })
+    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: String(before) }] })
+  })
+}
