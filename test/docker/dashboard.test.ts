@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { SERIES } from '../../lib/metrics/series-table.js'
-import { ROOT, read } from '../docs/markdown.js'
+import { ROOT, read, tableRows } from '../docs/markdown.js'
 
 const PREFIX = 'tandem_mq_'
 /** Labels that Prometheus adds, and those of histogram buckets. */
@@ -114,5 +114,17 @@ describe('API.md', () => {
       expect(text).toContain(query)
       expect(problemsOf(query)).toEqual([])
     }
+  })
+})
+
+describe('docs/wal.md', () => {
+  const rows = tableRows(read('docs/wal.md'), 'question')
+
+  it('has queries', () => {
+    expect(rows.length).toBeGreaterThan(5)
+  })
+
+  it.each(rows.map(([, cell = '']) => [cell.replaceAll('`', '')]))('ME-2: %s', (query) => {
+    expect(problemsOf(query)).toEqual([])
   })
 })

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { createBroker } from '../../lib/broker/index.js'
 import { type Block, blocksOf, ROOT, read } from './markdown.js'
 
-const DOCUMENTS = ['README.md', 'API.md', 'docs/broker.md']
+const DOCUMENTS = ['README.md', 'API.md', 'docs/broker.md', 'docs/wal.md']
 /** Topics the blocks write to and read from. */
 const TOPICS = ['orders', 'events']
 const blocks = DOCUMENTS.flatMap(blocksOf)
@@ -109,13 +109,16 @@ describe('blocks that run', () => {
     await expect.poll(() => broker.connections, { timeout: 5000 }).toBe(0)
   })
 
-  /** Runs a block in this process with the broker's address in the place of the documented one; what it printed. */
+  /** Runs a block in this process, with the broker's address and a directory of ours in the place of the documented ones. */
   async function run(block: Block, bootstrap: string): Promise<string[]> {
     const file = join(folder, `run-${nameOf(block)}.ts`)
     const printed: string[] = []
     const console = { ...globalThis.console, log: (...items: unknown[]) => printed.push(items.map(shown).join(' ')) }
     Object.assign(globalThis, { $console: console })
-    const code = block.code.replaceAll("'localhost:9092'", `'${bootstrap}'`).replaceAll(/\bconsole\./g, '$console.')
+    const code = block.code
+      .replaceAll("'localhost:9092'", `'${bootstrap}'`)
+      .replaceAll("'./orders.wal'", JSON.stringify(join(folder, `${nameOf(block)}.wal`)))
+      .replaceAll(/\bconsole\./g, '$console.')
     writeFileSync(file, code)
     await import(file)
     return printed
