@@ -125,6 +125,7 @@ const EMPTY_CHECKPOINT = {
   incarnations: [],
   streams: [],
   settled: [],
+  lastOpen: null,
 }
 
 /** Segments without a MANIFEST may be made anew only where an interrupted making left them. */

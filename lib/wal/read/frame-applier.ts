@@ -11,7 +11,7 @@ import { BatchPrefix, readBatchPrefix } from '../format/bodies/batch-prefix.js'
 import { Bind, readBind } from '../format/bodies/bind.js'
 import { type CheckpointBody, decodeCheckpoint, decodeCheckpointHead } from '../format/bodies/checkpoint.js'
 import { decodeHole } from '../format/bodies/hole.js'
-import { decodeOpen, type OpenBody } from '../format/bodies/open.js'
+import { decodeOpen } from '../format/bodies/open.js'
 import { decodeIdentity, decodeRoll, decodeStream } from '../format/bodies/small.js'
 import {
   ACK_BYTES,
@@ -49,7 +49,6 @@ export interface FirstCheckpoint {
 }
 
 export class FrameApplier {
-  lastOpen: OpenBody | null = null
   readonly holes: HoleFacts[] = []
   readonly doubts: Doubt[] = []
   readonly optional = new Map<number, number>()
@@ -247,8 +246,7 @@ export class FrameApplier {
         break
       case FrameType.open: {
         const open = decodeOpen(bytes, view, body, bodyLength)
-        this.lastOpen = open
-        this.#tables.opened(open.incarnation, open.incarnationId)
+        this.#tables.opened(open.incarnation, open.incarnationId, open)
         break
       }
       case FrameType.stream:

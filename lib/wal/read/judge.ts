@@ -8,8 +8,10 @@ import type { HoleFacts } from '../types.js'
 import type { FindingKind } from './findings.js'
 
 export interface Circumstances {
-  /** Of the last opening before the crash; null: no opening was durable, so nothing was promised. */
+  /** Of the last opening before the crash; null: not known. */
   readonly lastOpen: OpenBody | null
+  /** Some opening was durable; otherwise nothing was ever promised. */
+  readonly wasOpened: boolean
   /** Of this machine now; '' = unknown. */
   readonly bootId: string
   /** The highest LSN that a frame says to be synced. */
@@ -22,7 +24,8 @@ export function judgeGap(fromLsn: number, toLsn: number, about: Circumstances): 
   if (isCovered(fromLsn, toLsn, about.holes)) return 'covered'
   if (about.attestedLsn >= fromLsn) return 'corrupt'
   const { lastOpen, bootId } = about
-  if (lastOpen === null) return 'discarded'
+  // In doubt what can be read is kept: it may have been accepted.
+  if (lastOpen === null) return about.wasOpened ? 'reordered' : 'discarded'
   const isSameBoot = bootId !== '' && lastOpen.bootId === bootId
   // The page cache of a machine that is still up hands out every byte in the order it was written.
   if (isSameBoot) return 'corrupt'

@@ -84,7 +84,7 @@ class Surveyor {
       lastLsn: lost ?? lastLsn,
       lastBodyCrc: lost === null ? lastBodyCrc : 0,
       highestIncarnation: scan.state.highestIncarnation,
-      lastOpen: applier.lastOpen,
+      lastOpen: tables.lastOpen,
       isClean: applier.isClean && torn === 0 && lost === null,
       tornBytes: torn,
       discardedUnaccepted: this.#discarded,
@@ -118,12 +118,13 @@ class Surveyor {
     return { reading: await scan.replay(remaining), isCut: lastSegment !== scan.live.length - 1 }
   }
 
-  #verdict(kept: readonly KeptRun[], index: number, { applier }: Reading): FindingKind | null {
+  #verdict(kept: readonly KeptRun[], index: number, { applier, tables }: Reading): FindingKind | null {
     const { gap, run } = kept[index] as KeptRun
     if (gap === null) return null
     const { state, live } = this.#scan
     const about = {
-      lastOpen: applier.lastOpen,
+      lastOpen: tables.lastOpen,
+      wasOpened: tables.incarnations.size > 0,
       bootId: this.#options.bootId,
       attestedLsn: state.attestedLsn,
       holes: applier.holes,

@@ -10,6 +10,7 @@ import {
   type CheckpointTables,
   checkpointBytes,
   checkpointIdentityBytes,
+  checkpointOpenBytes,
   checkpointStreamBytes,
   encodeCheckpoint,
   INCARNATION_BYTES,
@@ -17,6 +18,7 @@ import {
   SETTLED_BYTES,
   type SettledRange,
 } from '../format/bodies/checkpoint.js'
+import type { OpenBody } from '../format/bodies/open.js'
 import type { IdentityFacts, StreamFacts } from '../types.js'
 
 interface Part {
@@ -25,6 +27,7 @@ interface Part {
   readonly incarnations: IncarnationFacts[]
   readonly streams: StreamFacts[]
   readonly settled: SettledRange[]
+  readonly lastOpen: OpenBody | null
 }
 
 /** `part` and `parts` are u16. */
@@ -48,8 +51,9 @@ export function checkpointParts(
 }
 
 function cut(tables: CheckpointTables, maxPartBytes: number): Part[] {
-  const { clusterId } = tables
-  const emptyBytes = CHECKPOINT_FIXED_BYTES + CHECKPOINT_LISTS_BYTES + 2 + Buffer.byteLength(clusterId)
+  const { clusterId, lastOpen } = tables
+  const emptyBytes =
+    CHECKPOINT_FIXED_BYTES + CHECKPOINT_LISTS_BYTES + 2 + Buffer.byteLength(clusterId) + checkpointOpenBytes(lastOpen)
   const parts: Part[] = []
   let bytes = 0
   const room = (more: number): Part => {
@@ -59,7 +63,7 @@ function cut(tables: CheckpointTables, maxPartBytes: number): Part[] {
       return last
     }
     bytes = emptyBytes + more
-    const part = { clusterId, identities: [], incarnations: [], streams: [], settled: [] }
+    const part = { clusterId, identities: [], incarnations: [], streams: [], settled: [], lastOpen }
     parts.push(part)
     return part
   }

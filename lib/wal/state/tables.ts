@@ -7,6 +7,7 @@
  */
 import { assert } from '../../util/index.js'
 import type { CheckpointBody, IncarnationFacts } from '../format/bodies/checkpoint.js'
+import type { OpenBody } from '../format/bodies/open.js'
 import { Outcome, UNBOUND } from '../format/constants.js'
 import { frameBytes } from '../format/frame.js'
 import type { Entry, HoleFacts, IdentityFacts, StreamFacts } from '../types.js'
@@ -20,6 +21,8 @@ const KEPT = 16
 export class LogTables {
   clusterId = ''
   readonly identities: IdentityFacts[] = []
+  /** Of the last opening; null: none yet, or not known. */
+  lastOpen: OpenBody | null = null
   /** By number; those that unsettled entries or this opening refer to. */
   readonly incarnations = new Map<number, { id: string }>()
   readonly #streams = new Map<number, StreamTable>()
@@ -77,9 +80,13 @@ export class LogTables {
     this.identities.push({ producerId, epoch, clusterId })
   }
 
-  /** An OPEN frame. */
-  opened(incarnation: number, id: string): void {
+  /**
+   * An OPEN frame. Without its body the mode and the boot of the last opening are not known any more: better than those
+   * of an older one.
+   */
+  opened(incarnation: number, id: string, open: OpenBody | null = null): void {
     this.incarnations.set(incarnation, { id })
+    this.lastOpen = open
   }
 
   /**
@@ -219,7 +226,8 @@ export class LogTables {
   merge(body: CheckpointBody): void {
     if (body.clusterId !== '') this.clusterId = body.clusterId
     for (const { producerId, epoch, clusterId } of body.identities) this.defineIdentity(producerId, epoch, clusterId)
-    for (const { incarnation, id } of body.incarnations) this.opened(incarnation, id)
+    for (const { incarnation, id } of body.incarnations) this.incarnations.set(incarnation, { id })
+    if (body.lastOpen !== null) this.lastOpen = body.lastOpen
     for (const facts of body.streams) this.#mergeStream(facts)
     for (const { stream, from, to } of body.settled) {
       const known = this.#streams.get(stream)
@@ -243,7 +251,14 @@ export class LogTables {
       incarnation,
       id,
     }))
-    const tables = { clusterId: this.clusterId, identities: this.identities, incarnations, streams, settled }
+    const tables = {
+      clusterId: this.clusterId,
+      identities: this.identities,
+      incarnations,
+      streams,
+      settled,
+      lastOpen: this.lastOpen,
+    }
     return checkpointParts(tables, { previousLastLsn, previousLastBodyCrc, oldestLiveSegment }, maxPartBytes)
   }
 

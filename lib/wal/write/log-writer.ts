@@ -7,6 +7,7 @@
 import { MQError } from '../../errors/index.js'
 import { assert, type TimerHandle } from '../../util/index.js'
 import { walError } from '../errors.js'
+import { decodeOpen, type OpenBody } from '../format/bodies/open.js'
 import {
   CLOSE_BYTES,
   encodeClose,
@@ -104,7 +105,7 @@ export class LogWriter {
     try {
       const began = { dir, calls, limits, tables, progress, shelf }
       const current = await beginSegment(began, start)
-      if (!tables.incarnations.has(incarnation)) tables.opened(incarnation, start.incarnationId)
+      tables.opened(incarnation, start.incarnationId, openingOf(start))
       const pool = new GroupPool()
       const composer = new Composer(limits, pool, tables, clock, incarnation, last.lastLsn)
       const lock = await lockFacts(calls, dir)
@@ -420,4 +421,11 @@ const ACCEPTED: Promise<void> = Promise.resolve()
 
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+/** What CHECKPOINT frames repeat of this opening: its own frame may be recycled before the next crash. */
+function openingOf({ first }: WriterStart): OpenBody | null {
+  const body = first.find(({ type }) => type === FrameType.open)?.body
+  if (body === undefined) return null
+  return decodeOpen(body, new DataView(body.buffer, body.byteOffset, body.byteLength), 0, body.length)
 }

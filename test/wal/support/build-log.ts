@@ -178,7 +178,7 @@ export class LogBuilder {
       version: '1.0.0',
     }
     this.body(FrameType.open, openBytes(open), (into, view) => encodeOpen(into, view, 0, open))
-    this.tables.opened(incarnation, open.incarnationId)
+    this.tables.opened(incarnation, open.incarnationId, open)
     return this.pad().sync()
   }
 

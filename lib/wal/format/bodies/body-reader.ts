@@ -25,6 +25,11 @@ export class BodyReader {
     this.#what = what
   }
 
+  /** Where the next field begins. */
+  get at(): number {
+    return this.#at
+  }
+
   u8(): number {
     return this.#bytes[this.#take(1)] as number
   }

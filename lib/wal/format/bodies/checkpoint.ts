@@ -11,10 +11,13 @@
  *      streams       id  partition  nextPosition  settledThrough  lastAckedOffset  topic, topicId (texts)
  *                    identities: count; producerId  epoch (i16)  lastAckedSequence  maxTimestampMs
  *      settled       stream  from  to (inclusive): settled positions at or above settledThrough
+ *   and the body of the last OPEN (u16 length, 0 = none): its segment may be gone, and mode and boot id of the last
+ *   opening decide what missing frames mean.
  */
 import type { AckedIdentity, IdentityFacts, StreamFacts } from '../../types.js'
 import { putI64, putU64 } from '../integers.js'
 import { BodyReader, putHex, putText, textBytes } from './body-reader.js'
+import { decodeOpen, encodeOpen, type OpenBody, openBytes } from './open.js'
 
 export interface CheckpointHead {
   readonly part: number
@@ -44,6 +47,7 @@ export interface CheckpointTables {
   readonly incarnations: readonly IncarnationFacts[]
   readonly streams: readonly StreamFacts[]
   readonly settled: readonly SettledRange[]
+  readonly lastOpen: OpenBody | null
 }
 
 export interface CheckpointBody extends CheckpointHead, CheckpointTables {}
@@ -51,6 +55,8 @@ export interface CheckpointBody extends CheckpointHead, CheckpointTables {}
 export const CHECKPOINT_FIXED_BYTES = 24
 /** The four counts of an empty part, its cluster id not included. */
 export const CHECKPOINT_LISTS_BYTES = 16
+/** Length of the last OPEN. */
+const OPEN_LENGTH_BYTES = 2
 export const INCARNATION_BYTES = 12
 export const SETTLED_BYTES = 20
 const IDENTITY_MIN_BYTES = 12
@@ -65,11 +71,16 @@ export function checkpointStreamBytes(stream: StreamFacts): number {
   return STREAM_MIN_BYTES - 4 + textBytes(stream.topic) + textBytes(stream.topicId) + stream.acked.length * ACKED_BYTES
 }
 
+export function checkpointOpenBytes(open: OpenBody | null): number {
+  return OPEN_LENGTH_BYTES + (open === null ? 0 : openBytes(open))
+}
+
 export function checkpointBytes(tables: CheckpointTables): number {
   let bytes = CHECKPOINT_FIXED_BYTES + textBytes(tables.clusterId) + CHECKPOINT_LISTS_BYTES
   for (const identity of tables.identities) bytes += checkpointIdentityBytes(identity)
   for (const stream of tables.streams) bytes += checkpointStreamBytes(stream)
-  return bytes + tables.incarnations.length * INCARNATION_BYTES + tables.settled.length * SETTLED_BYTES
+  bytes += tables.incarnations.length * INCARNATION_BYTES + tables.settled.length * SETTLED_BYTES
+  return bytes + checkpointOpenBytes(tables.lastOpen)
 }
 
 export function encodeCheckpoint(into: Uint8Array, view: DataView, at: number, body: CheckpointBody): number {
@@ -99,7 +110,10 @@ export function encodeCheckpoint(into: Uint8Array, view: DataView, at: number, b
     putU64(view, end + 12, range.to)
     end += SETTLED_BYTES
   }
-  return end
+  const openAt = end + OPEN_LENGTH_BYTES
+  const openEnd = body.lastOpen === null ? openAt : encodeOpen(into, view, openAt, body.lastOpen)
+  view.setUint16(end, openEnd - openAt, true)
+  return openEnd
 }
 
 function putCount(view: DataView, at: number, count: number): number {
@@ -155,7 +169,11 @@ export function decodeCheckpoint(bytes: Uint8Array, view: DataView, at: number, 
   for (let left = reader.count(SETTLED_BYTES); left > 0; left--) {
     settled.push({ stream: reader.u32(), from: reader.u64(), to: reader.u64() })
   }
-  return { ...head, clusterId, identities, incarnations, streams, settled }
+  const openLength = reader.u16()
+  const openAt = reader.at
+  reader.skip(openLength)
+  const lastOpen = openLength === 0 ? null : decodeOpen(bytes, view, openAt, openLength)
+  return { ...head, clusterId, identities, incarnations, streams, settled, lastOpen }
 }
 
 function readStream(reader: BodyReader): StreamFacts {
