@@ -51,12 +51,9 @@ class Play implements ChildEars {
 
   async run(): Promise<string[]> {
     const { topic } = this.#scene
-    const { doubt, act, edges, ending, afterwards, wal = {}, isReplicated = false } = this.#scenario
+    const { act, edges, ending, afterwards, wal = {}, isReplicated = false } = this.#scenario
     await this.#stage.createTopic(topic, isReplicated)
-    await this.#bringIntoDoubt()
-    const expected = doubt.loses === 'answers' ? doubt.batches * RECORDS_PER_BATCH : 0
-    const inDoubt = await this.#untilThere(expected)
-    this.#compare('records in doubt in the topic', inDoubt, expected)
+    const inDoubt = await this.#bringIntoDoubt()
     const undo = await act(this.#stage, topic, inDoubt)
     await this.#return(wal, ending)
     undo?.()
@@ -92,17 +89,21 @@ class Play implements ChildEars {
     this.#edges = [...this.#edges.filter((one) => one !== known), { case: edge.case, records, action: edge.action }]
   }
 
-  async #bringIntoDoubt(): Promise<void> {
+  async #bringIntoDoubt(): Promise<number> {
     const child = await this.#children.take()
     child.begin(this.#job('doubt', {}), this)
     const outcome = await within(child, ['sent', 'failed'])
+    const { doubt } = this.#scenario
+    const expected = doubt.loses === 'answers' ? doubt.batches * RECORDS_PER_BATCH : 0
+    const inDoubt = outcome === 'sent' ? await this.#untilThere(expected) : 0
     await child.kill()
     if (outcome !== 'sent') throw new Error(`the batches did not come into doubt: ${storyOf(child, outcome)}`)
-    const { doubt } = this.#scenario
+    this.#compare('records in doubt in the topic', inDoubt, expected)
     this.#compare('accepted', this.#ledger.count('accepted'), 1 + doubt.batches * RECORDS_PER_BATCH + doubt.unsent)
+    return inDoubt
   }
 
-  /** What was sent is appended a moment later. */
+  /** What was sent is appended a moment later, as long as its sender lives. */
   async #untilThere(records: number): Promise<number> {
     for (const deadlineMs = Date.now() + APPEND_LIMIT_MS; ; await sleep(POLL_MS)) {
       const inDoubt = (await this.#stage.end(this.#scene.topic)) - 1
