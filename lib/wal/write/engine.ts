@@ -100,15 +100,25 @@ export class Engine implements LineHooks {
   /** A request was turned away: its owner is told when there is room, and everybody when the log is full. */
   refused(bytes: number): void {
     if (this.#refusedBytes === 0 || bytes < this.#refusedBytes) this.#refusedBytes = bytes
+    this.#lookWhetherFull()
+  }
+
+  /** Full is what stays full: not while something waits to be written, whose place is only estimated until then. */
+  #lookWhetherFull(): void {
     const { events, limits, progress, shelf } = this.#of
-    const isFull = !shelf.canMakeFiles && placeable(this.#roomFacts(), limits) < bytes
-    if (!isFull || (progress.state !== 'open' && progress.state !== 'degraded')) return
+    if (shelf.canMakeFiles || this.line.pendingBytes > 0 || this.isUnreserved) return
+    if (progress.state === 'draining' || progress.state === 'failed') return
+    if (placeable(this.#roomFacts(), limits) >= this.#refusedBytes) return
     progress.state = 'draining'
     this.tell(() => events.full())
   }
 
   #lookForRoom(): void {
-    if (this.#refusedBytes === 0 || this.roomBytes() < this.#refusedBytes) return
+    if (this.#refusedBytes === 0) return
+    if (this.roomBytes() < this.#refusedBytes) {
+      this.#lookWhetherFull()
+      return
+    }
     this.#refusedBytes = 0
     const { events, progress } = this.#of
     if (progress.state === 'draining') {

@@ -128,8 +128,10 @@ export class Shelf {
       fd = await calls.open(temporary, 'create')
       await calls.fillZero(fd, 0, limits.segmentBytes)
       await calls.fdatasync(fd)
-      await calls.close(fd)
+      // Gone whatever it answers: a number that is closed twice may be somebody else's by then.
+      const filled = fd
       fd = -1
+      await calls.close(filled)
       await calls.rename(temporary, join(dir, name))
       await calls.fsyncDir(dir)
     } catch (error) {
