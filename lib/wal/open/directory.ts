@@ -13,8 +13,8 @@ const OTHERS_MAY_WRITE = 0o022
 const OWNER_MAY_CHANGE = 0o300
 const ROOT = 0
 
-/** The names in it. @throws MQError WAL_PERMISSION, WAL_NETWORK_FS, or what the disk says */
-export async function prepareDirectory(disk: Disk, options: WalOptions, host: HostFacts): Promise<string[]> {
+/** Before the lock is asked for. @throws MQError WAL_PERMISSION, WAL_NETWORK_FS, or what the disk says */
+export async function prepareDirectory(disk: Disk, options: WalOptions, host: HostFacts): Promise<void> {
   const { dir, allowUnsafeDir } = options
   let facts = await orNull(disk.stat(dir), 'ENOENT')
   if (facts === null) {
@@ -25,9 +25,17 @@ export async function prepareDirectory(disk: Disk, options: WalOptions, host: Ho
   checkKind(dir, facts)
   if (!allowUnsafeDir) await checkSafety(disk, dir, facts, host)
   checkWritable(dir, facts, host)
+}
+
+/**
+ * The names in the directory, once the lock is held: looking at each file is nothing that one who is refused waits for.
+ * @throws MQError WAL_PERMISSION: something else stands where a file of the log belongs
+ */
+export async function checkedNames(disk: Disk, dir: string): Promise<string[]> {
   const names = await disk.readdir(dir)
-  for (const name of names)
+  for (const name of names) {
     if (isOfLog(name)) checkFile(`${dir}/${name}`, await orNull(disk.stat(`${dir}/${name}`), 'ENOENT'))
+  }
   return names
 }
 

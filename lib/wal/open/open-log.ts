@@ -13,7 +13,7 @@ import type { LogTables } from '../state/tables.js'
 import type { RecoveredLog, WalEvents, WalMeasures, WalOptions, WalParts } from '../types.js'
 import { LogWriter } from '../write/log-writer.js'
 import { createLog } from './create.js'
-import { prepareDirectory } from './directory.js'
+import { checkedNames, prepareDirectory } from './directory.js'
 import { Disk } from './disk.js'
 import { FencedFs } from './fence.js'
 import { acquireLock, type HeldLock, writeOwner } from './lock.js'
@@ -77,7 +77,8 @@ async function openLocked(
   const { dir } = options
   const startedMs = parts.clock.monotonicMs()
   await writeOwner(disk, parts, dir, 0)
-  const isNew = await createIfMissing(disk, options, parts, lock)
+  const names = await checkedNames(disk, dir)
+  const isNew = await createIfMissing(disk, options, parts, lock, names)
   const progress = new Progress(parts, events)
   const found = await survey(parts.fs, dir, {
     bootId: parts.host.bootId,
@@ -110,10 +111,16 @@ function measuresOf(recovered: RecoveredLog, recoverySeconds: number): OpenedLog
 }
 
 /** True when the log was made just now. Looked at again under the lock: another owner may have come and gone. */
-async function createIfMissing(disk: Disk, options: WalOptions, parts: WalParts, lock: HeldLock): Promise<boolean> {
+async function createIfMissing(
+  disk: Disk,
+  options: WalOptions,
+  parts: WalParts,
+  lock: HeldLock,
+  names: readonly string[],
+): Promise<boolean> {
   const manifest = await readManifest(disk, options)
   if (manifest === null) {
-    await createLog(disk, parts, options, lock.method, await disk.readdir(options.dir))
+    await createLog(disk, parts, options, lock.method, names)
     return true
   }
   if (manifest.lock === lock.method) return false

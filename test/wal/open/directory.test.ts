@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { MQError } from '../../../lib/errors/index.js'
 import type { WalOptions } from '../../../lib/wal/index.js'
-import { prepareDirectory } from '../../../lib/wal/open/directory.js'
+import { checkedNames, prepareDirectory } from '../../../lib/wal/open/directory.js'
 import { Disk } from '../../../lib/wal/open/disk.js'
 import { type DiskOptions, failNth, SimDisk, simOptions, simParts } from '../../support/wal-sim/index.js'
 
@@ -12,7 +12,11 @@ function world(options: DiskOptions = {}): SimDisk {
 
 async function prepare(disk: SimDisk, options: Partial<WalOptions> = {}): Promise<string[] | MQError> {
   const { host } = simParts(disk, 1)
-  return prepareDirectory(new Disk(disk), simOptions(options), host).catch((error: MQError) => error)
+  const { dir } = simOptions(options)
+  const calls = new Disk(disk)
+  return prepareDirectory(calls, simOptions(options), host)
+    .then(() => checkedNames(calls, dir))
+    .catch((error: MQError) => error)
 }
 
 async function refusal(disk: SimDisk, options: Partial<WalOptions> = {}): Promise<MQError> {
@@ -55,7 +59,7 @@ describe('the directory of a log', () => {
     const disk = world({ userId: 0 })
     disk.seed('/wal', 'directory', 0o777)
     const host = { ...simParts(disk, 1).host, userId: -1 }
-    await expect(prepareDirectory(new Disk(disk), simOptions(), host)).resolves.toEqual([])
+    await expect(prepareDirectory(new Disk(disk), simOptions(), host)).resolves.toBeUndefined()
   })
 
   it('2.1: is refused when it is a symbolic link, a file or something else', async () => {
