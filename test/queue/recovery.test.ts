@@ -216,7 +216,7 @@ describe('the log of a queue', () => {
     await blocked
     await queue.drain()
     expect(got).toBe(taken + 1)
-    expect(events[0]).toBe('backpressure')
+    expect(events).toContain('backpressure')
     expect(events).toContain('overflow')
     expect(events.at(-1)).toBe('drain')
     await queue.close()
