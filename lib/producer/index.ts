@@ -3,6 +3,7 @@ export type { RecordMetadata, SendCallback } from './batch.js'
 export type { BatchResult, BatchToSend, MessageToSend } from './batch-send.js'
 export type { CircuitEvent } from './circuits.js'
 export type { ProducerMetrics } from './counters.js'
+export type { DataLoss } from './data-loss.js'
 export type { DurableReceipt } from './log/durable-send.js'
 export type { Guarantee, GuaranteeReason } from './log/guarantee.js'
 export type { OpenWal, ProducerWalMeasures, WalRecovery } from './log/log-life.js'
@@ -20,4 +21,3 @@ export {
   type WritesKeys,
   type WritesValues,
 } from './producer.js'
-export type { DataLoss } from './repairs.js'

@@ -42,6 +42,7 @@ import { BlockedSends } from './blocked-sends.js'
 import { copiedHeaders, copyOf, copyOfHeaders, isPlain, toBytes } from './caller-data.js'
 import type { CircuitEvent } from './circuits.js'
 import { type ProducerMetrics, snapshot } from './counters.js'
+import type { DataLoss } from './data-loss.js'
 import { hearRejection } from './deliver.js'
 import { EarlyRecords } from './early-records.js'
 import { APPENDED, type Lane, MEMORY_FULL } from './lane.js'
@@ -67,7 +68,6 @@ import {
   pendingAfter,
   tooLarge,
 } from './refusals.js'
-import type { DataLoss } from './repairs.js'
 import type { TopicLanes } from './topic-lanes.js'
 import { type Fate, Tracer } from './tracing.js'
 import { ending, limitWait, NO_LIMIT, type WaitLimit } from './wait-limit.js'

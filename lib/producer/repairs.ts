@@ -10,21 +10,13 @@ import { type Pauses, runInBackground } from '../util/index.js'
 import { failure, type KeptBatches, persistenceOf, type Repairs } from './answers.js'
 import type { Batch, Outcome } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
+import type { DataLoss } from './data-loss.js'
 import type { IdentitySource } from './identity-source.js'
 import type { Lane } from './lane.js'
 import type { Ruling } from './log/parking.js'
 import type { EdgeCase } from './log/resolution/types.js'
 import { plainRecordsOf, type RefusalOf, reseal } from './reseal.js'
 import type { Fate, Resolver } from './resolver.js'
-
-/** Sequences [from, to] that a broker had acknowledged and has lost. */
-export interface DataLoss {
-  readonly topic: string
-  readonly partition: number
-  /** -1: the broker does not tell where the loss begins. */
-  readonly from: number
-  readonly to: number
-}
 
 export interface RepairEvents {
   dataLoss(loss: DataLoss): void

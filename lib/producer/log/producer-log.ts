@@ -10,21 +10,19 @@
  *   lane.seal -> [unlogged] -> finish, stamp -> wal.append -> accepted -> lane offers it to its sender
  *                                  settled -> wal.settle -> accepted -> the fifth batch behind it may leave
  */
-import { findMQError, type MQError } from '../../errors/index.js'
-import { type Deferred, Deque, deferred, type TimerHandle } from '../../util/index.js'
-import { type AppendedEntry, Outcome as LogOutcome, UNBOUND, type Wal } from '../../wal/index.js'
+import { findMQError, type MQError, toMQError } from '../../errors/index.js'
+import { type Deferred, Deque, deferred } from '../../util/index.js'
+import { Outcome as LogOutcome, type Wal } from '../../wal/index.js'
 import type { Batch, Outcome } from '../batch.js'
-import { finishBatch } from '../finish-batch.js'
 import type { LaneIdentity } from '../identity.js'
 import { REMEMBERED_BATCHES } from '../in-flight-window.js'
 import { type Lane, type LaneLog, REPLACED } from '../lane.js'
+import { FrameWriter } from './frame-writer.js'
+import { type IntakeTarget, LogIntake } from './intake.js'
 import type { LogHost } from './log-host.js'
 import { Paging } from './paging.js'
+import { RoomWait } from './room-wait.js'
 
-/** Plain bytes compressed, checksummed and logged in one turn of the event loop; the rest goes on in the next (P-14). */
-const TURN_BYTES = 2 * 1024 * 1024
-/** A lane with so many logged batches that were never sent makes larger ones (wal.md 3.2). */
-const BACKLOG = 5
 /** Prefix and header of a frame, and its padding. */
 const FRAME_OVERHEAD = 96
 
@@ -43,43 +41,20 @@ export interface LogPolicy {
   readonly mayBypass: boolean
 }
 
-/** What `append` reads and fills in; one object serves all. */
-class Holder implements AppendedEntry {
-  stream = 0
-  count = 0
-  maxTimestampMs = 0
-  producerId = UNBOUND
-  epoch = -1
-  baseSequence = -1
-  part = 0
-  parts = 1
-  originLsn = 0
-  lsn = 0
-  firstPosition = 0
-}
-
-const NO_BYTES = new Uint8Array(0)
-
-export class ProducerLog implements LaneLog {
+export class ProducerLog implements LaneLog, IntakeTarget {
   readonly isEager: boolean
   readonly #host: LogHost
   readonly #policy: LogPolicy
-  readonly #holder = new Holder()
+  readonly #intake: LogIntake
+  readonly #room: RoomWait
   #wal: Wal | null = null
+  #frames: FrameWriter | null = null
   #paging: Paging | null = null
-  /** Lanes with something to log, each once. */
-  #touched: Lane[] = []
-  #isTurnDue = false
   #isReliefDue = false
-  #lingerTimer: TimerHandle | null = null
   /** In the log's hands and not accepted, in LSN order. */
   readonly #appended = new Deque<Appended>()
   /** Lanes that wait for a BIND or an ACK frame. */
   readonly #gated = new Set<Lane>()
-  /** Lanes whose next batch the log does not take now. */
-  readonly #blocked = new Set<Lane>()
-  #blockedSinceMs = -1
-  #blockedMs = 0
   #failure: MQError | null = null
   /** Somebody waits until everything is in the log. */
   #drained: Deferred<void> | null = null
@@ -91,15 +66,26 @@ export class ProducerLog implements LaneLog {
     this.#host = host
     this.#policy = policy
     this.isEager = policy.isEager
+    this.#intake = new LogIntake(host, this, policy.isEager)
+    this.#room = new RoomWait(host.clock)
+  }
+
+  get acceptLingerMs(): number {
+    return this.#policy.acceptLingerMs
+  }
+
+  get isCommitting(): boolean {
+    return this.#appended.size > 0
   }
 
   /** The log is open: what waited for that goes in. */
   opened(wal: Wal): void {
     this.#wal = wal
+    this.#frames = new FrameWriter(wal)
     this.#paging = new Paging(this.#host, wal)
     wal.onAccepted = () => this.#accepted()
     wal.onRoom = () => this.#roomCame()
-    if (this.isEager) for (const lane of this.#host.lanes) this.touch(lane)
+    this.#intake.open()
   }
 
   get paging(): Paging | null {
@@ -120,7 +106,7 @@ export class ProducerLog implements LaneLog {
       lane.unlogged?.clear()
       lane.home?.enqueue(lane)
     }
-    this.#stopBlocking()
+    this.#room.end()
   }
 
   get isFailed(): boolean {
@@ -129,138 +115,24 @@ export class ProducerLog implements LaneLog {
 
   /** Seconds in which some batch waited for room in the log. */
   get blockedSeconds(): number {
-    const now = this.#blockedSinceMs < 0 ? 0 : this.#host.clock.monotonicMs() - this.#blockedSinceMs
-    return (this.#blockedMs + now) / 1000
+    return this.#room.seconds
   }
 
   get isBlocked(): boolean {
-    return this.#blocked.size > 0
+    return this.#room.isWaiting
   }
 
   // --- from the lane into the log ----------------------------------------------------------------------------------
 
   touch(lane: Lane): void {
-    if (!this.isEager || this.#isClosed) return
-    if (!lane.isTouched) {
-      lane.isTouched = true
-      this.#touched.push(lane)
-    }
-    this.#scheduleTurn()
-  }
-
-  #scheduleTurn(): void {
-    if (this.#isTurnDue || this.#wal === null || this.#isClosed) return
-    this.#isTurnDue = true
-    this.#host.clock.defer(() => {
-      this.#isTurnDue = false
-      if (!this.#isClosed) this.#turn()
-    })
-  }
-
-  #turn(): void {
-    const lanes = this.#touched
-    this.#touched = []
-    // What runs now was appended in an earlier turn: while it is written, lanes fill.
-    const isCommitting = this.#appended.size > 0
-    let bytes = 0
-    for (const lane of lanes) {
-      lane.isTouched = false
-      if (bytes >= TURN_BYTES) this.touch(lane)
-      else bytes += this.#feed(lane, isCommitting)
-    }
-    this.#checkDrained()
-  }
-
-  /** Logs what is sealed, then the active buffer when it is time; gives the plain bytes that were worked on. */
-  #feed(lane: Lane, isCommitting: boolean): number {
-    if (this.#failure !== null) {
-      lane.sealActive()
-      lane.unlogged?.clear()
-      lane.home?.enqueue(lane)
-      return 0
-    }
-    let bytes = 0
-    while (!lane.isLogging && bytes < TURN_BYTES) {
-      const batch = this.#nextUnlogged(lane)
-      if (batch === undefined) {
-        if (lane.activeRecords === 0) return bytes
-        if (!this.#shouldSeal(lane, isCommitting)) {
-          this.#keep(lane, isCommitting)
-          return bytes
-        }
-        lane.sealActive()
-        continue
-      }
-      if (!this.#finish(lane, batch)) return bytes
-      if (!this.#append(lane, batch)) return bytes
-      lane.unlogged?.popFront()
-      bytes += batch.plainBytes
-    }
-    if (!lane.isLogging) this.touch(lane)
-    return bytes
-  }
-
-  #nextUnlogged(lane: Lane): Batch | undefined {
-    const { unlogged } = lane
-    for (let batch = unlogged?.peekFront(); batch !== undefined; batch = unlogged?.peekFront()) {
-      if (batch.outcome === null) return batch
-      unlogged?.popFront()
-    }
-    return undefined
-  }
-
-  /** wal.md 3.2: at once when the log is idle, when its commit ends, and larger while there is a backlog. */
-  #shouldSeal(lane: Lane, isCommitting: boolean): boolean {
-    if (isCommitting) return false
-    const logged = lane.queuedBatches - lane.window.inFlight
-    if (logged < BACKLOG || lane.activeBytes >= this.#host.settings.batchBytes) return true
-    return lane.activeAgeMs >= this.#policy.acceptLingerMs
-  }
-
-  /** Looks at the lane again when the commit ends, or when it has waited long enough. */
-  #keep(lane: Lane, isCommitting: boolean): void {
-    lane.isTouched = true
-    this.#touched.push(lane)
-    if (isCommitting || this.#lingerTimer !== null) return
-    this.#lingerTimer = this.#host.clock.setTimer(() => {
-      this.#lingerTimer = null
-      this.#scheduleTurn()
-    }, this.#policy.acceptLingerMs)
-  }
-
-  /** True when the batch is in wire form; false: a codec works on it, or it had to be failed. */
-  #finish(lane: Lane, batch: Batch): boolean {
-    if (batch.isFinished) return true
-    try {
-      const working = finishBatch(batch, lane.compression, lane.compressionHistory, this.#host.memory)
-      if (working === null) return true
-      lane.isLogging = true
-      void working.then(
-        () => this.#codecDone(lane, batch, null),
-        (error: unknown) => this.#codecDone(lane, batch, error as MQError),
-      )
-    } catch (error) {
-      this.#host.unsendable(lane, batch, error as MQError)
-      this.touch(lane)
-    }
-    return false
-  }
-
-  #codecDone(lane: Lane, batch: Batch, error: MQError | null): void {
-    lane.isLogging = false
-    if (error !== null && batch.outcome === null) this.#host.unsendable(lane, batch, error)
-    if (this.isEager) return this.touch(lane)
-    lane.isFinishing = false
-    lane.runIfQuiet()
-    lane.home?.enqueue(lane)
-    this.relieve()
+    this.#intake.touch(lane)
   }
 
   /** False: the log has no room, or will never take it. */
-  #append(lane: Lane, batch: Batch): boolean {
+  append(lane: Lane, batch: Batch): boolean {
     const wal = this.#wal as Wal
     if (!wal.admits(batch.wireBytes + FRAME_OVERHEAD)) {
-      this.#block(lane)
+      this.#room.add(lane)
       return false
     }
     // What is spilled gets its numbers when its turn comes.
@@ -270,20 +142,29 @@ export class ProducerLog implements LaneLog {
     identity?.stamp(batch)
     if (!batch.isStamped) lane.hasUnbound = true
     try {
-      this.#write(wal, lane, batch)
+      this.#write(lane, batch)
       return true
     } catch (error) {
       this.#unstamp(batch, identity, before)
-      const known = findMQError(error)
-      if (known?.context.reason === 'WAL_FULL') this.#block(lane)
-      else if (known?.context.reason === 'WAL_FAILED') this.failed(known)
-      else if (known === undefined) throw error
-      else {
-        this.#host.unsendable(lane, batch, known)
-        this.touch(lane)
-      }
+      this.#refused(lane, batch, error)
       return false
     }
+  }
+
+  #refused(lane: Lane, batch: Batch, error: unknown): void {
+    const known = findMQError(error)
+    if (known?.context.reason === 'WAL_FULL') this.#room.add(lane)
+    else if (known?.context.reason === 'WAL_FRAME_TOO_LARGE') {
+      this.#host.unsendable(lane, batch, known)
+      this.touch(lane)
+    } else this.#broke(error)
+  }
+
+  /** The log failed, or has a defect: either way it takes nothing any more. */
+  #broke(error: unknown): void {
+    const known = toMQError(error, 'PRODUCE_FAILED', 'the write-ahead log broke', { reason: 'WAL_FAILED' })
+    if (this.#failure === null) this.#host.warn(known)
+    this.failed(known)
   }
 
   /** Numbers that no frame holds are numbers that nobody saw. */
@@ -293,48 +174,18 @@ export class ProducerLog implements LaneLog {
     identity.nextSequence = nextSequence
   }
 
-  #write(wal: Wal, lane: Lane, batch: Batch): void {
-    const holder = this.#holder
-    holder.stream = this.#streamOf(wal, lane)
-    holder.count = batch.records
-    holder.maxTimestampMs = batch.maxTimestamp
-    holder.producerId = batch.isStamped ? batch.producerId : UNBOUND
-    holder.epoch = batch.producerEpoch
-    holder.baseSequence = batch.baseSequence
-    holder.part = batch.part
-    holder.parts = batch.parts
-    holder.originLsn = batch.originLsn
-    holder.firstPosition = batch.firstPosition
-    const [head, body = NO_BYTES] = batch.wire()
-    wal.append(holder, head as Uint8Array, body)
-    batch.lsn = holder.lsn
-    batch.gateLsn = holder.lsn
-    batch.stream = holder.stream
-    batch.firstPosition = holder.firstPosition
+  #write(lane: Lane, batch: Batch): void {
+    ;(this.#frames as FrameWriter).write(lane, batch)
     this.#appended.pushBack({ lane, batch })
   }
 
-  #streamOf(wal: Wal, lane: Lane): number {
-    if (lane.logStream < 0) lane.logStream = wal.streamOf(lane.topic, lane.topicId, lane.partition)
-    return lane.logStream
-  }
-
-  #block(lane: Lane): void {
-    if (this.#blocked.size === 0) this.#blockedSinceMs = this.#host.clock.monotonicMs()
-    this.#blocked.add(lane)
-  }
-
   #roomCame(): void {
-    const lanes = [...this.#blocked]
-    this.#stopBlocking()
-    for (const lane of lanes) this.touch(lane)
+    for (const lane of this.#room.end()) this.touch(lane)
     if (!this.isEager && this.#host.memory.budget.isSoft) this.spill()
   }
 
-  #stopBlocking(): void {
-    if (this.#blockedSinceMs >= 0) this.#blockedMs += this.#host.clock.monotonicMs() - this.#blockedSinceMs
-    this.#blockedSinceMs = -1
-    this.#blocked.clear()
+  looked(): void {
+    this.#checkDrained()
   }
 
   // --- accepted ----------------------------------------------------------------------------------------------------
@@ -354,7 +205,7 @@ export class ProducerLog implements LaneLog {
       if (this.acksUnderWay(lane) === 0 && lane.boundLsn <= acceptedLsn) this.#gated.delete(lane)
       lane.home?.enqueue(lane)
     }
-    if (this.#touched.length > 0) this.#scheduleTurn()
+    this.#intake.committed()
     this.relieve()
     this.#paging?.feedStarving()
     this.#checkDrained()
@@ -419,9 +270,7 @@ export class ProducerLog implements LaneLog {
       batch.gateLsn = (this.#wal as Wal).bind(lsn, producerId, producerEpoch, baseSequence)
       lane.boundLsn = batch.gateLsn
     } catch (error) {
-      const known = findMQError(error)
-      if (known === undefined) throw error
-      this.failed(known)
+      this.#broke(error)
     }
     this.#gated.add(lane)
   }
@@ -445,7 +294,12 @@ export class ProducerLog implements LaneLog {
     if (error !== null && this.#isLeaving) return // It stays in the log, for the next life.
     const last = firstPosition + records - 1
     const wal = this.#wal as Wal
-    const ticket = wal.settle(stream, firstPosition, last, logOutcome(outcome), baseOffset)
+    let ticket = 0
+    try {
+      ticket = wal.settle(stream, firstPosition, last, logOutcome(outcome), baseOffset)
+    } catch (refusal) {
+      return this.#broke(refusal)
+    }
     if (error !== null) return
     lane.ackTickets?.pushBack(ticket)
     this.#gated.add(lane)
@@ -471,21 +325,22 @@ export class ProducerLog implements LaneLog {
       part.part = index
       part.parts = parts.length
       part.originLsn = lsn
+      part.stream = stream
       part.isAccepted = batch.isAccepted
       position = part.firstPosition + part.records
     }
     refuseUntil(firstPosition + records)
-    for (const part of [...parts].reverse()) this.#logPart(wal, lane, part)
+    for (const part of [...parts].reverse()) this.#logPart(lane, part)
   }
 
   /** In front of what waits for the log: parts are older. */
-  #logPart(wal: Wal, lane: Lane, part: Batch): void {
+  #logPart(lane: Lane, part: Batch): void {
     if (lane.unlogged !== null) {
       lane.unlogged.pushFront(part)
       return this.touch(lane)
     }
     part.finish(0, null)
-    this.#write(wal, lane, part)
+    this.#write(lane, part)
   }
 
   // --- spilling ----------------------------------------------------------------------------------------------------
@@ -499,7 +354,7 @@ export class ProducerLog implements LaneLog {
       for (const batch of lane.unsent()) {
         if (place++ === 0 || batch.lsn > 0 || batch.isStamped || batch.attempts > 0) continue
         if (lane.isFinishing || !this.#finishSpilled(lane, batch)) break
-        if (!this.#append(lane, batch)) return
+        if (!this.append(lane, batch)) return
       }
     }
   }
@@ -507,9 +362,16 @@ export class ProducerLog implements LaneLog {
   #finishSpilled(lane: Lane, batch: Batch): boolean {
     if (batch.isFinished) return true
     lane.isFinishing = true
-    const isDone = this.#finish(lane, batch)
+    const isDone = this.#intake.finish(lane, batch)
     if (isDone || !lane.isLogging) lane.isFinishing = false
     return isDone
+  }
+
+  spilled(lane: Lane): void {
+    lane.isFinishing = false
+    lane.runIfQuiet()
+    lane.home?.enqueue(lane)
+    this.relieve()
   }
 
   // --- end ---------------------------------------------------------------------------------------------------------
@@ -524,7 +386,7 @@ export class ProducerLog implements LaneLog {
     }
     this.#wal.flush()
     const timer = this.#host.clock.setTimer(() => this.#drained?.resolve(), timeoutMs)
-    this.#scheduleTurn()
+    this.#checkDrained()
     await this.#drained.promise
     timer.cancel()
   }
@@ -544,8 +406,7 @@ export class ProducerLog implements LaneLog {
 
   close(): void {
     this.#isClosed = true
-    this.#lingerTimer?.cancel()
-    this.#lingerTimer = null
+    this.#intake.close()
   }
 }
 

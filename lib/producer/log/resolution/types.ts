@@ -7,7 +7,7 @@ import type { WalSettings } from '../../../config/index.js'
 import type { MQError } from '../../../errors/index.js'
 import type { Clock, Pauses, RandomSource } from '../../../util/index.js'
 import type { Entry, StreamFacts, Wal } from '../../../wal/index.js'
-import type { DataLoss } from '../../repairs.js'
+import type { DataLoss } from '../../data-loss.js'
 
 /** Where delivery is not, or not provably, exactly once: the rows of wal.md 1.3. */
 export type EdgeCase =
