@@ -9,7 +9,7 @@ import { resolveClientConfig, type WalSettings } from '../../../../../lib/config
 import type { MQError } from '../../../../../lib/errors/index.js'
 import { Resolution } from '../../../../../lib/producer/log/resolution/resolution.js'
 import type { ResolutionEvents, WalEdge } from '../../../../../lib/producer/log/resolution/types.js'
-import type { DataLoss } from '../../../../../lib/producer/repairs.js'
+import type { DataLoss } from '../../../../../lib/producer/data-loss.js'
 import { Produce } from '../../../../../lib/protocol/index.js'
 import { Pauses, seededRandom } from '../../../../../lib/util/index.js'
 import type { Entry, RecoveredLog } from '../../../../../lib/wal/index.js'
