@@ -15,7 +15,8 @@ export interface ChaosCluster {
   readonly troubles: readonly Trouble[]
   /** Share of the cycles in which something is done to it, 0..1. */
   readonly troubled: number
-  createTopic(topic: string, partitions: number): Promise<void>
+  /** Not replicated, it feels the restart of its broker: that one comes back and has forgotten most batches. */
+  createTopic(topic: string, partitions: number, isReplicated: boolean): Promise<void>
   deleteTopic(topic: string): Promise<void>
   /** Everything of one topic, by partition, ascending offsets. */
   read(topic: string, partitions: number): Promise<FoundRecord[][]>

@@ -24,15 +24,16 @@ export class InProcessCluster implements ChaosCluster {
   }
 
   static async start(): Promise<InProcessCluster> {
-    return new InProcessCluster(await createBroker({ nodes: NODES, config: { 'min.insync.replicas': 2 } }))
+    return new InProcessCluster(await createBroker({ nodes: NODES }))
   }
 
   get brokers(): string {
     return this.broker.bootstrap
   }
 
-  async createTopic(topic: string, partitions: number): Promise<void> {
-    this.broker.createTopic(topic, { partitions, replicationFactor: NODES })
+  async createTopic(topic: string, partitions: number, isReplicated: boolean): Promise<void> {
+    const configs = { 'min.insync.replicas': isReplicated ? 2 : 1 }
+    this.broker.createTopic(topic, { partitions, replicationFactor: isReplicated ? NODES : 1, configs })
   }
 
   async deleteTopic(topic: string): Promise<void> {
