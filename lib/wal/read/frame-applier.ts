@@ -25,6 +25,9 @@ import { type FrameHeader, frameBytes, MANDATORY_FLAGS } from '../format/frame.j
 import type { LogTables } from '../state/tables.js'
 import type { Entry, HoleFacts } from '../types.js'
 
+/** What the index of one unsettled entry is counted as. */
+export const INDEX_ENTRY_BYTES = 64
+
 export interface PositionRange {
   readonly stream: number
   readonly from: number
@@ -64,6 +67,7 @@ export class FrameApplier {
   /** Tables are filled too; otherwise only what `judge` needs is noted. */
   readonly #tables: LogTables
   readonly #numbers: readonly number[]
+  readonly #maxEntries: number
   readonly #prefix = new BatchPrefix()
   readonly #ack = new Ack()
   readonly #bind = new Bind()
@@ -74,8 +78,9 @@ export class FrameApplier {
   /** Where lost positions go: the gap before the frames that come now. null: nothing is missing so far. */
   #lost: PositionRange[] | null = null
 
-  /** `numbers`: of the segments, by index. */
-  constructor(tables: LogTables, numbers: readonly number[]) {
+  /** `numbers`: of the segments, by index. `maxEntries`: unsettled ones at any moment. */
+  constructor(tables: LogTables, numbers: readonly number[], maxEntries = Number.POSITIVE_INFINITY) {
+    this.#maxEntries = maxEntries
     this.#tables = tables
     this.#numbers = numbers
   }
@@ -120,6 +125,7 @@ export class FrameApplier {
     switch (type) {
       case FrameType.batch:
       case FrameType.reloc:
+        if (this.#tables.entryCount >= this.#maxEntries) throw this.#tooMany()
         return this.#data(view, body, header, at, segment)
       case FrameType.ack:
         return this.#acks(view, body, bodyLength)
@@ -317,6 +323,13 @@ export class FrameApplier {
 
   #doubt(text: string, header: FrameHeader, at: number, segment: number): void {
     this.doubts.push({ segment, from: at, to: at + frameBytes(header.bodyLength), text, ranges: [] })
+  }
+
+  /** Nothing was changed by then: a larger limit opens the log. */
+  #tooMany(): MQError {
+    const maxBytes = this.#maxEntries * INDEX_ENTRY_BYTES
+    const text = `the log holds more than ${this.#maxEntries} unsettled entries, the limit of wal.recoveryIndexMaxBytes ${maxBytes} at ${INDEX_ENTRY_BYTES} B each: raise it`
+    return walError('WAL_FULL', text, { entries: this.#maxEntries, maxBytes })
   }
 
   #notUnderstood(what: string, header: FrameHeader, segment: number, at: number): MQError {

@@ -16,7 +16,7 @@ import { LogTables } from '../state/tables.js'
 import type { RecoveryProgress } from '../types.js'
 import { chain, type KeptRun } from './chain.js'
 import { type LogFiles, listFiles, readHead, readManifest, type SegmentFile } from './directory-listing.js'
-import { FrameApplier } from './frame-applier.js'
+import { FrameApplier, INDEX_ENTRY_BYTES } from './frame-applier.js'
 import { SegmentSource } from './segment-source.js'
 import { type FrameSink, SegmentWalk, WalkState } from './segment-walk.js'
 import { WindowBuffer } from './window-buffer.js'
@@ -67,14 +67,17 @@ export class LogScan {
   readonly #isShared: boolean
   readonly #windowBytes: number
   readonly #onProgress: ((step: RecoveryProgress) => void) | undefined
+  readonly #maxEntries: number
 
   private constructor(
     fs: WalFs,
     dir: string,
     manifest: Manifest,
     files: LogFiles,
+    indexMaxBytes: number,
     onProgress: ((step: RecoveryProgress) => void) | undefined,
   ) {
+    this.#maxEntries = Math.max(1, Math.floor(indexMaxBytes / INDEX_ENTRY_BYTES))
     this.#fs = fs
     this.#dir = dir
     this.manifest = manifest
@@ -88,9 +91,14 @@ export class LogScan {
   }
 
   /** Steps 1 and 2: names, headers, the highest segment with a CHECKPOINT. `release()` afterwards, whatever happens. */
-  static async begin(fs: WalFs, dir: string, onProgress?: (step: RecoveryProgress) => void): Promise<LogScan> {
+  static async begin(
+    fs: WalFs,
+    dir: string,
+    indexMaxBytes: number,
+    onProgress?: (step: RecoveryProgress) => void,
+  ): Promise<LogScan> {
     const manifest = await readManifest(fs, dir)
-    const scan = new LogScan(fs, dir, manifest, await listFiles(fs, dir), onProgress)
+    const scan = new LogScan(fs, dir, manifest, await listFiles(fs, dir), indexMaxBytes, onProgress)
     try {
       await scan.#readHeads()
       await scan.#chooseLive()
@@ -209,10 +217,12 @@ export class LogScan {
       const isRepeat =
         header.type === FrameType.checkpoint || header.type === FrameType.pad || header.type === FrameType.roll
       const before = reading.ends[run.segment] ?? null
+      // The frame that a PAD repeats the LSN of may be missing.
+      const carried = before?.lastLsn === header.lsn ? before.lastBodyCrc : -1
       reading.ends[run.segment] = {
         end: at + frameBytes(header.bodyLength),
         lastLsn: header.lsn,
-        lastBodyCrc: isRepeat ? (before?.lastBodyCrc ?? -1) : header.bodyCrc,
+        lastBodyCrc: isRepeat ? carried : header.bodyCrc,
       }
     }
   }
@@ -410,7 +420,7 @@ export class LogScan {
   #newReading(): Reading & { ends: (SegmentEnd | null)[] } {
     const tables = new LogTables()
     const numbers = this.live.map(({ number }) => number)
-    return { tables, applier: new FrameApplier(tables, numbers), ends: numbers.map(() => null) }
+    return { tables, applier: new FrameApplier(tables, numbers, this.#maxEntries), ends: numbers.map(() => null) }
   }
 
   #tellProgress(index: number, tables: LogTables): void {

@@ -29,11 +29,11 @@ export interface SurveyOptions {
 }
 
 /**
- * @throws MQError WAL_MANIFEST_MISSING, WAL_SEGMENT_MISSING, WAL_VERSION, WAL_PERMISSION, WAL_CORRUPT (of MANIFEST).
+ * @throws MQError WAL_FULL: more unsettled entries than `indexMaxBytes` allows; WAL_MANIFEST_MISSING, WAL_SEGMENT_MISSING, WAL_VERSION, WAL_PERMISSION, WAL_CORRUPT (of MANIFEST).
  * Damage of segments is a finding.
  */
 export async function survey(fs: WalFs, dir: string, options: SurveyOptions): Promise<Survey> {
-  const scan = await LogScan.begin(fs, dir, options.onProgress)
+  const scan = await LogScan.begin(fs, dir, options.indexMaxBytes, options.onProgress)
   try {
     return await new Surveyor(scan, options).run()
   } finally {
@@ -294,8 +294,9 @@ class Surveyor {
     return heads.map((file) => {
       const end = ends[live.indexOf(file)] ?? null
       if (end !== null) {
-        lastLsn = end.lastLsn
         if (end.lastBodyCrc >= 0) lastBodyCrc = end.lastBodyCrc
+        else if (end.lastLsn !== lastLsn) lastBodyCrc = 0
+        lastLsn = end.lastLsn
       }
       return {
         number: file.number,

@@ -51,4 +51,45 @@ describe('survey of a log without damage', () => {
       [1, 2, 3].map((number) => ({ number, isLeftover: false, isSpareLike: false })),
     )
   })
+
+  it('wal.md 4.1.3: more unsettled entries than the limit of the index: a clear refusal, and settled ones do not count', async () => {
+    const log = LogBuilder.opened().stream(0)
+    for (let index = 0; index < 10; index++) log.batch(0)
+    const limited = (entries: number) => survey(log.fs, DIR, { ...OPTIONS, indexMaxBytes: entries * 64 })
+    await expect(limited(9)).rejects.toThrow('raise it')
+    expect((await limited(10)).tables.entryCount).toBe(10)
+    log.ack(0, 0, 8)
+    for (let index = 0; index < 9; index++) log.batch(0)
+    expect((await limited(10)).tables.entryCount).toBe(10)
+    expect(log.fs.openCount).toBe(0)
+  })
+
+  it('wal.md 4.1.3: a log larger than the window, frames larger than the window', async () => {
+    const log = LogBuilder.opened('os', { segmentBytes: 32 << 20 }).stream(0)
+    for (let index = 0; index < 3; index++) log.batch(0, 10, 7 << 20).batch(0, 1, 100_000)
+    log
+      .pad()
+      .roll(2, 1)
+      .batch(0, 10, 5 << 20)
+      .ack(0, 0, 9)
+      .pad()
+    const found = await survey(log.fs, DIR, OPTIONS)
+    expect(found.findings).toEqual([])
+    expect(found.tables.entriesOf(0)).toEqual(log.tables.entriesOf(0))
+    const large = found.tables.entriesOf(0).find(({ count, segment }) => count === 10 && segment === 2)
+    const bytes = log.bytes(2)
+    bytes[(large?.at ?? 0) + (4 << 20)] = 1
+    bytes[(large?.at ?? 0) + (4 << 20) + 1] = 1
+    expect((await survey(log.fs, DIR, OPTIONS)).findings.map(({ kind }) => kind)).toEqual(['corrupt'])
+  })
+
+  it('wal.md 4.1.3: CLOSE as last frame: bodies are believed, unless asked for', async () => {
+    const log = LogBuilder.opened('os', { segmentBytes: 8 << 20 }).stream(0)
+    for (let index = 0; index < 20; index++) log.batch(0, 1, 200_000)
+    const hurt = log.written.at(-1)?.at ?? 0
+    log.pad().roll(2, 1).batch(0).close()
+    log.bytes(1)[hurt + 1000] = (log.bytes(1)[hurt + 1000] as number) ^ 1
+    expect((await survey(log.fs, DIR, { ...OPTIONS, verifyBodies: false })).findings).toEqual([])
+    expect((await survey(log.fs, DIR, OPTIONS)).findings.map(({ kind }) => kind)).toEqual(['corrupt'])
+  })
 })
