@@ -31,7 +31,7 @@ export async function planRebuildManifest(
   const present = await disk.readFile(`${dir}/${MANIFEST_NAME}`, MANIFEST_MAX_BYTES)
   if (present !== null && isGood(present)) return nothingToDo('MANIFEST is there and undamaged')
   const headers = await readSegmentHeaders(disk, dir)
-  const owner = options.owner ?? (await ownerOf(disk, dir, headers))
+  const owner = options.owner ?? (await ownerOf(parts.fs, dir, headers))
   if (owner === null) throw unknownOwner(dir)
   const lock = lockLeftIn(await disk.readdir(dir))
   const line = (method: LockMethod) => Buffer.from(encodeManifest(manifestOf(headers, owner, method))).toString()

@@ -1,16 +1,17 @@
 /**
  * What the segments of a directory say of themselves and of their owner, for rebuilding what stands beside them.
- * Why frame by frame and not through the survey: that one needs the MANIFEST which is missing here.
+ * Why not through the survey: that one needs the MANIFEST which is missing here.
  */
 import type { MQError } from '../../errors/index.js'
 import { walError } from '../errors.js'
 import { decodeCheckpoint } from '../format/bodies/checkpoint.js'
 import { decodeStream } from '../format/bodies/small.js'
-import { FORMAT_MAJOR, FRAME_HEADER_BYTES, FrameType, SEGMENT_HEADER_BYTES } from '../format/constants.js'
-import { FrameHeader, frameBytes, isBodyGood, readFrameHeader, saltCrcOf } from '../format/frame.js'
+import { FORMAT_MAJOR, FrameType, SEGMENT_HEADER_BYTES } from '../format/constants.js'
 import { segmentName, segmentNumberOf } from '../format/manifest.js'
 import { decodeSegmentHeader, type SegmentHeader } from '../format/segment-header.js'
+import type { WalFs } from '../fs.js'
 import type { Disk } from '../open/disk.js'
+import { type FrameView, readFrames } from '../read/frames.js'
 import type { WalOwner } from '../types.js'
 
 /**
@@ -53,42 +54,20 @@ function foreign(dir: string, first: SegmentHeader, header: SegmentHeader): MQEr
 }
 
 /** A producer gives its streams topics, a queue has one stream without. null: no undamaged frame names a stream. */
-export async function ownerOf(disk: Disk, dir: string, headers: readonly SegmentHeader[]): Promise<WalOwner | null> {
-  for (const header of headers) {
-    const topic = await firstTopic(disk, `${dir}/${segmentName(header.segment)}`, header)
-    if (topic !== null) return topic === '' ? 'queue' : 'producer'
+export async function ownerOf(fs: WalFs, dir: string, headers: readonly SegmentHeader[]): Promise<WalOwner | null> {
+  let topic: string | undefined
+  for (const { segment } of headers) {
+    await readFrames(fs, dir, segment, (frame) => {
+      topic ??= topicIn(frame)
+    })
+    if (topic !== undefined) return topic === '' ? 'queue' : 'producer'
   }
   return null
 }
 
 /** Of the first stream that a CHECKPOINT or STREAM frame names. */
-async function firstTopic(disk: Disk, path: string, segment: SegmentHeader): Promise<string | null> {
-  const fd = await disk.open(path, 'read')
-  return disk.closing(fd, path, async () => {
-    const saltCrc = saltCrcOf(segment.salt)
-    const header = new FrameHeader()
-    const head = new Uint8Array(FRAME_HEADER_BYTES)
-    for (let at = SEGMENT_HEADER_BYTES; at < segment.segmentBytes; at += frameBytes(header.bodyLength)) {
-      const read = await disk.read(fd, path, head, at)
-      if (read < head.length || !readFrameHeader(head, viewOf(head), 0, saltCrc, header)) return null
-      if (header.bodyLength > segment.segmentBytes - at - FRAME_HEADER_BYTES) return null
-      if (header.type !== FrameType.checkpoint && header.type !== FrameType.stream) continue
-      const frame = new Uint8Array(FRAME_HEADER_BYTES + header.bodyLength)
-      await disk.read(fd, path, frame, at)
-      if (!isBodyGood(frame, 0, header)) continue
-      const topic = topicIn(frame, header)
-      if (topic !== undefined) return topic
-    }
-    return null
-  })
-}
-
-function topicIn(frame: Uint8Array, { type, bodyLength }: FrameHeader): string | undefined {
-  const view = viewOf(frame)
-  if (type === FrameType.stream) return decodeStream(frame, view, FRAME_HEADER_BYTES, bodyLength).topic
-  return decodeCheckpoint(frame, view, FRAME_HEADER_BYTES, bodyLength).streams[0]?.topic
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+function topicIn({ type, body }: FrameView): string | undefined {
+  const view = new DataView(body.buffer, body.byteOffset, body.byteLength)
+  if (type === FrameType.stream) return decodeStream(body, view, 0, body.length).topic
+  return type === FrameType.checkpoint ? decodeCheckpoint(body, view, 0, body.length).streams[0]?.topic : undefined
 }
