@@ -278,17 +278,17 @@ export class Shelf {
   async #recycleAll(): Promise<void> {
     const { calls, dir, limits, scrub } = this.#parts
     const renamed: string[] = []
-    for (let number = this.#freed[0]; number !== undefined; number = this.#freed[0]) {
+    let failure: unknown = null
+    for (let number = this.#freed[0]; number !== undefined && failure === null; number = this.#freed[0]) {
       this.onFreed(number)
       const path = join(dir, segmentName(number))
-      if (this.#names.size >= limits.spares) await calls.unlink(path)
-      else {
-        const name = this.#freeName()
-        await calls.rename(path, join(dir, name))
-        this.#names.add(name)
-        renamed.push(name)
+      try {
+        if (this.#names.size >= limits.spares) await calls.unlink(path)
+        else renamed.push(await this.#renamed(path))
+        this.#freed.shift()
+      } catch (error) {
+        failure = error
       }
-      this.#freed.shift()
     }
     try {
       await calls.fsyncDir(dir)
@@ -303,6 +303,21 @@ export class Shelf {
     }
     this.#spares.push(...renamed)
     this.onReady()
+    if (failure !== null) throw failure
+  }
+
+  /** The name is taken before the call: another file may be on its way to become a spare at the same time. */
+  async #renamed(path: string): Promise<string> {
+    const { calls, dir } = this.#parts
+    const name = this.#freeName()
+    this.#names.add(name)
+    try {
+      await calls.rename(path, join(dir, name))
+      return name
+    } catch (error) {
+      this.#names.delete(name)
+      throw error
+    }
   }
 
   async #scrub(path: string): Promise<void> {
