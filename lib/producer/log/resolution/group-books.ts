@@ -8,6 +8,7 @@ import { lastSequence, seqDiff } from '../../sequence.js'
 import { isYoung } from './age.js'
 import type { Ledger } from './ledger.js'
 import type { Place } from './place.js'
+import { standingOf } from './standing.js'
 import type { BatchVerdict, EdgeCase, ResolutionParts } from './types.js'
 
 export interface GroupParts {
@@ -96,9 +97,9 @@ export class GroupBooks {
     return baseOffset >= 0 && this.afterOffset >= 0 && baseOffset <= this.afterOffset
   }
 
-  /** So many batches were in doubt from this one on, itself included. */
-  rankOf(entry: Entry): number {
-    return this.#all.length - this.#all.indexOf(entry)
+  /** So many batches from this one on, itself included, are written by what the leader remembers. */
+  writtenFrom(entry: Entry, last: number): number {
+    return this.#all.slice(this.#all.indexOf(entry)).filter((one) => standingOf(last, one) === 'written').length
   }
 
   settle(entries: ReadonlyMap<Entry, EdgeCase | null>, verdict: BatchVerdict): void {

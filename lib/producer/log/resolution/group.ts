@@ -379,8 +379,9 @@ export class IdentityGroup {
     if (reading.kind === 'raised') return 'E11'
     if (this.#books.isAged) return 'E1'
     if (reading.kind === 'silent') return reading.isLogReadable ? 'E13' : 'E12'
-    const isTailLost = reading.kind === 'known' && seqDiff(reading.last, this.#books.lastSequence) > 0
-    return isTailLost || this.#books.rankOf(entry) > REMEMBERED_BATCHES ? 'E2' : 'E3'
+    if (reading.kind !== 'known') return 'E3'
+    const isTailLost = seqDiff(reading.last, this.#books.lastSequence) > 0
+    return isTailLost || this.#books.writtenFrom(entry, reading.last) > REMEMBERED_BATCHES ? 'E2' : 'E3'
   }
 
   #ambiguous(edge: EdgeCase): GroupOutcome {
