@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { MQError } from '../../../lib/errors/index.js'
 import { QUARANTINE_NAME } from '../../../lib/wal/format/manifest.js'
 import { type WalOptions, WriteAheadLog } from '../../../lib/wal/index.js'
-import { listEvents, SimDisk } from '../../support/wal-sim/index.js'
+import { type Image, listEvents, SimDisk } from '../../support/wal-sim/index.js'
 import { ITEM_BYTES, upTo, World } from './support/world.js'
 
 /** A killed log of several segments, a part of it settled. */
@@ -21,6 +21,30 @@ function errorOf(promise: Promise<unknown>): Promise<MQError> {
     },
     (error: MQError) => error,
   )
+}
+
+/** Opens, dies before each call in turn, and shows what the next process finds. Gives the number of deaths. */
+async function dieAtEachCall(
+  image: Image,
+  options: Partial<WalOptions>,
+  visit: (next: World, story: string) => Promise<void>,
+): Promise<number> {
+  for (let call = 0; ; call++) {
+    const dying = new World(SimDisk.fromImage(image), options)
+    let hasDied = false
+    let hasEnded = false
+    dying.disk.inject = ({ index }) => {
+      if (index === call) hasDied = true
+      return index >= call ? { isHung: true } : null
+    }
+    const note = () => {
+      hasEnded = true
+    }
+    WriteAheadLog.open(dying.options, dying.parts, listEvents([])).then(note, note)
+    while (!hasEnded && !hasDied) await dying.pump.step()
+    if (!hasDied) return call
+    await visit(dying.afterKill(), `killed before call ${call}`)
+  }
 }
 
 /** Everything but LOCK, whose text names who tried. */
@@ -88,32 +112,12 @@ describe('opening a log', () => {
     const killed = await killedLog()
     killed.disk.die()
     const image = killed.disk.image()
-    let deaths = 0
-    for (let call = 0; ; call++) {
-      const dying = new World(SimDisk.fromImage(image))
-      let hasDied = false
-      dying.disk.inject = ({ index }) => {
-        if (index === call) hasDied = true
-        return index >= call ? { isHung: true } : null
-      }
-      const opening = WriteAheadLog.open(dying.options, dying.parts, listEvents([]))
-      opening.catch(() => {})
-      let isOpen = false
-      void opening.then(
-        () => {
-          isOpen = true
-        },
-        () => {},
-      )
-      while (!isOpen && !hasDied) await dying.pump.step()
-      if (!hasDied) break
-      deaths++
-      const next = dying.afterKill()
+    const deaths = await dieAtEachCall(image, {}, async (next, story) => {
       const log = await next.open()
-      expect(await next.items(log), `killed before call ${call}`).toEqual(upTo(60))
-      expect(next.segments(), `killed before call ${call}`).toEqual(killed.segments())
+      expect(await next.items(log), story).toEqual(upTo(60))
+      expect(next.segments(), story).toEqual(killed.segments())
       expect(next.files('.tmp')).toEqual([])
-    }
+    })
     expect(deaths).toBeGreaterThan(20)
   })
 
@@ -205,6 +209,13 @@ describe('opening a log', () => {
     expect(aside.filter((name) => name.endsWith('.json'))).toHaveLength(1)
     expect(aside.filter((name) => name.endsWith('.bin'))).toHaveLength(1)
     expect(world.lines.filter((line) => line.startsWith('error'))).toHaveLength(1)
+
+    const deaths = await dieAtEachCall(image(), { onCorruption: 'quarantine' }, async (again, story) => {
+      const log = await again.open()
+      expect(await again.items(log), story).toEqual(rest)
+      expect(again.disk.names.children(`/wal/${QUARANTINE_NAME}`).sort(), story).toEqual(aside.sort())
+    })
+    expect(deaths).toBeGreaterThan(30)
 
     const next = world.afterKill({ onCorruption: 'stop' })
     const after = await next.open()
