@@ -20,6 +20,7 @@ const MUST_SHIP = [
   'dist/cli/main.js',
   'docs/broker.md',
   'docs/migrating-from-kafkajs.md',
+  'docs/wal.md',
   'LICENSE',
   'README.md',
   'package.json',
@@ -42,7 +43,8 @@ function pack() {
   const shipped = report.files.map(({ path }) => path)
   const missing = MUST_SHIP.filter((path) => !shipped.includes(path))
   const foreign = shipped.filter(
-    (path) => !/^(dist\/|docs\/(broker|migrating-from-kafkajs)\.md$|[A-Z]+\.md$|LICENSE$|package\.json$)/.test(path),
+    (path) =>
+      !/^(dist\/|docs\/(broker|migrating-from-kafkajs|wal)\.md$|[A-Z]+\.md$|LICENSE$|package\.json$)/.test(path),
   )
   if (missing.length + foreign.length > 0)
     throw new Error(`tarball lacks [${missing}] and should not hold [${foreign}]`)
