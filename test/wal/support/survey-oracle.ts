@@ -31,7 +31,7 @@ export function truthOf(log: LogBuilder): Truth {
     unsettled,
     frames: new Map(
       log.written
-        .filter(({ lsn, type }) => type === FrameType.batch && unsettled.has(lsn))
+        .filter(({ type }) => type === FrameType.batch)
         .map(({ lsn, segment, at }) => {
           const bodyBytes = new DataView(log.bytes(segment).buffer).getUint32(at + 8, true)
           return [lsn, log.bytes(segment).slice(at, at + FRAME_HEADER_BYTES + bodyBytes)]
