@@ -197,12 +197,10 @@ export class CommitLine {
     return this.#parts.composer.group
   }
 
-  /** The group in memory that holds a frame which is not on the disk yet. */
-  unwrittenGroupOf(lsn: number): Group | null {
-    if (this.#writing !== null && lsn <= this.#writing.lastLsn) return this.#writing
-    for (const group of this.#queue) if (lsn <= group.lastLsn) return group
-    for (const group of this.#unaccepted) if (lsn <= group.lastLsn) return group
-    return this.#parts.composer.group
+  /** Everything that is in memory, newest frames last: what is not written, and what is not known to be durable. */
+  get inMemory(): Group[] {
+    const writing = this.#writing === null ? [] : [this.#writing]
+    return [...this.#retained, ...writing, ...this.unwritten]
   }
 
   // --- the pump ---

@@ -30,7 +30,7 @@ export class EntryReader {
   readonly #tables: LogTables
   /** Salts of the segments that exist. */
   readonly #saltOf: (segment: number) => Uint8Array | undefined
-  readonly #unwritten: (lsn: number) => Group | null
+  readonly #inMemory: () => readonly Group[]
   /** In order of last use. */
   readonly #open = new Map<number, OpenSegment>()
 
@@ -39,13 +39,13 @@ export class EntryReader {
     calls: FileCalls,
     tables: LogTables,
     saltOf: (segment: number) => Uint8Array | undefined,
-    unwritten: (lsn: number) => Group | null,
+    inMemory: () => readonly Group[],
   ) {
     this.#dir = dir
     this.#calls = calls
     this.#tables = tables
     this.#saltOf = saltOf
-    this.#unwritten = unwritten
+    this.#inMemory = inMemory
   }
 
   /** @throws MQError WAL_CORRUPT: damaged on the disk; WAL_FAILED: no such entry, or the disk refused to read */
@@ -53,25 +53,25 @@ export class EntryReader {
     for (;;) {
       const entry = this.#tables.entry(lsn)
       if (entry === undefined) throw walError('WAL_FAILED', `LSN ${lsn} is no unsettled entry of this log`, { lsn })
-      if (entry.at < 0) return this.#fromMemory(entry)
+      if (entry.at < 0) return this.#fromMemory(entry) ?? unwritten(entry)
       const { segment, at } = entry
       const content = await this.#fromFile(segment, at, entry)
       if (content !== null) return content
-      if (entry.segment === segment && entry.at === at && this.#tables.entry(lsn) === entry) throw damaged(entry)
+      if (entry.segment !== segment || entry.at !== at || this.#tables.entry(lsn) !== entry) continue
+      // A sync that failed may have thrown the page away; what is not durable is kept in memory for that.
+      return this.#fromMemory(entry) ?? damaged(entry)
     }
   }
 
-  #fromMemory(entry: Entry): Uint8Array {
-    const group = this.#unwritten(entry.lsn)
-    if (group !== null) {
-      const { bytes, view, length } = group
+  #fromMemory(entry: Entry): Uint8Array | null {
+    for (const { bytes, view, length } of this.#inMemory()) {
       for (let at = 0; at < length; at = draftEnd(view, at)) {
         if (!holdsEntry(draftType(bytes, at)) || entryLsnOf(bytes, view, at) !== entry.lsn) continue
         const bodyAt = at + FRAME_HEADER_BYTES
         return bytes.slice(bodyAt + BATCH_PREFIX_BYTES, bodyAt + draftBodyBytes(view, at))
       }
     }
-    throw walError('WAL_FAILED', `LSN ${entry.lsn} was not written before the log failed`, { lsn: entry.lsn })
+    return null
   }
 
   /** null: what stands there is not this entry. */
@@ -136,10 +136,14 @@ export class EntryReader {
   }
 }
 
-function damaged(entry: Entry): Error {
+function unwritten({ lsn }: Entry): never {
+  throw walError('WAL_FAILED', `LSN ${lsn} was not written before the log failed`, { lsn })
+}
+
+function damaged(entry: Entry): never {
   const { lsn, segment, at, bodyBytes, stream, firstPosition, count } = entry
   const text = `${segmentName(segment)}: the frame of LSN ${lsn} at byte ${at} (${bodyBytes} B) is damaged`
-  return walError('WAL_CORRUPT', `${text}: check the disk, then run "wal verify"`, {
+  throw walError('WAL_CORRUPT', `${text}: check the disk, then run "wal verify"`, {
     lsn,
     segment,
     at,

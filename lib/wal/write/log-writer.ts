@@ -111,8 +111,8 @@ export class LogWriter {
       const lock = await lockFacts(calls, dir)
       const base = { options, parts, events, limits, tables, gauges, progress, pool, composer, shelf, calls }
       const engine = new Engine({ ...base, incarnation, lock }, current)
-      const unwritten = (lsn: number) => engine.line.unwrittenGroupOf(lsn)
-      const reader = new EntryReader(dir, calls, tables, (segment) => shelf.live.get(segment), unwritten)
+      const inMemory = () => engine.line.inMemory
+      const reader = new EntryReader(dir, calls, tables, (segment) => shelf.live.get(segment), inMemory)
       const writer = new LogWriter(options, parts, limits, tables, gauges, progress, composer, shelf, engine, reader)
       await writer.#begin(start, () => fileFor(began))
       return writer
