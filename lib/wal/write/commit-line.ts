@@ -7,6 +7,7 @@
  * Invariants: at most one write and one sync are on their way; a sync covers only what was written before it began and
  * begins at a sector boundary behind a PAD, so no sector that holds durable frames is written again; acceptance goes in
  * LSN order; after an error the file's descriptor is never used again.
+ * Longer than other files: writes, syncs and acceptance are one state machine, whose steps call each other.
  * Source: wal.md 2.4, 3.3, 3.4, 3.5, 3.7.
  */
 import { assert, type Clock, Deque, type TimerHandle } from '../../util/index.js'
