@@ -36,7 +36,7 @@ const TOP = ['mq', 'mq-manager', 'default-mq', 'factories', 'signals', 'closing'
 const PROGRAMS = ['lib/cli/main.ts']
 /** Packages and built-in modules that only one room may touch. */
 const OWNED: Record<string, readonly string[]> = {
-  'node:net': ['net'],
+  'node:net': ['net', 'wal'], // wal: the named pipe that locks a directory on Windows (decision 20)
   'node:tls': ['net'],
   kafkajs: ['admin'],
   commander: ['cli'],

@@ -1,21 +1,14 @@
 /**
  * The lock of Windows: a named pipe, which one process can own and which goes with it.
- * Why not asked for by an import: sockets belong to lib/net; this is a mutex that nobody ever connects to, and it takes
- * nothing else of node:net.
+ * Nobody ever connects to it: it is a mutex, and the only thing of node:net outside of lib/net (decision 20).
  * The name is made of the directory's real path, so that two spellings of it meet. Source: wal.md 2.2.
  */
 import { createHash } from 'node:crypto'
 import { realpath } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { dirname } from 'node:path'
 import type { Release } from '../fs.js'
 import { notHere, refused } from './system-errors.js'
-
-interface PipeServer {
-  listen(path: string): void
-  once(event: string, listener: (error: NodeJS.ErrnoException) => void): void
-  unref(): void
-  close(): void
-}
 
 export async function lockByPipe(path: string): Promise<Release> {
   if (process.platform !== 'win32') throw notHere('pipe', 'only Windows has named pipes that go with their owner')
@@ -24,10 +17,9 @@ export async function lockByPipe(path: string): Promise<Release> {
 }
 
 function listenAt(name: string, path: string): Promise<Release> {
-  const { createServer } = process.getBuiltinModule('node:net')
   return new Promise((resolve, reject) => {
-    const server: PipeServer = createServer((socket) => socket.destroy())
-    server.once('error', (error) => reject(error.code === 'EADDRINUSE' ? refused(path) : error))
+    const server = createServer((socket) => socket.destroy())
+    server.once('error', (error: NodeJS.ErrnoException) => reject(error.code === 'EADDRINUSE' ? refused(path) : error))
     server.once('listening', () => {
       server.unref()
       resolve(() => server.close())
