@@ -37,6 +37,8 @@ export interface Call {
   readonly path: string
   readonly position: number
   readonly bytes: number
+  /** Of the descriptor: 'read', 'write', 'create'; '' without one. */
+  readonly mode: string
 }
 
 /** A call on its way. */
@@ -91,7 +93,7 @@ export class SimDisk implements WalFs {
   lockMethods: readonly LockMethod[]
   readonly userId: number
   readonly locks = new Set<string>()
-  readonly open_ = new Map<number, { readonly file: SimFile; readonly canWrite: boolean; readonly path: string }>()
+  readonly open_ = new Map<number, { readonly file: SimFile; readonly mode: string; readonly path: string }>()
   calls = 0
   readonly #keepsTrace: boolean
   #nextFd = 3
@@ -176,21 +178,27 @@ export class SimDisk implements WalFs {
   }
 
   open(path: string, mode: 'read' | 'write' | 'create', done: Done<number>): void {
-    this.#call('open', path, done, () => {
-      const present = this.names.get(path)
-      if (mode === 'create') {
-        if (present !== undefined) throw fault('EEXIST', 'open', path)
-        if (this.names.get(parentOf(path))?.kind !== 'directory') throw fault('ENOENT', 'open', path)
-        this.names.link(path, SimFile.empty(this.#nextFile++, 'file', 0o600, this.userId, this.sectorBytes))
-      }
-      const file = this.names.get(path)
-      if (file === undefined) throw fault('ENOENT', 'open', path)
-      if (file.kind === 'symlink') throw fault('ELOOP', 'open', path)
-      if (file.kind === 'directory' && mode !== 'read') throw fault('EISDIR', 'open', path)
-      const fd = this.#nextFd++
-      this.open_.set(fd, { file, canWrite: mode !== 'read', path })
-      return fd
-    })
+    this.#call(
+      'open',
+      path,
+      done,
+      () => {
+        const present = this.names.get(path)
+        if (mode === 'create') {
+          if (present !== undefined) throw fault('EEXIST', 'open', path)
+          if (this.names.get(parentOf(path))?.kind !== 'directory') throw fault('ENOENT', 'open', path)
+          this.names.link(path, SimFile.empty(this.#nextFile++, 'file', 0o600, this.userId, this.sectorBytes))
+        }
+        const file = this.names.get(path)
+        if (file === undefined) throw fault('ENOENT', 'open', path)
+        if (file.kind === 'symlink') throw fault('ELOOP', 'open', path)
+        if (file.kind === 'directory' && mode !== 'read') throw fault('EISDIR', 'open', path)
+        const fd = this.#nextFd++
+        this.open_.set(fd, { file, mode, path })
+        return fd
+      },
+      { mode },
+    )
   }
 
   read(fd: number, into: Uint8Array, position: number, done: Done<number>): void {
@@ -208,7 +216,7 @@ export class SimDisk implements WalFs {
     const perform = (limit: number) => {
       if (Buffer.compare(asIssued, bytes) !== 0) this.violations.push(`${path}: bytes changed while being written`)
       const file = this.#fileOf(fd, 'write')
-      if (!file.canWrite) throw fault('EBADF', 'write', path)
+      if (file.mode === 'read') throw fault('EBADF', 'write', path)
       const room = this.capacityBytes - this.usedBytes
       const growth = position + limit - file.file.cachedBytes
       const take = growth > room ? limit - (growth - Math.max(0, room)) : limit
@@ -235,10 +243,12 @@ export class SimDisk implements WalFs {
   }
 
   close(fd: number, done: Done<void>): void {
-    this.#call('close', this.open_.get(fd)?.path ?? '', done, () => {
+    const opened = this.open_.get(fd)
+    const perform = () => {
       this.#fileOf(fd, 'close')
       this.open_.delete(fd)
-    })
+    }
+    this.#call('close', opened?.path ?? '', done, perform, { mode: opened?.mode ?? '' })
   }
 
   fsyncDir(path: string, done: Done<void>): void {
@@ -330,7 +340,14 @@ export class SimDisk implements WalFs {
 
   #call<T>(kind: CallKind, path: string, done: Done<T>, perform: () => T, more: More = {}): void {
     if (this.#isDead) return
-    const call: Call = { index: this.calls++, kind, path, position: more.position ?? -1, bytes: more.bytes ?? 0 }
+    const call: Call = {
+      index: this.calls++,
+      kind,
+      path,
+      position: more.position ?? -1,
+      bytes: more.bytes ?? 0,
+      mode: more.mode ?? '',
+    }
     if (this.#keepsTrace) this.trace.push(call)
     const answer = this.inject?.(call, this) ?? null
     let isAnswered = false
@@ -375,6 +392,7 @@ export class SimDisk implements WalFs {
 interface More {
   readonly position?: number
   readonly bytes?: number
+  readonly mode?: string
   readonly asIssued?: Uint8Array
   readonly perform?: (limit: number) => unknown
   readonly drop?: () => void

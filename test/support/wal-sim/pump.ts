@@ -13,10 +13,15 @@ export function turn(): Promise<void> {
   })
 }
 
+/** Steps without a call, after which time passes faster. */
+const LONG_IDLE = 40
+const LONG_STEP_MS = 25
+
 export class Pump {
   readonly disk: SimDisk
   readonly clock: FakeClock
   readonly random: RandomSource
+  #idle = 0
   /** Called between two steps, when nothing moves. */
   onStill: (() => Promise<void> | void) | null = null
 
@@ -34,10 +39,14 @@ export class Pump {
     if (this.onStill !== null) await this.onStill()
   }
 
-  /** Ends one call, any of those on their way; without one, a millisecond passes. False: nothing was on its way. */
+  /**
+   * Ends one call, any of those on their way; without one, a millisecond passes, and more when nothing has happened
+   * for long: whoever waits then waits for a time-out. False: nothing was on its way.
+   */
   async step(): Promise<boolean> {
     const ready = this.disk.flights.flatMap((flight, at) => (flight.isHung ? [] : [at]))
-    if (ready.length === 0) this.clock.advance(1)
+    this.#idle = ready.length === 0 ? this.#idle + 1 : 0
+    if (ready.length === 0) this.clock.advance(this.#idle > LONG_IDLE ? LONG_STEP_MS : 1)
     else this.disk.complete(ready[randomInt(this.random, ready.length)] as number)
     await this.settle()
     return ready.length > 0

@@ -49,12 +49,12 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   }
   const durabilities = options.durabilities ?? DURABILITIES
   while (totals.distinct < options.states) {
-    const number = totals.histories++
+    const seed = options.seed + totals.histories++
     const result = await runHistory({
-      seed: options.seed + number,
-      durability: durabilities[number % durabilities.length]!,
+      seed,
+      durability: durabilities[seed % durabilities.length]!,
       subject: options.subject ?? REAL_LOG,
-      isQueue: number % 4 === 3,
+      isQueue: seed % 4 === 3,
       lives: 4,
       actions: 60,
       allUpTo: 4096,

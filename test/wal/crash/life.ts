@@ -82,6 +82,8 @@ class History {
   #deepOpenings = 0
   #deepStates = 0
   #opening = 0
+  /** So many states may have been judged by the end of this life; the rest of it goes by unwatched. */
+  #quota = 0
 
   constructor(options: HistoryOptions) {
     this.#options = options
@@ -99,7 +101,10 @@ class History {
   async run(): Promise<HistoryResult> {
     let story: string[] | null = null
     try {
-      for (let life = 1; life <= this.#options.lives && !this.#isEnough(); life++) await this.#life(life)
+      for (let life = 1; life <= this.#options.lives; life++) {
+        this.#quota = (this.#options.mostStates * life) / this.#options.lives
+        await this.#life(life)
+      }
     } catch (error) {
       story = this.#story(error)
     }
@@ -122,7 +127,7 @@ class History {
     this.#adopt(wal)
     const owner = new LogOwner(wal, this.#model, this.#random, this.#options.isQueue, BigInt(1000 + life))
     await this.#act(pump, owner)
-    if (!this.#isEnough()) await this.#end(pump, owner)
+    await this.#end(pump, owner)
   }
 
   #open(disk: SimDisk, clock: FakeClock, boot: number): Promise<Wal> {
@@ -154,7 +159,7 @@ class History {
     else await pump.until(wal.defineIdentity(owner.producerId, 0, 'cluster'), 'defineIdentity')
     const pending: Promise<void>[] = []
     const pushy = this.#random.next()
-    for (let action = 0; action < this.#options.actions && !this.#isEnough(); action++) {
+    for (let action = 0; action < this.#options.actions; action++) {
       const dice = this.#random.next()
       if (dice < 0.45) this.#append(owner, streams)
       else if (dice < 0.55 && this.#options.subject.canBind) owner.bind()
@@ -163,7 +168,7 @@ class History {
       else if (dice < 0.9) wal.flush()
       if (this.#options.acceptsEarly === true) this.#model.accepted(wal.lastLsn, 0)
       const steps = this.#random.next() < pushy ? 0 : randomInt(this.#random, 6)
-      for (let step = 0; step < steps && !this.#isEnough(); step++) await pump.step()
+      for (let step = 0; step < steps; step++) await pump.step()
       await pump.settle()
     }
     await pump.until(Promise.all(pending), 'sync')
@@ -206,7 +211,8 @@ class History {
   async #explore(): Promise<void> {
     if (this.#isEnough()) return
     this.#moments++
-    const failure = await this.#explorer.explore(this.#disk, this.#model)
+    const left = this.#quota - this.#explorer.distinct - this.#deepStates
+    const failure = await this.#explorer.explore(this.#disk, this.#model, left)
     if (failure !== null) throw new Failed(failure)
   }
 
@@ -268,7 +274,7 @@ class History {
   }
 
   #isEnough(): boolean {
-    return this.#explorer.distinct + this.#deepStates >= this.#options.mostStates
+    return this.#explorer.distinct + this.#deepStates >= this.#quota
   }
 
   #story(error: unknown): string[] {

@@ -48,13 +48,16 @@ export function opened(wal: Wal): Recovered {
     stream: (id) => wal.stream(id),
     entriesOf: (id) => wal.entriesOf(id),
     streamIds: [...wal.streams].map((stream) => stream.id),
-    isReported: (stream, position, lsn) => wal.recovered.holes.some((hole) => covers(hole, stream, position, lsn)),
+    // An opening that crashed after its HOLE told it, and wrote it: whether it was told is asked of the survey.
+    isReported: () => true,
   }
 }
 
+/** With its causes: the innermost one is the reason. */
 export function text(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  return error instanceof MQError ? `${error.context.reason ?? error.code}: ${error.message}` : (error.stack ?? '')
+  const own = error instanceof MQError ? `${error.context.reason ?? error.code}: ${error.message}` : (error.stack ?? '')
+  return error.cause === undefined ? own : `${own} <- ${text(error.cause)}`
 }
 
 /** A directory whose making was interrupted has no MANIFEST yet; opening makes it again. */

@@ -181,7 +181,9 @@ class Schedule implements Outcome_ {
       for (let steps = randomInt(this.#random, 3); steps > 0; steps--) await this.#pump.step()
     }
     await this.#wait(closings)
-    if (this.#disk.locks.size > 0) this.faults.push('the lock is held after close')
+    // A call that hangs in the kernel may still write one day: until then nobody else may own the directory.
+    const isHung = this.#disk.flights.some((flight) => flight.isHung)
+    if (this.#disk.locks.size > 0 && !isHung) this.faults.push('the lock is held after close')
     if (this.#isCalm() && timeoutMs === CLOSE_MS && this.#disk.open_.size > 0) await this.#leftOpen()
     for (let step = 0; step < 20; step++) await this.#pump.step()
     if (this.#isCalm() && timeoutMs === CLOSE_MS && this.#clock.pendingTimers > 0)
@@ -290,7 +292,7 @@ class Schedule implements Outcome_ {
 
   #check(): void {
     for (const { what, settlements, error } of this.#promises) {
-      const mayHang = this.#isBroken && what.includes('open')
+      const mayHang = this.#isBroken && (what.includes('open') || what.startsWith('read'))
       if (settlements !== 1 && !mayHang) this.faults.push(`${what} settled ${settlements} times`)
       if (error !== null && !(error instanceof MQError)) this.faults.push(`${what} rejected with ${text(error)}`)
     }
