@@ -38,7 +38,8 @@ export function batchProblem(claims: BatchClaims, batch: Uint8Array, isCopy: boo
     const [name, claimed, found] = wrong
     return `the log says ${name} ${claimed}, its batch says ${found}`
   } catch (error) {
-    if (error instanceof MQError) return `its batch is damaged: ${error.message}`
+    // Behind the semicolon stands advice for who fetched it from a broker.
+    if (error instanceof MQError) return `its batch is damaged: ${error.message.split(';')[0]}`
     throw error
   }
 }

@@ -46,7 +46,7 @@ async function show(run: Run, picture: Picture, seen: Look): Promise<void> {
     cluster: ({ clusterId }) => clusterId,
   })
   if (picture.holes.length > 0) await run.out.line('holes: losses that were told and accepted')
-  await run.out.table(picture.holes, {
+  await run.out.table(seen.survey.holes, {
     '  LSN': ({ fromLsn, toLsn }) => `  ${fromLsn}..${toLsn}`,
     verdict: ({ verdict }) => verdict,
     segment: ({ segment }) => segment,

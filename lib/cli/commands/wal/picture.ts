@@ -3,9 +3,9 @@
  * In doubt is what may be on a broker and has no outcome: entries with an identity. Of those, what an earlier incarnation
  * left behind is held, or about to be resolved by the one that runs: the log does not tell the two apart.
  */
-import type { Entry, Finding, HoleFacts, LockOwner, StreamFacts, Survey } from '../../../wal/index.js'
+import type { Entry, Finding, LockOwner, StreamFacts, Survey } from '../../../wal/index.js'
 import { UNBOUND } from '../../../wal/index.js'
-import { shownFinding } from './findings.js'
+import { namedRanges, shownFinding } from './findings.js'
 
 export interface RangePicture {
   readonly batches: number
@@ -60,7 +60,7 @@ export interface Picture {
   readonly segments: readonly SegmentPicture[]
   readonly streams: readonly StreamPicture[]
   readonly identities: readonly object[]
-  readonly holes: readonly HoleFacts[]
+  readonly holes: readonly object[]
   readonly findings: readonly object[]
 }
 
@@ -93,8 +93,8 @@ export function pictureOf(
     segments: segmentsOf(survey),
     streams: [...tables.streams.values()].map((stream) => streamOf(stream, tables.entriesOf(stream.id), newest)),
     identities: tables.identities.map((one) => ({ ...one, producerId: String(one.producerId) })),
-    holes: survey.holes,
-    findings: findings.map(shownFinding),
+    holes: survey.holes.map((hole) => ({ ...hole, ranges: namedRanges(hole.ranges, tables) })),
+    findings: findings.map((finding) => shownFinding(finding, tables)),
   }
 }
 

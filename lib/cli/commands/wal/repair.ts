@@ -113,10 +113,13 @@ async function pending(run: Run, dir: string): Promise<number> {
 /** What would help, by what stands in the way. */
 async function advise(run: Run, dir: string): Promise<number> {
   try {
-    const { findings } = await look(run, dir, 'look')
+    const { findings, survey } = await look(run, dir, 'look')
     const exitCode = exitOf(findings)
     const advice = exitCode === WalExit.corrupt ? '--quarantine gives up what is damaged' : 'nothing needs a repair'
-    await run.out.either({ findings: findings.map(shownFinding), advice }, [...findings.map(lineOf), advice])
+    await run.out.either({ findings: findings.map((one) => shownFinding(one, survey.tables)), advice }, [
+      ...findings.map(lineOf),
+      advice,
+    ])
     if (exitCode === WalExit.corrupt) await run.out.note(`${plural(findings.length, 'finding')}: see also wal verify`)
     return exitCode
   } catch (error) {

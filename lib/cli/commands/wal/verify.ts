@@ -31,7 +31,7 @@ export async function verify(run: Run, _words: readonly string[], flags: WalFlag
   const dir = dirOf(flags)
   const fromMs = systemClock.monotonicMs()
   const seen = await look(run, dir, 'verify')
-  await tellFindings(run, seen.findings)
+  await tellFindings(run, seen)
   const checked = await checkBatches(run, dir, seen)
   const ms = systemClock.monotonicMs() - fromMs
   const exitCode = Math.max(exitOf(seen.findings), checked.wrong > 0 ? WalExit.corrupt : WalExit.clean)
