@@ -106,6 +106,18 @@ describe('E1: the producer id expired, or may have', () => {
     expect(scene.outcomes(entries)).toEqual(['1@0', '1@3'])
   })
 
+  it('something behind it is acknowledged already: the scan does not begin behind that', async () => {
+    const scene = await crash()
+    const entries = scene.inDoubt('a', { timestamp: scene.clock.now() - OLD_MS })
+    const later = scene.inDoubt('c', { producerId: 9n, from: 0 })
+    await scene.written([...entries, ...later])
+    scene.wal.settle(1, 3, 5, Outcome.delivered, 3)
+    scene.broker.forgetState(PLACE)
+    await scene.resolve()
+    expect(await scene.logged()).toBe('ac')
+    expect(scene.outcomes(entries)).toEqual(['1@0'])
+  })
+
   it('C6: a wall clock that jumped a day back does not make old batches young', async () => {
     const scene = await crash()
     const entries = scene.inDoubt('ab')
