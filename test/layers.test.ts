@@ -185,6 +185,6 @@ describe('layers', () => {
     expect(all).toContain('lib/protocol/b.ts -> lib/protocol/index.ts: a room never imports its own door')
     expect(all).toContain('cycle: lib/protocol/b.ts -> lib/protocol/c.ts -> lib/protocol/b.ts')
     expect(all).toContain('lib/protocol/lonely.ts: no door reaches it')
-    expect(all).toContain('lib/cluster/index.ts -> node:net: only net may import it')
+    expect(all).toContain('lib/cluster/index.ts -> node:net: only net, wal may import it')
   })
 })
