@@ -6,7 +6,7 @@
  * Source: wal.md 3.7.
  */
 import { join } from 'node:path'
-import { SEGMENT_HEADER_BYTES } from '../format/constants.js'
+import { FrameType, SEGMENT_HEADER_BYTES } from '../format/constants.js'
 import { segmentName } from '../format/manifest.js'
 import type { LogTables } from '../state/tables.js'
 import { putCheckpoint } from './checkpoint.js'
@@ -57,6 +57,7 @@ export async function rescue(parts: RescueParts): Promise<SegmentFile> {
   shelf.named(name)
   shelf.live.set(number, salt)
   relocate(group, number, tables)
+  for (const waiting of line.unwritten) adopt(waiting, number, tables)
   file.endLsn = group.lastLsn
   file.endBodyCrc = lastBodyCrc
   return file
@@ -85,6 +86,17 @@ function relocate(group: Group, segment: number, tables: LogTables): void {
       tables.relocated(entryLsnOf(bytes, view, at), segment, SEGMENT_HEADER_BYTES + at)
     }
     at = draftEnd(view, at)
+  }
+}
+
+/**
+ * What waits to be written is counted with the new segment from now on. Otherwise a segment that is given up as a whole
+ * (its CHECKPOINT is behind the cut) could be called the oldest that is needed, and no reader can begin there.
+ */
+function adopt(waiting: Group, segment: number, tables: LogTables): void {
+  const { bytes, view, length } = waiting
+  for (let at = 0; at < length; at = draftEnd(view, at)) {
+    if (draftType(bytes, at) === FrameType.batch) tables.relocated(draftLsn(view, at), segment, -1)
   }
 }
 

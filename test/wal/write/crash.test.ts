@@ -92,4 +92,11 @@ describe('wal.md 1.1: what a crash leaves', () => {
       120_000,
     )
   }
+
+  // The sync of the old segment failed when the new one had data: the new one was given up as a whole, and a record
+  // that waited at that moment made it the oldest needed one after the old one was freed.
+  it('seed 1122: a segment that is given up as a whole never becomes the first one', async () => {
+    const driver = await life(1122, 'periodic', true)
+    await reopened(1122, driver, SimDisk.afterKill(driver.disk, seededRandom(1122)), 'boot-1')
+  })
 })
