@@ -124,11 +124,11 @@ async function filled(
   const file = new SegmentFile(number, path, fd, salt, SEGMENT_HEADER_BYTES, await calls.stat(path))
   const group = controlGroup(progress.writtenLsn)
   const oldestSegment = Math.min(progress.oldestSegment, number)
-  const { writtenLsn, writtenBodyCrc, durableLsn } = progress
+  const { writtenLsn, writtenBodyCrc, attestableLsn } = progress
   putCheckpoint(group, tables, limits, { lastLsn: writtenLsn, lastBodyCrc: writtenBodyCrc, oldestSegment }, [])
   padTo(group, file.at, limits.sectorBytes)
   await calls.writeAll(fd, shelf.headerOf(number, salt), 0)
-  await writeControl(calls, group, file, shelf.incarnation, durableLsn)
+  await writeControl(calls, group, file, shelf.incarnation, attestableLsn)
   await calls.fdatasync(fd)
   return file
 }

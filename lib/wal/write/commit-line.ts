@@ -253,8 +253,8 @@ export class CommitLine {
     const file = this.current
     this.#attestTimer?.cancel()
     this.#attestTimer = null
-    sealGroup(group, file.saltCrc, incarnation, progress.durableLsn)
-    group.attests = progress.durableLsn
+    sealGroup(group, file.saltCrc, incarnation, progress.attestableLsn)
+    group.attests = progress.attestableLsn
     group.segment = file.number
     group.at = file.at
     assert(group.at + group.length <= this.#parts.limits.segmentBytes, 'a group never crosses the end of a segment')
@@ -491,7 +491,7 @@ export class CommitLine {
 
   #attestLater(): void {
     const { clock, progress } = this.#parts
-    if (progress.durableLsn <= progress.attestedLsn || this.#attestTimer !== null || this.#sync !== null) return
+    if (progress.attestableLsn <= progress.attestedLsn || this.#attestTimer !== null || this.#sync !== null) return
     this.#attestTimer = clock.setTimer(this.#onAttest, ATTEST_MS)
   }
 
@@ -499,7 +499,7 @@ export class CommitLine {
     this.#attestTimer = null
     const { composer, limits, progress } = this.#parts
     const isBusy = this.#writing !== null || this.#sync !== null || this.isHeld || this.#queue.size > 0
-    if (isBusy || !composer.isEmpty || this.#isStopped || progress.durableLsn <= progress.attestedLsn) return
+    if (isBusy || !composer.isEmpty || this.#isStopped || progress.attestableLsn <= progress.attestedLsn) return
     if (this.current.at + FRAME_HEADER_BYTES + limits.tailBytes > limits.segmentBytes) return
     const group = this.#control()
     group.isAttest = true

@@ -97,7 +97,9 @@ export class LogWriter {
     const gauges = new Gauges()
     const calls = new FileCalls(parts.fs, gauges.countError)
     const last = end ?? cut ?? { lastLsn: 0, lastBodyCrc: 0 }
-    const progress = new Progress(last.lastLsn, last.lastBodyCrc)
+    const hasLosses = start.first.some(({ type }) => type === FrameType.hole)
+    const attestedLsn = hasLosses ? (end?.attestedLsn ?? 0) : last.lastLsn
+    const progress = new Progress(last.lastLsn, last.lastBodyCrc, attestedLsn)
     const { clock, logger, randomBytes } = parts
     const shelf = new Shelf({
       ...{ dir, manifest, limits, calls, clock, logger, randomBytes, incarnation, minFreeBytes, scrub },
@@ -105,7 +107,6 @@ export class LogWriter {
     try {
       const began = { dir, calls, limits, tables, progress, shelf }
       const current = await beginSegment(began, start)
-      tables.opened(incarnation, start.incarnationId, openingOf(start))
       const pool = new GroupPool()
       const composer = new Composer(limits, pool, tables, clock, incarnation, last.lastLsn)
       const lock = await lockFacts(calls, dir)
@@ -153,6 +154,8 @@ export class LogWriter {
       await engine.shut()
       throw error
     }
+    // Not sooner: a CHECKPOINT of a rotation on the way here would name this opening before its HOLE frames are there.
+    this.#tables.opened(start.incarnation, start.incarnationId, openingOf(start))
     engine.isUnreserved = false
     this.#shelf.free(this.#progress.oldestSegment)
     this.#shelf.refill()

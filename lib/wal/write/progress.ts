@@ -20,6 +20,11 @@ export class Progress {
   durableBodyCrc: number
   /** Highest LSN that a written frame says to be durable. */
   attestedLsn: number
+  /**
+   * What frames may say to be durable. Until HOLE and OPEN are synced no more than earlier frames said: an OPEN that
+   * survives a HOLE of the same group would otherwise vouch for the very frames that are lost.
+   */
+  attestableLsn: number
   /** Bytes written so far, and how many of them are durable; attesting PADs do not count. */
   writtenBytes = 0
   syncedBytes = 0
@@ -28,13 +33,14 @@ export class Progress {
   state: WalState = 'open'
   failure: MQError | null = null
 
-  constructor(lastLsn: number, lastBodyCrc: number) {
+  constructor(lastLsn: number, lastBodyCrc: number, attestedLsn: number) {
     this.acceptedLsn = lastLsn
     this.writtenLsn = lastLsn
     this.writtenBodyCrc = lastBodyCrc
     this.durableLsn = lastLsn
     this.durableBodyCrc = lastBodyCrc
-    this.attestedLsn = lastLsn
+    this.attestedLsn = attestedLsn
+    this.attestableLsn = attestedLsn
   }
 
   get unsyncedBytes(): number {
@@ -45,6 +51,7 @@ export class Progress {
     assert(lsn >= this.durableLsn && bytes >= this.syncedBytes, 'what is durable stays so')
     assert(lsn <= this.writtenLsn && bytes <= this.writtenBytes, 'nothing is durable that was not written')
     this.durableLsn = lsn
+    this.attestableLsn = lsn
     this.durableBodyCrc = bodyCrc
     this.syncedBytes = bytes
   }

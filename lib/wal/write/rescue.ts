@@ -45,7 +45,7 @@ export async function rescue(parts: RescueParts): Promise<SegmentFile> {
   const path = join(dir, segmentName(number))
   const fd = await calls.open(join(dir, name), 'write')
   const draft = new SegmentFile(number, path, fd, salt, SEGMENT_HEADER_BYTES, { device: 0, inode: 0 })
-  sealGroup(group, draft.saltCrc, incarnation, progress.durableLsn)
+  sealGroup(group, draft.saltCrc, incarnation, progress.attestableLsn)
   const lastBodyCrc = group.sealedLsn > 0 ? group.lastBodyCrc : progress.durableBodyCrc
   await calls.writeAll(fd, shelf.headerOf(number, salt), 0)
   await calls.writeAll(fd, group.bytes.subarray(0, group.length), SEGMENT_HEADER_BYTES)

@@ -80,7 +80,7 @@ export interface Rotated {
 /** Ends `old` and begins `next`; the three go beside each other. */
 export async function rotate(parts: RotationParts, old: SegmentFile, next: SegmentFile): Promise<Rotated> {
   const { calls, dir, limits, tables, progress, incarnation, lock, oldestSegment, later } = parts
-  const { writtenLsn: lastLsn, writtenBodyCrc: lastBodyCrc, durableLsn } = progress
+  const { writtenLsn: lastLsn, writtenBodyCrc: lastBodyCrc, attestableLsn } = progress
   const roll = controlGroup(lastLsn)
   putRoll(roll, next.number)
   padTo(roll, old.at, limits.sectorBytes)
@@ -89,18 +89,18 @@ export async function rotate(parts: RotationParts, old: SegmentFile, next: Segme
   const checkpointBytes = checkpoint.length
   padTo(checkpoint, next.at, limits.sectorBytes)
   const begin = async () => {
-    await writeControl(calls, checkpoint, next, incarnation, durableLsn)
+    await writeControl(calls, checkpoint, next, incarnation, attestableLsn)
     await calls.fdatasync(next.fd)
   }
   const [ended, begun, owned] = await Promise.allSettled([
-    writeControl(calls, roll, old, incarnation, durableLsn),
+    writeControl(calls, roll, old, incarnation, attestableLsn),
     begin(),
     checkOwnership(calls, dir, lock, old),
   ])
   const failed = failedOf(owned, null, 'stat') ?? failedOf(ended, old, 'write') ?? failedOf(begun, next, 'begin')
   if (failed === null) {
     progress.writtenBytes += roll.length
-    progress.attestedLsn = Math.max(progress.attestedLsn, durableLsn)
+    progress.attestedLsn = Math.max(progress.attestedLsn, attestableLsn)
     old.endBytes = progress.writtenBytes
     old.endLsn = lastLsn
     old.endBodyCrc = lastBodyCrc

@@ -24,6 +24,8 @@ export interface WriterStart {
     readonly at: number
     readonly lastLsn: number
     readonly lastBodyCrc: number
+    /** The highest LSN that a frame says to be synced; not given: none. */
+    readonly attestedLsn?: number
   } | null
   /** Only with `end` null: the last LSN and its body's CRC, for the cut of the new segment. */
   readonly cut?: { readonly lastLsn: number; readonly lastBodyCrc: number }
