@@ -85,6 +85,9 @@ export class LogLife {
   readonly #unresolved = new Map<string, Map<number, number>>()
   /** What goes first through a lane, until the topic's lanes exist. */
   readonly #leftovers = new Map<string, Map<number, Entry[]>>()
+  /** Streams of an earlier life that no lane waits for any more. */
+  readonly #passed = new Set<number>()
+  #isStopped = false
   /** Recovered batches in lanes. */
   #pendingBatches = 0
   readonly #recovered: Deferred<void> = deferred()
@@ -175,6 +178,7 @@ export class LogLife {
     })
     this.#resolution = resolution
     void resolution.done.then(() => {
+      if (this.#isStopped) return // Not done: it ends with the producer, and the next life goes on.
       const held = this.heldStreams.length
       events.recovery({ phase: 'done', ...step, entries, resolved: entries, held, etaMs: 0 })
       this.#checkRecovered()
@@ -184,7 +188,12 @@ export class LogLife {
 
   // --- streams of an earlier life ----------------------------------------------------------------------------------
 
-  #awaitStream({ topic, partition }: StreamFacts, by: 1 | -1): void {
+  /** Counted once each: a stream that is held may be resolved later, when its lane went on without it. */
+  #awaitStream({ id, topic, partition }: StreamFacts, by: 1 | -1): void {
+    if (by < 0) {
+      if (this.#passed.has(id)) return
+      this.#passed.add(id)
+    }
     const partitions = innerMap(this.#unresolved, topic)
     const left = (partitions.get(partition) ?? 0) + by
     if (left > 0) partitions.set(partition, left)
@@ -308,6 +317,7 @@ export class LogLife {
 
   /** No new decision about the past; what is under way ends with the cluster's connections. */
   stop(): void {
+    this.#isStopped = true
     this.#resolution?.stop()
     this.#recovered.reject(new MQError('PRODUCER_CLOSED', 'the producer was closed before its log was recovered'))
   }
