@@ -144,8 +144,10 @@ export class FrameApplier {
     const { stream: id, count, firstPosition, part, parts, originLsn, originIncarnation } = prefix
     const stream = this.#tables.streams.get(id)
     if (stream === undefined) {
-      this.#lost?.push({ stream: id, from: firstPosition, to: firstPosition + count - 1 })
-      return `a data frame belongs to stream ${id}, which nothing defines`
+      if (this.#lost === null) return `a data frame belongs to stream ${id}, which nothing defines`
+      // Its STREAM frame was in the gap: nobody knows whose records these are. They are lost with it, and told with it.
+      this.#lost.push({ stream: id, from: firstPosition, to: firstPosition + count - 1 })
+      return null
     }
     const isReloc = header.type === FrameType.reloc
     if (isReloc && originLsn === 0) return 'a copied frame does not say of which entry'
@@ -205,7 +207,7 @@ export class FrameApplier {
 
   #acked({ stream: id, from, to, outcome, baseOffset }: Ack): string | null {
     const stream = this.#tables.streams.get(id)
-    if (stream === undefined) return `stream ${id} is acknowledged, but nothing defines it`
+    if (stream === undefined) return this.#lost === null ? `stream ${id} is acknowledged, but nothing defines it` : null
     if (to >= stream.nextPosition) {
       // Frames of these positions are missing, but their outcome is known: they are not lost.
       if (this.#lost === null) return `positions up to ${to} of stream ${id} are acknowledged, but were never logged`
