@@ -62,9 +62,9 @@ export function failCall(index: number, answer: Answer, isForEver: boolean): Inj
   }
 }
 
-/** Every call of that kind is a lie. */
-export function lie(kind: CallKind): Inject {
-  return (call) => (call.kind === kind ? { isLie: true } : null)
+/** Every call of that kind is a lie, from the running number `from` on. */
+export function lie(kind: CallKind, from = 0): Inject {
+  return (call) => (call.kind === kind && call.index >= from ? { isLie: true } : null)
 }
 
 /** The n-th call (from 1) of that kind fails; `isForEver`: and every later one. */

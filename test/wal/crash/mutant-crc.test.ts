@@ -9,7 +9,5 @@ vi.mock('../../../lib/wal/format/frame.js', async (original) => ({
 
 it('wal.md 6.2, suite A: a reader that skips the CRC of bodies is caught', async () => {
   const { stories } = await runCampaign({ states: 60_000, seed: 31_000, more: { deepOneIn: 0, isQueue: false } })
-  expect(stories.flat().join('\n')).toMatch(
-    /never appended|bytes are not those|asked for|appended as|lost|opening|positions/,
-  )
+  expect(stories.flat().join('\n')).toMatch(/never appended|bytes are not|asked for|appended as|lost|malformed/)
 }, 120_000)
