@@ -118,6 +118,11 @@ function listen(run: Run, producer: Producer): Told {
     step = next
   })
   producer.on('walEdge', (edge) => void tellEdge(run, edge))
+  producer.on('dataLoss', (dataLoss) => {
+    const { topic, partition, from, to } = dataLoss
+    const text = `${topic}:${partition}: brokers lost what they had acknowledged, sequence numbers ${from}..${to}`
+    void run.out.either({ dataLoss }, [text])
+  })
   producer.on('walDegraded', (error) => void run.out.note(`a write failed, and went elsewhere: ${error.message}`))
   producer.on('walFailed', (error) => errors.push(error))
   producer.on('error', (error) => void run.out.note(`${error.code}: ${error.message}`))
