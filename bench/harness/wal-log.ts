@@ -3,6 +3,7 @@
  * Invariant: the number of an item stands in its first eight bytes, so what comes back proves itself, its place and its
  * bytes.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { silentLogger, systemClock } from '../../lib/util/index.js'
 import {
   type LogDurability,
@@ -23,16 +24,24 @@ export interface LogWish {
   readonly maxBytes?: number
   readonly segmentBytes?: number
   readonly syncIntervalMs?: number | undefined
+  /** Bytes that will be appended: files for them are made ready first, as a log in use has recycled ones. Default 0. */
+  readonly readyBytes?: number
 }
 
-/** Production's defaults, but for room and the free space that the disk must keep. */
-export function openLog(wish: LogWish, events: Partial<WalEvents> = {}): Promise<Wal> {
+const SPARES = 2
+const READY_LIMIT_MS = 60_000
+const POLL_MS = 20
+
+/** Production's defaults, but for room and spares. */
+export async function openLog(wish: LogWish, events: Partial<WalEvents> = {}): Promise<Wal> {
+  const segmentBytes = wish.segmentBytes ?? 64 * MIB
+  const spareSegments = SPARES + Math.ceil((wish.readyBytes ?? 0) / segmentBytes)
   const options: WalOptions = {
     dir: wish.dir,
     owner: 'queue',
     durability: wish.durability,
     maxBytes: wish.maxBytes ?? 4_096 * MIB,
-    segmentBytes: wish.segmentBytes ?? 64 * MIB,
+    segmentBytes,
     syncIntervalMs: wish.syncIntervalMs ?? 10,
     groupMaxBytes: MIB,
     groupMaxWaitMs: 0,
@@ -42,11 +51,17 @@ export function openLog(wish: LogWish, events: Partial<WalEvents> = {}): Promise
     ackFlushMs: 5,
     onCorruption: 'stop',
     recoveryIndexMaxBytes: 64 * MIB,
-    spareSegments: 2,
+    spareSegments,
     allowUnsafeDir: false,
     scrub: false,
   }
-  return WriteAheadLog.open(options, walParts(systemClock, silentLogger), { ...QUIET, ...events })
+  const log = await WriteAheadLog.open(options, walParts(systemClock, silentLogger), { ...QUIET, ...events })
+  for (const deadlineMs = Date.now() + READY_LIMIT_MS; wish.readyBytes !== undefined; await sleep(POLL_MS)) {
+    if (log.measures().segments.spare >= spareSegments) break
+    if (Date.now() > deadlineMs)
+      throw new Error(`${spareSegments} spare segments are not ready: ${log.measures().segments.spare}`)
+  }
+  return log
 }
 
 const fail = (error: Error) => {

@@ -21,7 +21,8 @@ type Of<K extends WalCase['kind']> = Extract<WalCase, { readonly kind: K }>
 
 export async function measureOffered(what: Of<'offered'>, dir: string): Promise<WalMeasurement> {
   const { durability, itemBytes, seconds, syncIntervalMs } = what
-  const log = await openLog({ dir, durability, syncIntervalMs })
+  const readyBytes = 1.1 * (seconds + WARM_UP_SECONDS) * what.perSecond * itemBytes
+  const log = await openLog({ dir, durability, syncIntervalMs, readyBytes })
   const load = new OfferedLoad(log, itemBytes, what.perSecond, false)
   await load.run(WARM_UP_SECONDS)
   const before = log.measures()

@@ -30,6 +30,7 @@ const HEAD = [
   'benchmark',
   'median',
   'worst',
+  'CPU',
   'latency P50 / P99 / P999 / max, ms',
   'fdatasync',
   'of raw writes',
@@ -53,7 +54,7 @@ function cellsOf(result: RowResult, storage: Storage): string[] {
   const { row, rounds, failures } = result
   const goal = row.goal?.text ?? '-'
   if (rounds.length === 0)
-    return [row.name, 'no result', '', '', '', '', row.floor, goal, failures[0]?.split('\n')[0] ?? '']
+    return [row.name, 'no result', '', '', '', '', '', row.floor, goal, failures[0]?.split('\n')[0] ?? '']
   const median = medianOf(rounds)
   const { text, value, isHigherBetter } = figureOf(rounds[0] as WalMeasurement)
   const values = spread(rounds.map((one) => value(one)))
@@ -62,6 +63,7 @@ function cellsOf(result: RowResult, storage: Storage): string[] {
     row.name,
     text(values.median),
     text(isHigherBetter ? values.min : values.max),
+    cpuOf(median),
     latenciesOf(rounds),
     syncsOf(rounds),
     rawShareOf(median, storage),
@@ -75,6 +77,11 @@ function cellsOf(result: RowResult, storage: Storage): string[] {
           ? 'reached'
           : 'NOT REACHED',
   ]
+}
+
+/** User and system, of all threads, per record: what a busy machine disturbs least. */
+function cpuOf(median: MedianOf): string {
+  return `${Math.round(median(({ cpuSeconds, records }) => (cpuSeconds * 1e9) / records))} ns`
 }
 
 interface Figure {

@@ -48,7 +48,7 @@ function run({ what, dir }: WalJob): Promise<WalMeasurement> {
 type Of<K extends LogCase['kind']> = Extract<LogCase, { readonly kind: K }>
 
 async function append({ durability, itemBytes, records, syncIntervalMs }: Of<'append'>, dir: string) {
-  const log = await openLog({ dir, durability, syncIntervalMs })
+  const log = await openLog({ dir, durability, syncIntervalMs, readyBytes: 1.1 * records * itemBytes })
   const stream = log.streamOf('', '', 0)
   const items = new Items(itemBytes)
   const measured = await timed(log, () =>
@@ -65,7 +65,7 @@ async function append({ durability, itemBytes, records, syncIntervalMs }: Of<'ap
 }
 
 async function sealed({ durability, batchBytes, batches }: Of<'sealed'>, dir: string): Promise<WalMeasurement> {
-  const log = await openLog({ dir, durability })
+  const log = await openLog({ dir, durability, readyBytes: 1.1 * batches * batchBytes })
   const stream = log.streamOf('bench', '', 0)
   const head = Buffer.alloc(BATCH_HEADER_BYTES, 1)
   const body = new Items(batchBytes - BATCH_HEADER_BYTES)

@@ -1,5 +1,5 @@
 /**
- * Producers that are killed by SIGKILL under load, on the in-process broker: a few dozen kills for every run of the tests.
+ * Producers that are killed by SIGKILL under load, on the in-process broker: a few kills for every run of the tests.
  * The hundreds and thousands are those of `main.ts`. Source: wal.md 1.1, 6.2 E.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -40,10 +40,10 @@ describe('kill -9 under load', () => {
     'WA-1, WA-2, WA-3, wal.md 1.1: %s loses nothing, repeats nothing and keeps the order',
     { timeout: LIMIT_MS },
     async (durability) => {
-      const { kills, tally, failed, story } = await killed(durability, 15)
+      const { kills, tally, failed, story } = await killed(durability, 8)
       expect(story).toBe('')
       expect(failed).toEqual([])
-      expect(kills).toBe(15)
+      expect(kills).toBe(8)
       expect(tally.accepted).toBeGreaterThan(0)
       expect(faultsOf(tally)).toBe(0)
     },
