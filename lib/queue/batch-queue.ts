@@ -119,6 +119,7 @@ export class BatchQueue<T> {
         counters: this.#counters,
         levels: this.#levels,
         came: () => this.#dispatcher.came(),
+        full: () => this.#dispatcher.poke(),
         evicted: (batches) => this.#evicted(batches),
       },
       () => refusal('QUEUE_NOT_STARTED', 'the queue is not started: call start() first'),

@@ -1,6 +1,7 @@
 /**
  * Takes batches from the window when they are due, and brings each to its end. It decides when; `Delivery` does.
- * A batch is due when it is full, when its run or the wait of its first item is over, when somebody flushes, or when the
+ * A batch is due when it is full, or cannot grow (its run is over, memory is full), when the wait of its
+ * first item is over, when somebody flushes, or when the
  * queue is to be emptied; and when a sender is free and the circuit lets it pass.
  * Invariants: first decided, then taken; batches leave in order, a batch that waits (back-off, hold, circuit) keeps its
  * sender, so at concurrency 1 nothing overtakes it; at most `senders` deliveries exist. Source: wal.md 7, QU-3, QU-4.
@@ -151,12 +152,8 @@ export class Dispatcher<T> implements DeliveryHost<T> {
   /** As `poke`, when items came: most of them are neither the first of a batch nor its last. */
   came(): void {
     const { size } = this.#window
-    if (
-      this.#isScheduled ||
-      (this.#linger !== null && size < this.#batchSize) ||
-      this.#active.size >= this.#options.senders
-    )
-      return
+    const isFilling = this.#linger !== null && size < this.#batchSize && size < (this.#store?.crowdedAt ?? 0)
+    if (this.#isScheduled || isFilling || this.#active.size >= this.#options.senders) return
     this.poke()
   }
 
@@ -194,7 +191,7 @@ export class Dispatcher<T> implements DeliveryHost<T> {
     const window = this.#window
     const available = window.available(store.sendableTo)
     if (available >= this.#batchSize) return this.#batchSize
-    const isForced = window.head < this.#flushTo || window.isRunComplete || this.#lingerLeftMs() <= 0
+    const isForced = window.head < this.#flushTo || window.isRunComplete || store.isCrowded || this.#lingerLeftMs() <= 0
     return isForced ? available : 0
   }
 

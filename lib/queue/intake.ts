@@ -21,6 +21,8 @@ export interface IntakeOptions<T> {
   readonly levels: Levels
   /** Items are in the store. */
   came(): void
+  /** Somebody met the limit. */
+  full(): void
   /** 'dropOldest' gave these up; they are counted already. */
   evicted(batches: readonly Batch<T>[]): void
 }
@@ -106,7 +108,7 @@ export class Intake<T> {
     if (store === null && this.#refusal !== null) throw this.#refusal()
     if (store !== null && this.#line.size === 0) {
       if (store.tryPut(item, false) !== null) return this.#took(store, 1)
-      this.#levels.met(store.used)
+      this.#metLimit(store)
       if (this.#evict(store, 1) && store.tryPut(item, false) !== null) return this.#took(store, 1)
     }
     this.#counters.rejected++
@@ -154,10 +156,15 @@ export class Intake<T> {
       if (count > 0) this.#took(store, count)
       taken += count
       if (taken === items.length) break
-      this.#levels.met(store.used)
+      this.#metLimit(store)
       if (count === 0 && !this.#evict(store, items.length - taken)) break
     }
     return taken
+  }
+
+  #metLimit(store: Store<T>): void {
+    this.#levels.met(store.used)
+    this.#options.full()
   }
 
   #took(store: Store<T>, count: number): true {
@@ -177,7 +184,7 @@ export class Intake<T> {
 
   /** 'reject': all or nothing. */
   #turnAway(items: readonly T[], store: Store<T>): Promise<void> {
-    this.#levels.met(store.used)
+    this.#metLimit(store)
     this.#counters.rejected += items.length
     return Promise.reject(this.#full(store, items.length, 'POOL_EXHAUSTED', 0))
   }

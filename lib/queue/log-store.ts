@@ -97,6 +97,15 @@ export class LogStore<T> implements Store<T> {
     return this.#memory === null ? this.logBytes : this.#inMemory
   }
 
+  get crowdedAt(): number {
+    const { spillsFrom, memoryMaxItems } = this.#options
+    return spillsFrom === null || this.backlog > 0 ? memoryMaxItems : spillsFrom.hardAt
+  }
+
+  get isCrowded(): boolean {
+    return this.#inMemory >= this.crowdedAt
+  }
+
   get sendableTo(): number {
     return this.#memory === null ? this.#groups.acceptedTo : Number.POSITIVE_INFINITY
   }

@@ -12,13 +12,13 @@ export class MemoryStore<T> implements Store<T> {
   readonly #window: Window<T>
   readonly #levels: Levels
   readonly #origin: Origin
-  readonly #hardAt: number
+  readonly crowdedAt: number
   #settled = 0 // items
 
   constructor(window: Window<T>, levels: Levels, incarnationId: string) {
     this.#window = window
     this.#levels = levels
-    this.#hardAt = levels.hardAt
+    this.crowdedAt = levels.hardAt
     this.#origin = { incarnationId, isRecovered: false, isLogged: false }
   }
 
@@ -27,10 +27,14 @@ export class MemoryStore<T> implements Store<T> {
     return this.#window.tail - this.#settled
   }
 
+  get isCrowded(): boolean {
+    return this.used >= this.crowdedAt
+  }
+
   tryPut(item: T, isStarted: boolean): Promise<void> | null {
     const window = this.#window
     const used = window.tail - this.#settled
-    if (used >= this.#hardAt && !(isStarted && used < this.#levels.limit)) return null
+    if (used >= this.crowdedAt && !(isStarted && used < this.#levels.limit)) return null
     window.push(item, this.#origin, window.tail)
     return ACCEPTED
   }
@@ -39,18 +43,18 @@ export class MemoryStore<T> implements Store<T> {
     const window = this.#window
     const { used } = this
     // A batch that begins below the hard limit may go on above it.
-    const room = used < this.#hardAt || isStarted ? this.#levels.limit - used : 0
+    const room = used < this.crowdedAt || isStarted ? this.#levels.limit - used : 0
     const count = Math.max(0, Math.min(room, items.length - from))
     window.pushAll(items, from, from + count, this.#origin, window.tail)
     return count
   }
 
   fits(items: readonly T[]): boolean {
-    return items.length === 0 || (this.used < this.#hardAt && this.used + items.length <= this.#levels.limit)
+    return items.length === 0 || (this.used < this.crowdedAt && this.used + items.length <= this.#levels.limit)
   }
 
   evict(count: number): readonly Batch<T>[] {
-    const batch = this.#window.takeAtMost(Math.max(0, this.used + count - this.#hardAt))
+    const batch = this.#window.takeAtMost(Math.max(0, this.used + count - this.crowdedAt))
     return batch === null ? [] : [batch]
   }
 

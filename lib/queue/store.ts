@@ -23,6 +23,10 @@ export interface Store<T> {
   readonly used: number
   /** Ordinal below which items may be sent: those that are accepted. */
   readonly sendableTo: number
+  /** So many items in memory, and nothing more comes in before something leaves. */
+  readonly crowdedAt: number
+  /** It is so: a batch that is filling will not grow. */
+  readonly isCrowded: boolean
   /** Bytes of the log that hold pending items. */
   readonly logBytes: number
   /** What is full when it is full. */

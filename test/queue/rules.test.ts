@@ -129,12 +129,42 @@ describe('limits', () => {
     await rejecting.queue.close()
 
     const blocking = new Stage<number>({ memoryMaxItems: 4, maxBlockMs: 5, batchMaxItems: 10, lingerMs: 1000 })
+    blocking.answer = null
     await blocking.queue.start()
     const refused = refusalOf(blocking.queue.enqueueBatch(numbers(6)))
     await blocking.wait(5)
     expect(await refused).toMatchObject({ context: { acceptedCount: 4 } })
     expect(blocking.queue.metrics()).toMatchObject({ enqueuedTotal: 4, rejectedTotal: 2 })
-    await blocking.queue.close()
+    await blocking.queue.close({ timeoutMs: 0 })
+  })
+
+  it.each(['block', 'reject', 'dropOldest'] as const)(
+    'QU-3: %s: a batch that cannot grow, because memory is full, does not wait for its linger',
+    async (overflow) => {
+      const stage = new Stage<number>({
+        memoryMaxItems: 4,
+        hardPercent: 100,
+        batchMaxItems: 10,
+        lingerMs: 1000,
+        overflow,
+      })
+      await stage.queue.start()
+      for (const item of numbers(8)) {
+        await stage.queue.enqueue(item)
+        await turns()
+      }
+      expect(stage.delivered).toEqual(numbers(8))
+      await stage.queue.close()
+    },
+  )
+
+  it('QU-3: nor does one whose successors are in the log only', async () => {
+    const stage = new Stage<number>({ durability: 'os', memoryMaxItems: 4, batchMaxItems: 10, lingerMs: 1000 })
+    await stage.queue.start()
+    await stage.queue.enqueueBatch(numbers(12))
+    await turns(200)
+    expect(stage.delivered).toEqual(numbers(12))
+    await stage.queue.close()
   })
 
   it('QU-3: dropOldest gives up the oldest that no send has, counted and told', async () => {

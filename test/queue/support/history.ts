@@ -61,6 +61,7 @@ export class History {
   #isClosed = false
   #hasFailed = false // the log of this life
   #isHealthy = false // the end: everything works
+  #isCalm = false // for a while everything works
   #counted = { sent: 0, failed: 0, dropped: 0, recovered: 0, told: 0, open: 0 }
 
   constructor(seed: number) {
@@ -79,7 +80,29 @@ export class History {
       await this.#step()
       this.#check()
     }
+    if (this.#chance(0.5)) await this.#calm()
     await this.#end()
+  }
+
+  /** Nothing is wrong any more: in this very life all that is pending is sent, and there is room again. */
+  async #calm(): Promise<void> {
+    if (this.#hasFailed || this.#isClosed) return
+    this.log.push('calm')
+    this.#isCalm = true
+    this.#disk.maxBytes = Number.POSITIVE_INFINITY
+    this.#wal?.onRoom?.()
+    for (const call of this.#calls.splice(0)) this.#succeed(call)
+    await this.#start()
+    for (let left = 40; left > 0 && (this.#queue.queueSize > 0 || left > 35); left--) {
+      this.#wal?.commit()
+      await this.#advance(5)
+    }
+    this.#check()
+    expectSame([this.#queue.state, this.#queue.queueSize], ['running', 0], 'after everything was well again')
+    this.#try()
+    if (!this.#accepted.has(this.#nextId - 1) && !this.#uncertain.has(this.#nextId - 1))
+      throw new Error('an empty queue is full')
+    this.#isCalm = false
   }
 
   // Drawing.
@@ -163,6 +186,7 @@ export class History {
       this.#settle(open, 'dropped', life)
     })
     this.#queue.on('error', (error) => {
+      if (life !== this.#life) return // Of a process that is dead.
       if (/settled already|is unknown|not accepted|after close/.test(String(error.cause)))
         this.#broken.push(String(error.cause))
     })
@@ -190,9 +214,16 @@ export class History {
     this.#noteCall(items, context, life)
     return new Promise((resolve, reject) => {
       const call = { items, context, life, resolve, reject }
-      if (this.#isHealthy) this.#succeed(call)
+      if (this.#isHealthy || this.#isCalm) this.#succeed(call)
       else this.#calls.push(call)
     })
+  }
+
+  /** Nothing leaves before the log has it (wal.md 1.2, C1). */
+  #checkLogged(items: readonly number[]): void {
+    if (!this.#isLogged) return
+    const onDisk = new Set(this.#disk.frames.flatMap((frame) => frame.items.map((item) => codec.decode(item))))
+    for (const id of items) if (!onDisk.has(id)) this.#broken.push(`item ${id} is sent before the log has it`)
   }
 
   #noteCall(
@@ -214,6 +245,7 @@ export class History {
       if (attempt === 1 && fate !== undefined) this.#broken.push(`item ${id} is sent after it was ${fate}`)
       if (index > 0 && id <= (items[index - 1] as number)) this.#broken.push(`not in order: ${items}`)
     }
+    this.#checkLogged(items)
     if (this.#options.concurrency !== 1 || attempt > 1) return
     if ((items[0] as number) <= this.#highest) this.#broken.push(`${items} after ${this.#highest}`)
     this.#highest = items.at(-1) as number
@@ -239,6 +271,7 @@ export class History {
 
   async #step(): Promise<void> {
     const kind = this.#int(100)
+    if (!this.#isAuto && this.#chance(0.15)) this.#commit()
     if (kind < 30) this.#ask([this.#id()], false)
     else if (kind < 40)
       this.#ask(
