@@ -399,10 +399,11 @@ export class LogWriter {
       if (this.#progress.failure !== null) throw this.#progress.failure
       engine.relocator?.stop()
       engine.isUnreserved = true
-      engine.line.syncAll()
       engine.reclaimer.isStopped = true
+      // CLOSE vouches for what is before it, so that must be synced when CLOSE is written, and not together with it.
+      await this.sync()
       const body = new Uint8Array(CLOSE_BYTES)
-      const lastLsn = this.#composer.lastLsn
+      const lastLsn = Math.min(this.#composer.lastLsn, this.#progress.durableLsn)
       encodeClose(body, viewOf(body), 0, { lastLsn, unsettledRecords: this.#tables.unsettledRecords })
       const lsn = this.#composer.frame(FrameType.close, 0, body)
       await this.#durable(lsn)
