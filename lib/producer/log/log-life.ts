@@ -57,6 +57,8 @@ export interface ProducerWalMeasures {
   readonly heldStreams: number
   /** Seconds in which batches waited for room in the log. */
   readonly blockedSeconds: number
+  /** Seconds from opening until every batch in doubt was decided or held; absent until then. */
+  readonly resolveSeconds?: number
 }
 
 export type OpenWal = (options: WalOptions, events: WalEvents) => Promise<Wal>
@@ -88,6 +90,7 @@ export class LogLife {
   /** Streams of an earlier life that no lane waits for any more. */
   readonly #passed = new Set<number>()
   #isStopped = false
+  #resolveSeconds = -1 // until all are decided
   /** Recovered batches in lanes. */
   #pendingBatches = 0
   readonly #recovered: Deferred<void> = deferred()
@@ -158,6 +161,7 @@ export class LogLife {
   #resolve(wal: Wal): void {
     const { cluster, config, clock, random, pauses, events } = this.#parts
     const { entries, scannedBytes } = wal.recovered
+    const startedMs = clock.monotonicMs()
     const step = { segments: wal.measures().segments.live, bytes: scannedBytes }
     const resolution = new Resolution({
       wal,
@@ -179,6 +183,7 @@ export class LogLife {
     this.#resolution = resolution
     void resolution.done.then(() => {
       if (this.#isStopped) return // Not done: it ends with the producer, and the next life goes on.
+      this.#resolveSeconds = (clock.monotonicMs() - startedMs) / 1000
       const held = this.heldStreams.length
       events.recovery({ phase: 'done', ...step, entries, resolved: entries, held, etaMs: 0 })
       this.#checkRecovered()
@@ -309,6 +314,7 @@ export class LogLife {
       verdicts: this.#resolution?.verdicts ?? new Map(),
       edges: this.parking.edgesWith(this.#resolution?.edges ?? new Map()),
       heldStreams: this.heldStreams.length,
+      ...(this.#resolveSeconds < 0 ? {} : { resolveSeconds: this.#resolveSeconds }),
       blockedSeconds: this.#parts.log.blockedSeconds,
     }
   }

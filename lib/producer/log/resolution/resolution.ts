@@ -96,7 +96,12 @@ export class Resolution {
       await this.#knowCluster()
       if (this.#isOver) return this.#finish()
       const isOther = this.#streams.some(({ facts }) => this.#isOtherCluster(facts.id))
-      if (isOther && !this.#parts.settings.allowRetarget) this.#fail(clusterMismatch(wal.recovered.clusterId, cluster))
+      if (isOther && !this.#parts.settings.allowRetarget) {
+        // Each is told and counted before the producer ends with it.
+        for (const stream of this.#streams) await stream.refuse('E7')
+        this.#fail(clusterMismatch(wal.recovered.clusterId, cluster))
+        return this.#finish()
+      }
       for (const stream of this.#streams) this.#begin(stream, isOther)
     })
   }
