@@ -1,7 +1,7 @@
 /**
  * Frees the oldest segments when nothing in them is unsettled any more.
  *
- *   acknowledgements written ─> CHECKPOINT(oldest = k) ─> durable ─> files below k become spares
+ *   copies durable, acknowledgements written ─> CHECKPOINT(oldest = k) ─> durable ─> files below k become spares
  *
  * Invariant: no segment is freed before its checkpoint is durable, and no outcome that frees it is missing on the disk;
  * where there is no room left for acknowledgements, the CHECKPOINT alone tells the outcome and makes the room.
@@ -28,6 +28,8 @@ export class Reclaimer {
   #target = 0
   /** Settlements that must be written before. */
   #settlements = 0
+  /** LSN that must be durable before: a copy that made its old segment free may not be lost while the CHECKPOINT lasts. */
+  #lsn = 0
   #unit: Group | null = null
   /** Bytes written up to the end of the CHECKPOINT; -1: it is not written. */
   #mark = -1
@@ -52,12 +54,15 @@ export class Reclaimer {
     if (oldest <= this.#progress.oldestSegment) return false
     this.#target = oldest
     this.#settlements = this.#composer.settlements
+    this.#lsn = this.#progress.writtenLsn
+    if (this.#progress.durableLsn < this.#lsn) line.syncAll()
     return this.#progress.writtenSettlements < this.#settlements
   }
 
   /** The CHECKPOINT may be written now. */
   isReady(): boolean {
     if (this.isStopped || this.#target === 0 || this.#mark >= 0) return false
+    if (this.#progress.durableLsn < this.#lsn) return false
     return this.#progress.writtenSettlements >= this.#settlements || this.isStarved
   }
 
