@@ -722,7 +722,7 @@ export class ProducerCore implements LaneHost, SenderHost, LogHost {
     if (this.#end !== null) return
     this.#end = error
     this.log?.leave()
-    this.life?.stop()
+    this.life?.stop(error)
     this.pauses.stop()
     this.#deadlines.stop()
     for (const topic of [...this.#topics.values()]) {

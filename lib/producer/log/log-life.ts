@@ -322,10 +322,10 @@ export class LogLife {
   // --- end ---------------------------------------------------------------------------------------------------------
 
   /** No new decision about the past; what is under way ends with the cluster's connections. */
-  stop(): void {
+  stop(end: MQError): void {
     this.#isStopped = true
     this.#resolution?.stop()
-    this.#recovered.reject(new MQError('PRODUCER_CLOSED', 'the producer was closed before its log was recovered'))
+    this.#recovered.reject(end)
   }
 
   /** Whether it opened is told to whoever asked; a disk that hangs must not keep us. */
