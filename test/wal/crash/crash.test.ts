@@ -41,4 +41,27 @@ describe('crash states (wal.md 6.2, suite A)', () => {
     },
     MS,
   )
+
+  it.each([
+    [2, 'CLOSE was written together with the records it vouches for'],
+    [8, 'a CHECKPOINT named the new opening before its HOLE was there'],
+    [11, 'a STREAM frame was lost, frames behind it were not'],
+    [13, 'OPEN survived the HOLE of its group, and vouched for what was lost'],
+  ])(
+    'seed %i: %s',
+    async (seed) => {
+      const { stories } = await runCampaign({ states: 2000, seed, statesPerHistory: 2000 })
+      expect(stories).toEqual([])
+    },
+    MS,
+  )
+
+  it(
+    'seed 18: a CHECKPOINT freed a segment whose last live record had been copied, but not durably',
+    async () => {
+      const { stories } = await runCampaign({ states: 8000, seed: 18, statesPerHistory: 20_000 })
+      expect(stories).toEqual([])
+    },
+    MS,
+  )
 })
