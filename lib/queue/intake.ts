@@ -37,8 +37,6 @@ interface Waiting<T> {
   leave: (() => void) | null // of its signal
 }
 
-/** One call in so many is timed, and stands for all of them. */
-const SAMPLED = 256
 const AT_ONCE: WaitOptions = {}
 
 export class Intake<T> {
@@ -47,7 +45,8 @@ export class Intake<T> {
   readonly #levels: Levels
   readonly #line = new Set<Waiting<T>>()
   readonly #isSampling: boolean
-  #calls = 0
+  #isSampleDue: boolean // the next call is timed: one per batch that was settled
+  #sampledTo = 0 // items enqueued until the last sample, which stands for all since the one before
   #limit: TimerHandle | null = null // of all that wait `maxBlockMs`
   #store: Store<T> | null = null // null: nothing is taken now
   /** Why nothing is taken; null: it is being prepared, and callers wait. */
@@ -58,6 +57,7 @@ export class Intake<T> {
     this.#counters = options.counters
     this.#levels = options.levels
     this.#isSampling = options.counters.histograms !== null
+    this.#isSampleDue = this.#isSampling
     this.#refusal = refusal
   }
 
@@ -85,7 +85,7 @@ export class Intake<T> {
   }
 
   enqueue(item: T, options: WaitOptions = AT_ONCE): Promise<void> {
-    if (this.#isSampling && (++this.#calls & (SAMPLED - 1)) === 0) return this.#timed(item, options)
+    if (this.#isSampleDue) return this.#timed(item, options)
     return this.#enqueue(item, options)
   }
 
@@ -117,6 +117,7 @@ export class Intake<T> {
 
   /** There may be room again. */
   serve(): void {
+    this.#isSampleDue = this.#isSampling
     for (const waiting of this.#line) {
       const store = this.#store
       if (store === null || !this.#advance(store, waiting)) return
@@ -144,7 +145,10 @@ export class Intake<T> {
     const { clock } = this.#options
     const startMs = clock.monotonicMs()
     const accepted = this.#enqueue(item, options)
-    this.#counters.histograms?.enqueue.observe((clock.monotonicMs() - startMs) / 1000, SAMPLED)
+    const { enqueued, histograms } = this.#counters
+    this.#isSampleDue = false
+    histograms?.enqueue.observe((clock.monotonicMs() - startMs) / 1000, enqueued - this.#sampledTo)
+    this.#sampledTo = enqueued
     return accepted
   }
 

@@ -146,7 +146,7 @@ export interface QueueMetrics {
   readonly batchSize: number
   /** Calls of `send` under way. */
   readonly sending: number
-  /** Seconds. One call of `enqueue` in 256 is timed and stands for all of them. */
+  /** Seconds. One call of `enqueue` per batch is timed and stands for all since the one before. */
   readonly enqueueSeconds: Buckets
   /** Seconds from append to acceptance by the log, per item; empty without a log. */
   readonly acceptSeconds: Buckets
