@@ -10,7 +10,8 @@ import type { HoleFacts, HoleVerdict } from '../types.js'
 /**
  * torn: the ordinary end after a crash | corrupt: promised data is damaged | reordered: unsynced pages lost in a power
  * loss | discarded: never accepted, cut off | badHeaderCopy: one of two | badCheckpoint: rebuilt from the frames before
- * it | unknownOptional: frames of a later minor version, skipped | covered: a loss that a HOLE frame already records.
+ * it | unknownOptional: frames of a later minor version, skipped | covered: a loss that a HOLE frame already records | refusedRead: read, but
+ * only when asked again: the disk is not well.
  */
 export type FindingKind =
   | 'torn'
@@ -21,6 +22,7 @@ export type FindingKind =
   | 'badCheckpoint'
   | 'unknownOptional'
   | 'covered'
+  | 'refusedRead'
 
 export interface Finding {
   readonly kind: FindingKind

@@ -39,7 +39,8 @@ const WINDOW_BYTES = 4 << 20
 
 /**
  * Calls `visit` for every good frame of a segment in file order.
- * @throws MQError WAL_CORRUPT: neither copy of its header is readable; WAL_SEGMENT_MISSING: there is no such file.
+ * @throws MQError WAL_CORRUPT: neither copy of its header is readable; WAL_SEGMENT_MISSING: there is no such file,
+ * or it was recycled meanwhile; WAL_PERMISSION, WAL_FAILED: it cannot be opened.
  * What `visit` throws comes out.
  */
 export async function readFrames(
@@ -80,10 +81,6 @@ async function readHeader(fs: WalFs, dir: string, name: string): Promise<{ segme
   const source = new SegmentSource(fs, dir, name, bytes.length, bytes, view, 0, bytes.length, false)
   try {
     await source.fill(0, bytes.length)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    const reason = code === 'ENOENT' ? 'WAL_SEGMENT_MISSING' : code === 'EACCES' ? 'WAL_PERMISSION' : 'WAL_FAILED'
-    throw walError(reason, `${dir}/${name} cannot be opened (${code})`, { file: name, errno: code }, error)
   } finally {
     await source.close()
   }

@@ -6,6 +6,8 @@
  * zero there and listed in `unreadable`, because a read error is damage and never the end of a log.
  * Source: wal.md 2.8, 4.1.3.
  */
+import type { MQError } from '../../errors/index.js'
+import { type WalReason, walError } from '../errors.js'
 import type { WalFs } from '../fs.js'
 import { closeFile, openFile, readAt } from './disk-calls.js'
 
@@ -16,6 +18,11 @@ export interface ByteRange {
   readonly from: number
   /** Exclusive. */
   readonly to: number
+}
+
+/** A read that the disk refused once and granted later: nothing is lost, but a disk that does so has to be told of. */
+export interface RefusedRead extends ByteRange {
+  readonly errno: string
 }
 
 export class SegmentSource {
@@ -31,6 +38,7 @@ export class SegmentSource {
   /** Nothing is behind this: the length of a segment, or of the file when it is shorter. */
   end: number
   readonly unreadable: ByteRange[] = []
+  readonly refused: RefusedRead[] = []
   scannedBytes = 0
   #fd = -1
   readonly #windowAt: number
@@ -73,10 +81,13 @@ export class SegmentSource {
     this.filledTo = 0
   }
 
-  /** Has from..to in the window, as far as the file goes; `to - from` is at most `capacity`. */
+  /**
+   * Has from..to in the window, as far as the file goes; `to - from` is at most `capacity`.
+   * @throws MQError WAL_SEGMENT_MISSING, WAL_PERMISSION, WAL_FAILED: the file cannot be opened
+   */
   async fill(from: number, to: number): Promise<void> {
     if (from >= this.filledFrom && Math.min(to, this.end) <= this.filledTo) return
-    if (this.#fd < 0) this.#fd = await openFile(this.#fs, this.#path)
+    if (this.#fd < 0) this.#fd = await this.#open()
     let have = 0
     if (from >= this.filledFrom && from < this.filledTo) {
       have = this.filledTo - from
@@ -98,16 +109,29 @@ export class SegmentSource {
     await closeFile(this.#fs, fd)
   }
 
+  async #open(): Promise<number> {
+    try {
+      return await openFile(this.#fs, this.#path)
+    } catch (error) {
+      throw notOpened(this.#path, this.name, error as NodeJS.ErrnoException)
+    }
+  }
+
   async #read(into: Uint8Array, position: number): Promise<number> {
     this.scannedBytes += into.length
     try {
       return await readAt(this.#fs, this.#fd, into, position)
-    } catch {
-      return await this.#readPieces(into, position)
+    } catch (error) {
+      const lost = this.unreadable.length
+      const bytes = await this.#readPieces(into, position)
+      const { code = '' } = error as NodeJS.ErrnoException
+      const isLost = this.unreadable.length > lost || this.#isUnreadable(position, position + into.length)
+      if (!isLost) this.refused.push({ from: position, to: position + into.length, errno: code })
+      return bytes
     }
   }
 
-  /** The error itself is not told: which bytes cannot be read is, and that is what is lost. */
+  /** Which bytes cannot be read is told by `unreadable`, and that is what is lost. */
   async #readPieces(into: Uint8Array, position: number): Promise<number> {
     for (let at = 0; at < into.length; at += PIECE_BYTES) {
       const piece = into.subarray(at, Math.min(at + PIECE_BYTES, into.length))
@@ -122,10 +146,24 @@ export class SegmentSource {
     return into.length
   }
 
+  #isUnreadable(from: number, to: number): boolean {
+    return this.unreadable.some((range) => range.from < to && range.to > from)
+  }
+
   #lost(from: number, to: number): void {
     const last = this.unreadable[this.unreadable.length - 1]
     if (last !== undefined && from <= last.to && to >= last.from) {
       this.unreadable[this.unreadable.length - 1] = { from: Math.min(from, last.from), to: Math.max(to, last.to) }
     } else this.unreadable.push({ from, to })
   }
+}
+
+const REASONS: Readonly<Record<string, WalReason>> = { ENOENT: 'WAL_SEGMENT_MISSING', EACCES: 'WAL_PERMISSION' }
+
+/** It was listed a moment ago: whoever recycles segments is at work, or the disk does not let anybody in. */
+function notOpened(path: string, file: string, error: NodeJS.ErrnoException): MQError {
+  const { code = '' } = error
+  const what = code === 'ENOENT' ? 'is gone since the directory was listed' : `cannot be opened (${code})`
+  const text = `${path} ${what}: look again, and if that does not help, at the rights and at the disk`
+  return walError(REASONS[code] ?? 'WAL_FAILED', text, { path, file, errno: code }, error)
 }

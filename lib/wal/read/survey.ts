@@ -4,6 +4,7 @@
  * frames with good CRCs said.
  * Source: wal.md 2.8, 4.1 steps 1-4.
  */
+import { MQError } from '../../errors/index.js'
 import { walError } from '../errors.js'
 import { FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES } from '../format/constants.js'
 import type { WalFs } from '../fs.js'
@@ -33,6 +34,20 @@ export interface SurveyOptions {
  * Damage of segments is a finding.
  */
 export async function survey(fs: WalFs, dir: string, options: SurveyOptions): Promise<Survey> {
+  try {
+    return await surveyOnce(fs, dir, options)
+  } catch (error) {
+    // Beside a log that is written to, a segment may have been recycled since it was listed: what is needed is there.
+    if (!isGone(error)) throw error
+    return surveyOnce(fs, dir, options)
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof MQError && error.context.reason === 'WAL_SEGMENT_MISSING' && error.context.errno === 'ENOENT'
+}
+
+async function surveyOnce(fs: WalFs, dir: string, options: SurveyOptions): Promise<Survey> {
   const scan = await LogScan.begin(fs, dir, options.indexMaxBytes, options.onProgress)
   try {
     return await new Surveyor(scan, options).run()
@@ -182,6 +197,10 @@ class Surveyor {
     }
     for (const { from, to } of source.unreadable) {
       this.#place('corrupt', number, name, from, to, `bytes ${from}..${to} of ${name} cannot be read`, holes)
+    }
+    for (const { from, to, errno } of source.refused) {
+      const text = `bytes ${from}..${to} of ${name} were read only when asked for again (${errno}): look at the disk`
+      this.#place('refusedRead', number, name, from, to, text, [])
     }
     const first = applier.firstCheckpoints.get(index)
     // Above a cut: all of it was given up.
@@ -343,6 +362,7 @@ const TEXTS: Record<FindingKind, string> = {
   badCheckpoint: '',
   unknownOptional: '',
   covered: 'missing, and recorded as lost',
+  refusedRead: '',
 }
 
 function positionsText(

@@ -17,6 +17,7 @@ const EXITS: Readonly<Record<FindingKind, WalExit>> = {
   badCheckpoint: WalExit.corrupt,
   unknownOptional: WalExit.clean,
   covered: WalExit.clean,
+  refusedRead: WalExit.corrupt,
 }
 
 /** The worst of them. */
