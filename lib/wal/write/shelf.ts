@@ -108,8 +108,14 @@ export class Shelf {
     })
   }
 
+  /**
+   * The next segment counts: in steady use the one before the current is freed by the time another spare is taken, and
+   * filling a new file with zeros beside that would double what the disk has to do.
+   */
   #wantsMore(): boolean {
-    return this.#spares.length < this.#parts.limits.spares && this.fileCount < this.#parts.limits.maxFiles
+    const { spares, maxFiles } = this.#parts.limits
+    const ready = this.#spares.length + (this.next === null ? 0 : 1)
+    return ready < spares && this.fileCount < maxFiles
   }
 
   /** One zero-filled spare; false: the file system has too little room. */
@@ -283,7 +289,8 @@ export class Shelf {
       this.onFreed(number)
       const path = join(dir, segmentName(number))
       try {
-        if (this.#names.size >= limits.spares) await calls.unlink(path)
+        // More than enough by one is kept: it takes the place of the next one that is taken.
+        if (this.#names.size > limits.spares) await calls.unlink(path)
         else renamed.push(await this.#renamed(path))
         this.#freed.shift()
       } catch (error) {
@@ -384,7 +391,14 @@ export class Shelf {
     this.#retry?.cancel()
     this.#retry = null
     await Promise.all(this.#jobs)
-    if (this.next !== null) await this.#parts.calls.close(this.next.fd)
+    const { next } = this
     this.next = null
+    if (next === null) return
+    try {
+      await this.#parts.calls.close(next.fd)
+    } catch (error) {
+      // Nothing was written to it: closing the log has done what it promised all the same.
+      this.#parts.logger.warn('the next segment was not closed properly', { path: next.path, cause: error })
+    }
   }
 }
