@@ -14,8 +14,9 @@ const SEGMENT_BYTES = 16_384
 class BusyFs extends MemoryFs {
   onList: () => void = () => {}
   onOpen: (path: string) => void = () => {}
-  /** Reads that answer EIO, from now on. */
+  /** Reads of segments that answer EIO, from now on. */
   refusals = 0
+  #opened = ''
 
   override readdir(path: string, done: Done<string[]>): void {
     super.readdir(path, done)
@@ -24,11 +25,12 @@ class BusyFs extends MemoryFs {
 
   override open(path: string, mode: 'read' | 'write' | 'create', done: Done<number>): void {
     this.onOpen(path)
+    this.#opened = path
     super.open(path, mode, done)
   }
 
   override read(fd: number, into: Uint8Array, position: number, done: Done<number>): void {
-    if (this.refusals === 0 || into.length !== SEGMENT_BYTES) return super.read(fd, into, position, done)
+    if (this.refusals === 0 || !this.#opened.endsWith('.wal')) return super.read(fd, into, position, done)
     this.refusals--
     queueMicrotask(() => done(Object.assign(new Error('EIO'), { code: 'EIO' })))
   }
