@@ -160,10 +160,12 @@ export class SegmentSource {
 
 const REASONS: Readonly<Record<string, WalReason>> = { ENOENT: 'WAL_SEGMENT_MISSING', EACCES: 'WAL_PERMISSION' }
 
-/** It was listed a moment ago: whoever recycles segments is at work, or the disk does not let anybody in. */
+/** ENOENT: whoever recycles segments beside a reader has taken it. */
 function notOpened(path: string, file: string, error: NodeJS.ErrnoException): MQError {
   const { code = '' } = error
-  const what = code === 'ENOENT' ? 'is gone since the directory was listed' : `cannot be opened (${code})`
-  const text = `${path} ${what}: look again, and if that does not help, at the rights and at the disk`
-  return walError(REASONS[code] ?? 'WAL_FAILED', text, { path, file, errno: code }, error)
+  const what =
+    code === 'ENOENT'
+      ? 'is not there (ENOENT): it never was, or was recycled meanwhile; look again'
+      : `cannot be opened (${code}): look at the rights of this process and at the disk`
+  return walError(REASONS[code] ?? 'WAL_FAILED', `${path} ${what}`, { path, file, errno: code }, error)
 }

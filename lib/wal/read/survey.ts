@@ -14,6 +14,7 @@ import type { SegmentFile } from './directory-listing.js'
 import type { Finding, FindingKind, SegmentSurvey, Survey, SurveyEnd } from './findings.js'
 import { isPlaceCovered, judgeGap } from './judge.js'
 import { LogScan, type Reading, type SegmentEnd } from './log-scan.js'
+import { SegmentSet } from './segment-set.js'
 import { tornBytesAt } from './torn-bytes.js'
 
 export type { Finding, FindingKind, SegmentSurvey, Survey, SurveyEnd } from './findings.js'
@@ -48,11 +49,11 @@ function isGone(error: unknown): boolean {
 }
 
 async function surveyOnce(fs: WalFs, dir: string, options: SurveyOptions): Promise<Survey> {
-  const scan = await LogScan.begin(fs, dir, options.indexMaxBytes, options.onProgress)
+  const set = await SegmentSet.of(fs, dir)
   try {
-    return await new Surveyor(scan, options).run()
+    return await new Surveyor(new LogScan(set, options.indexMaxBytes, options.onProgress), options).run()
   } finally {
-    await scan.release()
+    await set.release()
   }
 }
 
@@ -69,9 +70,9 @@ class Surveyor {
 
   async run(): Promise<Survey> {
     const scan = this.#scan
-    const checksAll = this.#options.verifyBodies || scan.isSmall || !(await scan.endsWithClose())
+    const checksAll = this.#options.verifyBodies || scan.set.isSmall || !(await scan.endsWithClose())
     let reading = await scan.readAll(checksAll)
-    if (await scan.narrow(reading?.applier.oldestLiveSegment ?? 0)) reading = await scan.readAll(checksAll)
+    if (await scan.set.narrow(reading?.applier.oldestLiveSegment ?? 0)) reading = await scan.readAll(checksAll)
     let isCut = false
     // What was only believed is checked before anybody judges by it.
     if (reading === null && !checksAll) reading = await scan.readAll(true)
@@ -89,12 +90,12 @@ class Surveyor {
     const end = isCut || lost !== null ? null : this.#endOf(reading, lastLsn, lastBodyCrc)
     const torn = this.#discarded > 0 || lost !== null ? 0 : await this.#tornTail(reading)
     return {
-      manifest: scan.manifest,
+      manifest: scan.set.manifest,
       tables,
       findings: this.#findings,
       segments: this.#segments(reading),
-      spares: scan.files.spares,
-      temporaries: scan.files.temporaries,
+      spares: scan.set.files.spares,
+      temporaries: scan.set.files.temporaries,
       end,
       lastLsn: lost ?? lastLsn,
       lastBodyCrc: lost === null ? lastBodyCrc : 0,
@@ -104,7 +105,7 @@ class Surveyor {
       tornBytes: torn,
       discardedUnaccepted: this.#discarded,
       holes: applier.holes,
-      scannedBytes: scan.scannedBytes,
+      scannedBytes: scan.set.scannedBytes,
       frames: applier.frames,
       records: applier.records,
     }
@@ -130,13 +131,13 @@ class Surveyor {
     this.#gapFound({ ...gap, ranges: [], toLsn: Math.max(...discarded.map(({ last }) => last)) }, 'discarded')
     // The cut is inside the last segment: appending goes on there. Otherwise segments behind it are in the way.
     const lastSegment = remaining[remaining.length - 1]?.run.segment
-    return { reading: await scan.replay(remaining), isCut: lastSegment !== scan.live.length - 1 }
+    return { reading: await scan.replay(remaining), isCut: lastSegment !== scan.set.live.length - 1 }
   }
 
   #verdict(kept: readonly KeptRun[], index: number, { applier, tables }: Reading): FindingKind | null {
     const { gap, run } = kept[index] as KeptRun
     if (gap === null) return null
-    const { state, live } = this.#scan
+    const { state, set } = this.#scan
     const about = {
       lastOpen: tables.lastOpen,
       wasOpened: tables.incarnations.size > 0,
@@ -147,13 +148,13 @@ class Surveyor {
     const kind = judgeGap(gap.fromLsn, gap.toLsn, about)
     if (kind === 'covered' || kind === 'corrupt') return kind
     // Headers were synced before any frame, and what cannot be read was not lost with the power.
-    const crossed = live.slice(gap.segment, run.segment + 1)
+    const crossed = set.live.slice(gap.segment, run.segment + 1)
     const isDamaged = crossed.some(({ header, source }) => header === null || source.unreadable.length > 0)
     return isDamaged ? 'corrupt' : kind
   }
 
   #gapFound(gap: Gap, kind: FindingKind): void {
-    const file = this.#scan.live[gap.segment] as SegmentFile
+    const file = this.#scan.set.live[gap.segment] as SegmentFile
     const lsns = gap.toLsn > gap.fromLsn ? `LSNs ${gap.fromLsn}..${gap.toLsn}` : `LSN ${gap.fromLsn}`
     const { fromByte, toByte, fromLsn, toLsn, ranges } = gap
     const text = `${lsns} ${TEXTS[kind]}, bytes ${fromByte}..${toByte} of ${file.name}${positionsText(ranges)}`
@@ -162,12 +163,13 @@ class Surveyor {
 
   /** Damage that is not about missing LSNs. */
   #damagedPlaces(reading: Reading): void {
-    const { live, files, broken } = this.#scan
+    const { heads, live, files, broken } = this.#scan.set
     const { applier } = reading
     const { holes } = applier
     for (const name of files.misnamed) {
       this.#place('corrupt', 0, name, 0, 0, `${name} is not a segment's name: 16 hex digits and .wal`, holes)
     }
+    for (const file of heads) this.#refusedReads(file)
     for (const [index, file] of live.entries()) this.#damagedSegment(index, file, reading)
     for (const { file, text } of broken) {
       const { number, name, source } = file
@@ -183,10 +185,17 @@ class Surveyor {
     }
   }
 
+  #refusedReads({ number, name, source }: SegmentFile): void {
+    for (const { from, to, errno } of source.refused) {
+      const text = `bytes ${from}..${to} of ${name} were read only when asked for again (${errno}): look at the disk`
+      this.#place('refusedRead', number, name, from, to, text, [])
+    }
+  }
+
   #damagedSegment(index: number, file: SegmentFile, { applier, ends }: Reading): void {
     const { number, name, source } = file
     const { holes } = applier
-    const isBroken = this.#scan.broken.some((other) => other.file === file)
+    const isBroken = this.#scan.set.broken.some((other) => other.file === file)
     if (file.header === null) {
       if (!isBroken) this.#place('corrupt', number, name, 0, source.end, `${name}: ${file.problem}`, holes)
       return
@@ -197,10 +206,6 @@ class Surveyor {
     }
     for (const { from, to } of source.unreadable) {
       this.#place('corrupt', number, name, from, to, `bytes ${from}..${to} of ${name} cannot be read`, holes)
-    }
-    for (const { from, to, errno } of source.refused) {
-      const text = `bytes ${from}..${to} of ${name} were read only when asked for again (${errno}): look at the disk`
-      this.#place('refusedRead', number, name, from, to, text, [])
     }
     const first = applier.firstCheckpoints.get(index)
     // Above a cut: all of it was given up.
@@ -262,17 +267,18 @@ class Surveyor {
 
   /** A frame says that more was synced than is there. Gives the highest LSN that is lost, null: none. */
   #lostTail(lastLsn: number, reading: Reading): number | null {
-    const { state, live } = this.#scan
+    const { state, set } = this.#scan
     if (state.attestedLsn <= lastLsn) return null
-    const segment = Math.max(0, live.length - 1)
+    const segment = Math.max(0, set.live.length - 1)
     const fromByte = reading.ends[segment]?.end ?? SEGMENT_HEADER_BYTES
-    const toByte = this.#scan.manifest.segmentBytes
+    const toByte = set.manifest.segmentBytes
     this.#gapFound({ fromLsn: lastLsn + 1, toLsn: state.attestedLsn, segment, fromByte, toByte, ranges: [] }, 'corrupt')
     return state.attestedLsn
   }
 
   #endOf({ ends }: Reading, lastLsn: number, lastBodyCrc: number): SurveyEnd | null {
-    const { live, manifest, broken, state } = this.#scan
+    const { state, set } = this.#scan
+    const { live, manifest, broken } = set
     const last = live[live.length - 1]
     const end = ends[live.length - 1]
     if (last === undefined || end === null || end === undefined || broken.length > 0) return null
@@ -285,8 +291,8 @@ class Surveyor {
 
   async #tornTail({ ends, applier }: Reading): Promise<number> {
     const scan = this.#scan
-    const last = scan.live[scan.live.length - 1]
-    const end = ends[scan.live.length - 1]
+    const last = scan.set.live[scan.set.live.length - 1]
+    const end = ends[scan.set.live.length - 1]
     if (last === undefined || last.header === null || end === null || end === undefined) return 0
     const bytes = await tornBytesAt(last.source, end.end, scan.verifiedEnd, applier.isClean)
     if (bytes === 0) return 0
@@ -307,7 +313,7 @@ class Surveyor {
   }
 
   #segments({ ends }: Reading): SegmentSurvey[] {
-    const { heads, live, leftovers, spareLike } = this.#scan
+    const { heads, live, leftovers, spareLike } = this.#scan.set
     let lastLsn = 0
     let lastBodyCrc = 0
     return heads.map((file) => {
@@ -333,14 +339,14 @@ class Surveyor {
 
   /** A ROLL names a segment: it was durable by then. */
   #requireSegment(number: number): void {
-    if (this.#scan.heads.some((file) => file.number >= number)) return
+    if (this.#scan.set.heads.some((file) => file.number >= number)) return
     const text = `segment ${number} is missing: the log says that it was begun; restore it, or accept the loss with "wal repair --accept-missing ${number}"`
     throw walError('WAL_SEGMENT_MISSING', text, { segment: number })
   }
 
   /** @throws MQError WAL_SEGMENT_MISSING when files between the oldest live and the last one are missing */
   #requireAll(kept: readonly KeptRun[]): void {
-    const { missing, live } = this.#scan
+    const { missing, live } = this.#scan.set
     if (missing.length === 0) return
     const first = missing[0] as number
     const before = kept.filter(({ run }) => (live[run.segment] as SegmentFile).number < first)

@@ -92,4 +92,24 @@ describe('survey of a log without damage', () => {
     expect((await survey(log.fs, DIR, { ...OPTIONS, verifyBodies: false })).findings).toEqual([])
     expect((await survey(log.fs, DIR, OPTIONS)).findings.map(({ kind }) => kind)).toEqual(['corrupt'])
   })
+
+  it('wal.md 4.3: a log that was closed: one segment is read twice, and none that its last CHECKPOINT does not need', async () => {
+    const segmentBytes = 8 << 20
+    const log = LogBuilder.opened('os', { segmentBytes }).stream(0)
+    for (let index = 0; index < 4; index++) log.batch(0, 1, 1 << 20)
+    log.pad().roll(2, 1).batch(0).pad()
+    const closed = { ...OPTIONS, verifyBodies: false }
+    const one = LogBuilder.opened('os', { segmentBytes }).stream(0)
+    for (let index = 0; index < 4; index++) one.batch(0, 1, 1 << 20)
+    one.pad().roll(2, 1).batch(0).ack(0, 0, 3).checkpoint(2).pad().close()
+    const found = await survey(one.fs, DIR, closed)
+    expect(found.findings).toEqual([])
+    expect(found.segments.map(({ isLeftover }) => isLeftover)).toEqual([true, false])
+    // The heads of both, segment 2 to find out that it was closed, segment 2 again.
+    expect(found.scannedBytes).toBeLessThan(2 * segmentBytes + 65_536)
+    log.close()
+    const whole = await survey(log.fs, DIR, closed)
+    expect(whole.tables.unsettledRecords).toBe(5)
+    expect(whole.scannedBytes).toBeLessThan(3 * segmentBytes + 65_536)
+  })
 })
