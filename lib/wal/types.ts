@@ -275,6 +275,11 @@ export interface Wal {
   unsettledOf?(lsn: number): readonly (readonly [from: number, to: number])[]
   /** The id of the opening that wrote an entry; undefined: nothing refers to it any more. A queue names items by it. */
   incarnationIdOf?(incarnation: number): string | undefined
+  /**
+   * True: records that this opening had accepted may be missing, because it did not sync each of them (`os`, `periodic`,
+   * `spill`) and the machine was booted before the next opening, or nobody knows whether it was (wal.md 1.3, E10).
+   */
+  mayHaveLostPower?(incarnation: number): boolean
   /** The body of an unsettled entry, without its prefix, CRC checked. Rejects with WAL_CORRUPT when it is damaged. */
   read(lsn: number): Promise<Uint8Array>
   /** Everything appended so far is on the disk. */

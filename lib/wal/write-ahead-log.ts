@@ -151,6 +151,10 @@ export class WriteAheadLog implements Wal {
   incarnationIdOf(incarnation: number): string | undefined {
     return incarnation === this.incarnation ? this.incarnationId : this.#tables.incarnations.get(incarnation)?.id
   }
+  mayHaveLostPower(incarnation: number): boolean {
+    if (incarnation === this.incarnation) return false
+    return this.#tables.incarnations.get(incarnation)?.mayHaveLostPower ?? true
+  }
   read(lsn: number): Promise<Uint8Array> {
     return this.#writer.read(lsn)
   }

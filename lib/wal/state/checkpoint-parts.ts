@@ -15,6 +15,7 @@ import {
   encodeCheckpoint,
   INCARNATION_BYTES,
   type IncarnationFacts,
+  POWER_LOSS_BYTES,
   SETTLED_BYTES,
   type SettledRange,
 } from '../format/bodies/checkpoint.js'
@@ -53,7 +54,12 @@ export function checkpointParts(
 function cut(tables: CheckpointTables, maxPartBytes: number): Part[] {
   const { clusterId, lastOpen } = tables
   const emptyBytes =
-    CHECKPOINT_FIXED_BYTES + CHECKPOINT_LISTS_BYTES + 2 + Buffer.byteLength(clusterId) + checkpointOpenBytes(lastOpen)
+    CHECKPOINT_FIXED_BYTES +
+    CHECKPOINT_LISTS_BYTES +
+    POWER_LOSS_BYTES +
+    2 +
+    Buffer.byteLength(clusterId) +
+    checkpointOpenBytes(lastOpen)
   const parts: Part[] = []
   let bytes = 0
   const room = (more: number): Part => {
@@ -69,7 +75,9 @@ function cut(tables: CheckpointTables, maxPartBytes: number): Part[] {
   }
   room(0)
   for (const identity of tables.identities) room(checkpointIdentityBytes(identity)).identities.push(identity)
-  for (const incarnation of tables.incarnations) room(INCARNATION_BYTES).incarnations.push(incarnation)
+  for (const incarnation of tables.incarnations) {
+    room(INCARNATION_BYTES + POWER_LOSS_BYTES).incarnations.push(incarnation)
+  }
   for (const stream of tables.streams) room(checkpointStreamBytes(stream)).streams.push(stream)
   for (const range of tables.settled) room(SETTLED_BYTES).settled.push(range)
   return parts

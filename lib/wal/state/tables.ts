@@ -15,6 +15,12 @@ import { checkpointParts } from './checkpoint-parts.js'
 import { LiveSegments } from './live-segments.js'
 import { StreamTable } from './stream-table.js'
 
+interface Incarnation {
+  readonly id: string
+  /** Machine down after it, while it had accepted what was not synced: records of it may be missing (wal.md 1.3, E10). */
+  mayHaveLostPower: boolean
+}
+
 /** More than this are looked through for ones that nothing refers to any more. */
 const KEPT = 16
 
@@ -24,7 +30,7 @@ export class LogTables {
   /** Of the last opening; null: none yet, or not known. */
   lastOpen: OpenBody | null = null
   /** By number; those that unsettled entries or this opening refer to. */
-  readonly incarnations = new Map<number, { id: string }>()
+  readonly incarnations = new Map<number, Incarnation>()
   readonly #streams = new Map<number, StreamTable>()
   readonly #entries = new Map<number, Entry>()
   readonly #live = new LiveSegments()
@@ -85,7 +91,9 @@ export class LogTables {
    * of an older one.
    */
   opened(incarnation: number, id: string, open: OpenBody | null = null): void {
-    this.incarnations.set(incarnation, { id })
+    const before = this.incarnations.get(this.lastOpen?.incarnation ?? incarnation - 1)
+    if (before !== undefined && isAfterPowerLoss(this.lastOpen, incarnation, open)) before.mayHaveLostPower = true
+    this.#incarnation(incarnation, id)
     this.lastOpen = open
   }
 
@@ -226,7 +234,10 @@ export class LogTables {
   merge(body: CheckpointBody): void {
     if (body.clusterId !== '') this.clusterId = body.clusterId
     for (const { producerId, epoch, clusterId } of body.identities) this.defineIdentity(producerId, epoch, clusterId)
-    for (const { incarnation, id } of body.incarnations) this.incarnations.set(incarnation, { id })
+    for (const { incarnation, id, mayHaveLostPower = false } of body.incarnations) {
+      const known = this.#incarnation(incarnation, id)
+      if (mayHaveLostPower) known.mayHaveLostPower = true
+    }
     if (body.lastOpen !== null) this.lastOpen = body.lastOpen
     for (const facts of body.streams) this.#mergeStream(facts)
     for (const { stream, from, to } of body.settled) {
@@ -247,9 +258,9 @@ export class LogTables {
     const streams = [...this.#streams.values()]
     for (const { id, settled: ranges } of streams)
       ranges.forEach((from, to) => void settled.push({ stream: id, from, to }))
-    const incarnations: IncarnationFacts[] = [...this.incarnations].map(([incarnation, { id }]) => ({
+    const incarnations: IncarnationFacts[] = [...this.incarnations].map(([incarnation, facts]) => ({
       incarnation,
-      id,
+      ...facts,
     }))
     const tables = {
       clusterId: this.clusterId,
@@ -260,6 +271,16 @@ export class LogTables {
       lastOpen: this.lastOpen,
     }
     return checkpointParts(tables, { previousLastLsn, previousLastBodyCrc, oldestLiveSegment }, maxPartBytes)
+  }
+
+  /** What was known of that number stays, unless it was another opening: a dead one gives its number back. */
+  #incarnation(incarnation: number, id: string): Incarnation {
+    let known = this.incarnations.get(incarnation)
+    if (known === undefined || known.id !== id) {
+      known = { id, mayHaveLostPower: false }
+      this.incarnations.set(incarnation, known)
+    }
+    return known
   }
 
   #stream(id: number): StreamTable {
@@ -357,4 +378,14 @@ export class LogTables {
       if (incarnation <= newest - KEPT / 2 && !incarnations.has(incarnation)) this.incarnations.delete(incarnation)
     }
   }
+}
+
+/**
+ * What `last` had accepted and not synced may be gone when `open` found the machine booted since, or nobody knows. Later
+ * boots take nothing more: every opening syncs what the one before it left.
+ */
+function isAfterPowerLoss(last: OpenBody | null, incarnation: number, open: OpenBody | null): boolean {
+  if (last === null || open === null) return true
+  if (last.incarnation >= incarnation || last.durability === 'immediate') return false
+  return last.bootId === '' || last.bootId !== open.bootId
 }

@@ -88,7 +88,10 @@ const CHECKPOINT = {
     { producerId: 9n, epoch: 1, clusterId: '' },
     { producerId: 2n ** 60n, epoch: 32_767, clusterId: 'x' },
   ],
-  incarnations: [{ incarnation: 3, id: '0123456789abcdef' }],
+  incarnations: [
+    { incarnation: 3, id: '0123456789abcdef' },
+    { incarnation: 4, id: '0123456789abcdee', mayHaveLostPower: true },
+  ],
   streams: [
     {
       id: 4,

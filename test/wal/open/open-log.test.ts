@@ -108,6 +108,30 @@ describe('opening a log', () => {
     expect(await facts({ host: 'elsewhere' })).toMatchObject({ mayHaveLostPower: false, isOtherHost: true })
   })
 
+  it('1.3, E10: which opening may have lost records with the power is known for each, through kills and rotations', async () => {
+    const first = World.onNewDisk({ durability: 'os' })
+    const one = await first.open()
+    await first.append(one, 3)
+    first.disk.die()
+    const reopened = (image: Image, bootId: string, options: Partial<WalOptions> = {}) =>
+      new World(SimDisk.fromImage(image), { ...first.options, ...options }, bootId)
+    const second = reopened(first.disk.image(), 'boot-2')
+    const two = await second.open()
+    expect([1, 2, 99].map((n) => two.mayHaveLostPower(n))).toEqual([true, false, true])
+    // Over several segments: the OPEN frames are recycled or behind a CHECKPOINT.
+    await second.append(two, 60)
+    expect(second.segments().length).toBeGreaterThan(1)
+    second.disk.die()
+    const third = reopened(second.disk.image(), 'boot-2', { durability: 'immediate' })
+    const three = await third.open()
+    expect([1, 2, 3].map((n) => three.mayHaveLostPower(n))).toEqual([true, false, false])
+    expect(three.recovered.previous).toMatchObject({ incarnation: 2, mayHaveLostPower: false })
+    third.disk.die()
+    const fourth = reopened(third.disk.image(), 'boot-3')
+    const four = await fourth.open()
+    expect([1, 2, 3, 4].map((n) => four.mayHaveLostPower(n))).toEqual([true, false, false, false])
+  })
+
   it('4.3: killed before any call of opening, the next opening finds the same, in the same files', async () => {
     const killed = await killedLog()
     killed.disk.die()

@@ -16,6 +16,7 @@ import { GroupBooks, type GroupParts } from './group-books.js'
 import { scanHeaders } from './header-scan.js'
 import type { GroupOutcome, Step } from './outcomes.js'
 import type { Leader } from './place.js'
+import { mayHaveLostPower } from './power-loss.js'
 import { isRemembered, isSameBatch } from './same-batch.js'
 import { type Reading, readingOf, standingOf } from './standing.js'
 import type { EdgeCase } from './types.js'
@@ -271,9 +272,8 @@ export class IdentityGroup {
 
   /** Between L and this group something is missing. */
   #lost(last: number): GroupOutcome {
-    const { previous } = this.#it.parts.wal.recovered
     // What a power loss took from our own log was perhaps never sent, and is no loss of the broker's.
-    const hasLostPower = previous?.mayHaveLostPower === true && previous.durability !== 'immediate'
+    const hasLostPower = mayHaveLostPower(this.#it.parts.wal, this.#books.rest)
     if (hasLostPower && !this.#books.isAcknowledgedPast(last)) return this.#ambiguous('E10')
     this.#books.tellLoss(seqAdd(last, 1))
     return this.#ambiguous('E5')

@@ -12,7 +12,8 @@
  *                    identities: count; producerId  epoch (i16)  lastAckedSequence  maxTimestampMs
  *      settled       stream  from  to (inclusive): settled positions at or above settledThrough
  *   and the body of the last OPEN (u16 length, 0 = none): its segment may be gone, and mode and boot id of the last
- *   opening decide what missing frames mean.
+ *   opening decide what missing frames mean. Then the count and the numbers (u32) of those incarnations that a power
+ *   loss may have cost records.
  */
 import type { AckedIdentity, IdentityFacts, StreamFacts } from '../../types.js'
 import { putI64, putU64 } from '../integers.js'
@@ -33,6 +34,8 @@ export interface IncarnationFacts {
   readonly incarnation: number
   /** 16 hex digits. */
   readonly id: string
+  /** The machine went down after it, and it did not sync what it accepted: a power loss may have cost records of it. */
+  readonly mayHaveLostPower?: boolean
 }
 
 export interface SettledRange {
@@ -59,6 +62,8 @@ export const CHECKPOINT_LISTS_BYTES = 16
 const OPEN_LENGTH_BYTES = 2
 export const INCARNATION_BYTES = 12
 export const SETTLED_BYTES = 20
+/** One incarnation that may have lost records, or the count of them. */
+export const POWER_LOSS_BYTES = 4
 const IDENTITY_MIN_BYTES = 12
 const STREAM_MIN_BYTES = 40
 const ACKED_BYTES = 22
@@ -80,6 +85,8 @@ export function checkpointBytes(tables: CheckpointTables): number {
   for (const identity of tables.identities) bytes += checkpointIdentityBytes(identity)
   for (const stream of tables.streams) bytes += checkpointStreamBytes(stream)
   bytes += tables.incarnations.length * INCARNATION_BYTES + tables.settled.length * SETTLED_BYTES
+  const powerLosses = tables.incarnations.filter(({ mayHaveLostPower }) => mayHaveLostPower).length
+  bytes += (1 + powerLosses) * POWER_LOSS_BYTES
   return bytes + checkpointOpenBytes(tables.lastOpen)
 }
 
@@ -113,7 +120,17 @@ export function encodeCheckpoint(into: Uint8Array, view: DataView, at: number, b
   const openAt = end + OPEN_LENGTH_BYTES
   const openEnd = body.lastOpen === null ? openAt : encodeOpen(into, view, openAt, body.lastOpen)
   view.setUint16(end, openEnd - openAt, true)
-  return openEnd
+  return putPowerLosses(view, openEnd, body.incarnations)
+}
+
+function putPowerLosses(view: DataView, at: number, incarnations: readonly IncarnationFacts[]): number {
+  const lost = incarnations.filter(({ mayHaveLostPower }) => mayHaveLostPower)
+  let end = putCount(view, at, lost.length)
+  for (const { incarnation } of lost) {
+    view.setUint32(end, incarnation, true)
+    end += POWER_LOSS_BYTES
+  }
+  return end
 }
 
 function putCount(view: DataView, at: number, count: number): number {
@@ -159,9 +176,9 @@ export function decodeCheckpoint(bytes: Uint8Array, view: DataView, at: number, 
   for (let left = reader.count(IDENTITY_MIN_BYTES); left > 0; left--) {
     identities.push({ producerId: reader.big(), epoch: reader.i16(), clusterId: reader.text() })
   }
-  const incarnations: IncarnationFacts[] = []
+  const numbered: IncarnationFacts[] = []
   for (let left = reader.count(INCARNATION_BYTES); left > 0; left--) {
-    incarnations.push({ incarnation: reader.u32(), id: reader.hex(8) })
+    numbered.push({ incarnation: reader.u32(), id: reader.hex(8) })
   }
   const streams: StreamFacts[] = []
   for (let left = reader.count(STREAM_MIN_BYTES); left > 0; left--) streams.push(readStream(reader))
@@ -173,7 +190,14 @@ export function decodeCheckpoint(bytes: Uint8Array, view: DataView, at: number, 
   const openAt = reader.at
   reader.skip(openLength)
   const lastOpen = openLength === 0 ? null : decodeOpen(bytes, view, openAt, openLength)
+  const incarnations = withPowerLosses(numbered, reader)
   return { ...head, clusterId, identities, incarnations, streams, settled, lastOpen }
+}
+
+function withPowerLosses(incarnations: readonly IncarnationFacts[], reader: BodyReader): readonly IncarnationFacts[] {
+  const lost = new Set<number>()
+  for (let left = reader.count(POWER_LOSS_BYTES); left > 0; left--) lost.add(reader.u32())
+  return incarnations.map((facts) => (lost.has(facts.incarnation) ? { ...facts, mayHaveLostPower: true } : facts))
 }
 
 function readStream(reader: BodyReader): StreamFacts {

@@ -506,6 +506,30 @@ describe('E10: power loss of the client in os or periodic', () => {
   )
 })
 
+describe('E10: the incarnation that wrote the entries is asked', () => {
+  const previous = { mayHaveLostPower: false, durability: 'os' } as const
+
+  it('power lost, opened, killed: what the first one wrote is still judged as after a power loss', async () => {
+    const scene = await crash({ previous })
+    Object.assign(scene.wal, { mayHaveLostPower: (incarnation: number) => incarnation === 1 })
+    expect(await scene.send(scene.bytes('w', {}))).toBe(0)
+    scene.inDoubt('ab', { from: 9 })
+    await scene.resolve()
+    expect(scene.told.losses).toEqual([])
+    expectHeld(scene, 'E10', 6)
+  })
+
+  it('and what another one wrote is not', async () => {
+    const scene = await crash({ previous: { ...previous, mayHaveLostPower: true } })
+    Object.assign(scene.wal, { mayHaveLostPower: (incarnation: number) => incarnation !== 1 })
+    expect(await scene.send(scene.bytes('w', {}))).toBe(0)
+    scene.inDoubt('ab', { from: 9 })
+    await scene.resolve()
+    expect(scene.told.losses).toEqual([{ ...PLACE, from: 3, to: 8 }])
+    expectHeld(scene, 'E5', 6)
+  })
+})
+
 describe('E11: another writer raised the epoch', () => {
   it('what is in the log is delivered, the rest is ambiguous; nothing is sent', async () => {
     const scene = await crash()
