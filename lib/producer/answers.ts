@@ -50,6 +50,8 @@ export interface Repairs {
 
 /** What the log changes: what it has accepted is not given up for want of time or luck. */
 export interface KeptBatches {
+  /** Batches wait for room in the log. */
+  readonly isLogFull: boolean
   /** Its callers learn that it takes too long; the batch goes on. */
   tellLate(lane: Lane, batch: Batch, error: MQError): void
 }
@@ -103,7 +105,7 @@ export class Answers {
       case 'failBatch':
         return this.#refused(lane, batch, error, answer)
       case 'failLane':
-        return this.#repairs.failLane(lane, error)
+        return this.#failLane(lane, batch, error)
       case 'dead':
         return this.#dead(lane, batch, error)
     }
@@ -138,8 +140,15 @@ export class Answers {
     const { topic, partition } = lane
     const waitedMs = Math.round(this.#clock.monotonicMs() - batch.firstAtMs)
     const text = `${batch.records} record(s) for ${topic}-${partition} were not acknowledged within deliveryTimeoutMs ${this.#settings.deliveryTimeoutMs}`
-    const context = { topic, partition, waitedMs, attempts: batch.attempts }
-    const error = new MQError('TIMEOUT', text, context, { cause: batch.lastError ?? undefined })
+    const isLogFull = this.#kept.isLogFull && !batch.isInLog
+    const reason = isLogFull ? ({ reason: 'WAL_FULL' } as const) : {}
+    const context = { ...reason, topic, partition, waitedMs, attempts: batch.attempts }
+    const error = new MQError(
+      'TIMEOUT',
+      isLogFull ? `${text}: the write-ahead log is full (wal.maxBytes)` : text,
+      context,
+      { cause: batch.lastError ?? undefined },
+    )
     if (batch.isAccepted) this.#kept.tellLate(lane, batch, error)
     else this.fail(lane, batch, error)
   }
@@ -197,7 +206,7 @@ export class Answers {
 
   #moved(shipment: Shipment, error: MQError, errorCode: number, hint: LeaderHint | null): void {
     const { lane, batch } = shipment
-    if (this.#isUnknownTopic(lane, errorCode) && this.#isUnknownForGood(lane)) return this.#gone(lane, error)
+    if (this.#isUnknownTopic(lane, errorCode) && this.#isUnknownForGood(lane)) return this.#gone(lane, batch, error)
     const { topic, partition } = lane
     if (hint !== null) {
       this.#cluster.applyLeaderHint(topic, partition, hint.leaderId, hint.leaderEpoch, hint.endpoints)
@@ -213,9 +222,15 @@ export class Answers {
    * The topic is given up for what is pending. Records to come start with fresh patience and with fresh metadata: the
    * topic may have been made anew since, and nobody else would ask before metadata is too old.
    */
-  #gone(lane: Lane, error: MQError): void {
+  #gone(lane: Lane, batch: Batch, error: MQError): void {
     lane.unknownTopicAnswers = 0
     this.#cluster.refresh(`${lane.topic} is unknown`).catch(() => {})
+    this.#failLane(lane, batch, error)
+  }
+
+  /** What the log keeps goes back to its place: it leaves first when the topic takes something again. */
+  #failLane(lane: Lane, batch: Batch, error: MQError): void {
+    if (batch.isAccepted) lane.putBack(batch)
     this.#repairs.failLane(lane, error)
   }
 
@@ -333,7 +348,7 @@ function timeOf(batch: Batch, { logAppendTimeMs }: PartitionAnswer): number {
 }
 
 export function persistenceOf(batch: Batch): Persistence {
-  return batch.isDoubtful || batch.isAccepted ? 'possibly-persisted' : 'not-persisted'
+  return batch.isDoubtful || batch.isAccepted || batch.lsn > 0 ? 'possibly-persisted' : 'not-persisted'
 }
 
 export function failure(error: MQError): Outcome {

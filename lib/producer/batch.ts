@@ -114,6 +114,10 @@ export class Batch implements ChannelBuffer {
   part = 0
   parts = 1
   originLsn = 0
+  /** All parts of that split, itself too; none of them leaves before the log has accepted them all. */
+  family: readonly Batch[] | null = null
+  /** Of a part: a broker refused its records. It is in the log to be settled there, and nowhere else. */
+  isRefused = false
   /** The log has taken responsibility: whatever happens, it is settled there or stays there. */
   isAccepted = false
   /** It comes from an earlier life of this log. */
@@ -140,9 +144,16 @@ export class Batch implements ChannelBuffer {
   sentAtMs = 0
   lastError: MQError | null = null
   outcome: Outcome | null = null
+  /** It got its outcome before one that stands in front of it. */
+  isBehind = false
   /** Of a replaced batch: how many of its records a broker refused, and the first of these refusals. */
   refusedRecords = 0
   refusal: MQError | null = null
+
+  /** Its positions are known to the log, by a frame of its own or by that of the batch it is a part of. */
+  get isInLog(): boolean {
+    return this.lsn > 0 || this.originLsn > 0
+  }
 
   /** Bytes the arena can still take. */
   get room(): number {

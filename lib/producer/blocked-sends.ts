@@ -1,6 +1,6 @@
 /**
  * Sends that wait for memory (`onFull: 'block'`): first come, first served, and nothing overtakes them.
- * Each waits at most `maxBlockMs`; past it, TIMEOUT/BUFFER_FULL, and nothing of the record was taken. One that is
+ * Each waits at most `maxBlockMs`; past it, TIMEOUT/BUFFER_FULL (WAL_FULL when memory waits for the log), and nothing of the record was taken. One that is
  * aborted leaves at once. `flush` stands in the same line, so that it counts in who came before it and nobody else.
  * Invariant: one task serves the line, and it never goes round without having waited for room that it did not have.
  */
@@ -35,6 +35,8 @@ export class BlockedSends {
   readonly #budget: MemoryBudget
   readonly #clock: Clock
   readonly #maxBlockMs: number
+  /** Memory is full of what the write-ahead log does not take. */
+  readonly #isLogFull: () => boolean
   readonly #line = new Set<Place>() // in order of arrival
   readonly #first = new Set<Place>() // records that were accepted before anybody in the line came
   readonly #leave = new Map<BlockedSend, () => void>() // listeners of abort signals
@@ -46,10 +48,11 @@ export class BlockedSends {
   #blockedMs = 0 // until #countedMs
   #countedMs = 0 // monotonic
 
-  constructor(budget: MemoryBudget, clock: Clock, maxBlockMs: number) {
+  constructor(budget: MemoryBudget, clock: Clock, maxBlockMs: number, isLogFull: () => boolean = () => false) {
     this.#budget = budget
     this.#clock = clock
     this.#maxBlockMs = maxBlockMs
+    this.#isLogFull = isLogFull
   }
 
   /** Records that were accepted earlier wait here: what comes behind them must come behind them too. */
@@ -170,10 +173,15 @@ export class BlockedSends {
   #noRoom(bytes: number): MQError {
     const { usedBytes, limitBytes } = this.#budget
     const timeoutMs = this.#maxBlockMs
+    const isLogFull = this.#isLogFull()
+    const advice = isLogFull
+      ? 'it waits for the write-ahead log, which is full: raise wal.maxBytes'
+      : 'raise bufferMemoryBytes'
     const text =
       `no room for ${bytes} B in the buffer memory (${usedBytes} of ${limitBytes} B are used) within ` +
-      `maxBlockMs ${timeoutMs}: raise bufferMemoryBytes, or send more slowly`
-    return new MQError('TIMEOUT', text, { reason: 'BUFFER_FULL', bytes, usedBytes, limitBytes, timeoutMs })
+      `maxBlockMs ${timeoutMs}: ${advice}, or send more slowly`
+    const reason = isLogFull ? 'WAL_FULL' : 'BUFFER_FULL'
+    return new MQError('TIMEOUT', text, { reason, bytes, usedBytes, limitBytes, timeoutMs })
   }
 
   #remove(place: Place): void {

@@ -7,6 +7,7 @@
 import { MQError } from '../errors/index.js'
 import type { Clock, TimerHandle } from '../util/index.js'
 import type { Answers } from './answers.js'
+import type { Batch } from './batch.js'
 import type { Lane } from './lane.js'
 import type { ProducerSettings } from './settings.js'
 
@@ -61,26 +62,31 @@ export class Deadlines {
     // A deadline is that of a batch, from its first record on. One that cannot leave must not take in records for ever
     // and end them all with its oldest: those that come later begin another.
     if (lane.isActiveOlderThan(deliveryTimeoutMs / ACTIVE_SHARES)) lane.sealFull()
-    this.#tellKept(lane)
+    if (this.#host.log !== null) return this.#lookBehindKept(lane)
     for (let head = lane.head; head !== undefined && this.#answers.isExpired(head); head = lane.head) {
-      if (head.isAccepted) return // What the log has goes on without end.
-      if (head.isInFlight) {
-        const text = `a batch for ${lane.topic}-${lane.partition} is past its delivery deadline`
-        lane.home?.abort(new MQError('TIMEOUT', text, { topic: lane.topic, partition: lane.partition }))
-        return
-      }
-      if (lane.isFinishing) return
-      lane.withdraw(head)
-      this.#answers.expire(lane, head)
-      if (lane.isHeld) return
+      if (!this.#end(lane, head)) return
     }
   }
 
-  /** The deadline of those who wait for what the log keeps. */
-  #tellKept(lane: Lane): void {
-    if (this.#host.log === null) return
+  /** What is past its deadline; false: nothing behind it may be looked at now. */
+  #end(lane: Lane, batch: Batch): boolean {
+    if (batch.isInFlight) {
+      const text = `a batch for ${lane.topic}-${lane.partition} is past its delivery deadline`
+      lane.home?.abort(new MQError('TIMEOUT', text, { topic: lane.topic, partition: lane.partition }))
+      return false
+    }
+    if (lane.isFinishing || (lane.isLogging && !batch.isFinished)) return false
+    lane.withdraw(batch)
+    this.#answers.expire(lane, batch)
+    return !lane.isHeld
+  }
+
+  /** What the log keeps goes on without end: its callers are told, and so is the end of what it did not take. */
+  #lookBehindKept(lane: Lane): void {
     for (const batch of lane.pendingBatches) {
-      if (batch.isAccepted && !batch.isTold && this.#answers.isExpired(batch)) this.#answers.expire(lane, batch)
+      if (batch.isTold || !this.#answers.isExpired(batch)) continue
+      if (batch.isAccepted) this.#answers.expire(lane, batch)
+      else if (!this.#end(lane, batch)) return
     }
   }
 }

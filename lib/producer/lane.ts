@@ -62,7 +62,7 @@ export interface LaneLog {
   readAhead(lane: Lane): void
   /** A batch got its outcome. */
   settled(lane: Lane, batch: Batch, outcome: Outcome): void
-  /** A batch goes on as `parts`. */
+  /** A batch goes on as `parts`, but for those that are refused. */
   replaced(lane: Lane, batch: Batch, parts: readonly Batch[]): void
 }
 
@@ -102,6 +102,8 @@ export class Lane implements ChannelOwner<Batch> {
   readonly #host: LaneHost
   readonly #channel: DoubleBufferChannel<Batch>
   readonly #unsettled = new Deque<Batch>()
+  /** Of these, batches that have an outcome and wait for one in front of them. */
+  #settledBehind = 0
 
   compression: CompressionPlan
   readonly compressionHistory: CompressionHistory = { skip: 0 }
@@ -347,7 +349,7 @@ export class Lane implements ChannelOwner<Batch> {
     if (this.isAwaitingRecovery || this.isParked) return false
     const next = this.#channel.peek()
     if (next === undefined) return !log.isEager && this.#mayLeave()
-    if (!log.isReleased(next)) return false
+    if (!log.isReleased(next) || (this.isLogging && !next.isFinished)) return false
     return next.lsn === 0 || this.window.inFlight + log.acksUnderWay(this) < REMEMBERED_BATCHES
   }
 
@@ -469,6 +471,7 @@ export class Lane implements ChannelOwner<Batch> {
   settle(batch: Batch, outcome: Outcome): void {
     if (batch.outcome !== null) return
     batch.outcome = outcome
+    this.#countBehind(batch)
     this.#host.memory.release(batch)
     this.#host.log?.settled(this, batch, outcome)
     this.#deliverHead()
@@ -476,33 +479,65 @@ export class Lane implements ChannelOwner<Batch> {
 
   #deliverHead(): void {
     for (let head = this.#unsettled.peekFront(); head !== undefined; head = this.#unsettled.peekFront()) {
-      if (head.outcome === null) return
+      if (head.outcome === null) break
       this.#unsettled.popFront()
-      this.#host.settled(this, head, head.outcome)
-      this.#channel.recycle(head)
-      if (this.isIdle && this.#isBusy) {
-        this.#isBusy = false
-        this.#host.ended()
-      }
+      this.#deliver(head, head.outcome)
+    }
+    if (this.#settledBehind > 0 && this.#unsettled.peekFront()?.isTold === true) this.#deliverBehindTold()
+  }
+
+  /** Nobody waits for what the log keeps after its time: those behind it are told without it. */
+  #deliverBehindTold(): void {
+    const all = [...this.#unsettled]
+    this.#unsettled.clear()
+    const settled: Batch[] = []
+    let isTold = true
+    for (const batch of all) {
+      if (batch.outcome === null) isTold &&= batch.isTold
+      if (isTold && batch.outcome !== null) settled.push(batch)
+      else this.#unsettled.pushBack(batch)
+    }
+    for (const batch of settled) this.#deliver(batch, batch.outcome as Outcome)
+  }
+
+  #countBehind(batch: Batch): void {
+    if (this.#unsettled.peekFront() === batch) return
+    batch.isBehind = true
+    this.#settledBehind++
+  }
+
+  #deliver(batch: Batch, outcome: Outcome): void {
+    if (batch.isBehind) this.#settledBehind--
+    this.#host.settled(this, batch, outcome)
+    this.#channel.recycle(batch)
+    if (this.isIdle && this.#isBusy) {
+      this.#isBusy = false
+      this.#host.ended()
     }
   }
 
   /**
-   * Puts `parts` in the place of `batch`, which a broker found too large or partly invalid. Its records went over to
+   * Puts its parts in the place of `batch`, which a broker found too large or partly invalid. Its records went over to
    * them, or nowhere; its callers too, but for those that stand in front of every part.
    */
-  replace(batch: Batch, parts: readonly Batch[]): void {
+  replace(batch: Batch, all: readonly Batch[]): void {
+    const parts = all.filter((part) => !part.isRefused)
+    this.#putInPlaceOf(batch, parts)
+    for (const part of parts) this.#channel.adopt(part)
+    batch.outcome = REPLACED
+    this.#countBehind(batch)
+    this.#host.log?.replaced(this, batch, all)
+    this.#host.memory.release(batch)
+    this.#deliverHead()
+  }
+
+  #putInPlaceOf(batch: Batch, parts: readonly Batch[]): void {
     const all = [...this.#unsettled]
     this.#unsettled.clear()
     for (const one of all) {
       this.#unsettled.pushBack(one)
       if (one === batch) for (const part of parts) this.#unsettled.pushBack(part)
     }
-    for (const part of parts) this.#channel.adopt(part)
-    batch.outcome = REPLACED
-    this.#host.log?.replaced(this, batch, parts)
-    this.#host.memory.release(batch)
-    this.#deliverHead()
   }
 
   /** Takes one sealed batch out of the heap, wherever it stands. */
@@ -655,7 +690,7 @@ export class Lane implements ChannelOwner<Batch> {
 
   #oldestUnsent(): Batch | undefined {
     for (const batch of this.#unsettled)
-      if (batch.outcome === null && batch.attempts === 0 && !batch.isStamped && batch.lsn === 0) return batch
+      if (batch.outcome === null && batch.attempts === 0 && !batch.isStamped && !batch.isInLog) return batch
     return undefined
   }
 

@@ -545,6 +545,10 @@ export class ProducerCore implements LaneHost, SenderHost, LogHost {
     await this.log?.defineIdentity(producerId, epoch, this.#cluster.clusterId ?? '')
   }
 
+  get isLogFull(): boolean {
+    return this.log?.isBlocked === true
+  }
+
   get keepsBatches(): boolean {
     return this.log !== null
   }
@@ -596,6 +600,7 @@ export class ProducerCore implements LaneHost, SenderHost, LogHost {
 
   unsendable(lane: Lane, batch: Batch, error: MQError): void {
     const { topic, partition } = lane
+    lane.withdraw(batch) // On its way into the log it was not taken yet.
     lane.settle(batch, failure(error.with({ topic, partition, persistence: 'not-persisted' })))
   }
 

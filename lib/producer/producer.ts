@@ -219,7 +219,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       this.#clock.defer(() => this.#events.emit('backpressure', this.#usage()))
     }
     budget.onResume = () => this.#clock.defer(() => this.#events.emit('drain', this.#usage()))
-    this.#blocked = new BlockedSends(budget, this.#clock, this.#config.maxBlockMs)
+    this.#blocked = new BlockedSends(budget, this.#clock, this.#config.maxBlockMs, () => this.#core.isLogFull)
     this.#tracer = this.#makeTracer(deps)
     this.#maxRecordBytes = this.#config.maxBatchBytes - BATCH_HEADER_BYTES
     this.#limitsRecords = this.#config.bufferMaxRecords !== undefined
@@ -426,7 +426,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       if (result === MEMORY_FULL) this.#core.counters.hardLimits++
       if (result === MEMORY_FULL && !this.#makeRoom(topic, value, options ?? null, callback ?? null)) {
         this.#lacksMemory = true
-        throw bufferFull(this.#usage())
+        throw bufferFull(this.#usage(), this.#core.isLogFull)
       }
     } catch (error) {
       this.#tellRefused(this.#refusal(error, topic), callback ?? null)
@@ -849,7 +849,8 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
     }
     const isUrgent = extra?.isUrgent ?? true
     const placement = extra === null ? null : { limits: extra.limits, lanes: extra.lanes }
-    const isAcceptedEnough = until === 'accepted'
+    // Who waits for the log is not told before the log has the record.
+    const isAcceptedEnough = until === 'accepted' && settle.accepted === undefined
     const isLimited = timeoutMs !== undefined || signal !== undefined
     const limit = isLimited ? this.#limitWait(timeoutMs, signal, (ms) => notInTime(topic, ms), reject) : NO_LIMIT
     const settled: SendCallback = isLimited ? ending(limit, settle) : settle
@@ -871,7 +872,7 @@ export class Producer<V = RecordBytes, K = RecordBytes> {
       if (this.#config.onFull === 'dropOldest' && this.#dropUntil(attempt)) return accepted()
       this.#core.leaveSoon()
       const { onFull } = this.#config
-      if (onFull !== 'block' && onFull !== 'spill') throw bufferFull(this.#usage())
+      if (onFull !== 'block' && onFull !== 'spill') throw bufferFull(this.#usage(), this.#core.isLogFull)
       const copy = this.#copyOf(topic, value, options)
       const again = () => {
         this.#hasBytes = this.#serializes

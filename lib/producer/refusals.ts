@@ -42,9 +42,20 @@ export function closedError(): MQError {
   return new MQError('PRODUCER_CLOSED', 'the producer is closed: create a new one to go on sending')
 }
 
-export function bufferFull({ usedBytes, limitBytes }: { usedBytes: number; limitBytes: number }): MQError {
-  const text = `buffer memory is full (${usedBytes} of ${limitBytes} B): wait for ready() when sendAsync returns false`
-  const context = { reason: 'BUFFER_FULL', usedBytes, limitBytes, persistence: 'not-persisted' } as const
+interface Usage {
+  readonly usedBytes: number
+  readonly limitBytes: number
+}
+
+export function bufferFull({ usedBytes, limitBytes }: Usage, isLogFull = false): MQError {
+  const why = isLogFull ? ' of what waits for the write-ahead log, which is full' : ''
+  const text = `buffer memory is full${why} (${usedBytes} of ${limitBytes} B): wait for ready() when sendAsync returns false`
+  const context = {
+    reason: isLogFull ? 'WAL_FULL' : 'BUFFER_FULL',
+    usedBytes,
+    limitBytes,
+    persistence: 'not-persisted',
+  } as const
   return new MQError('POOL_EXHAUSTED', text, context)
 }
 

@@ -19,6 +19,9 @@ import { Batch, type SendCallback } from './batch.js'
 import type { BatchMemory } from './batch-memory.js'
 import { RecordTime } from './record-clock.js'
 
+/** A frame of the log has one byte for the number of parts (wal.md 2.5). */
+const MOST_PARTS = 255
+
 /** The records of a batch, uncompressed. */
 export function plainRecordsOf(batch: Batch): Uint8Array | Promise<Uint8Array> {
   if (batch.codecId === 0) return batch.body
@@ -39,28 +42,35 @@ export function reseal(
   refusalOf: RefusalOf,
   memory: BatchMemory,
 ): Batch[] | null {
-  const sizes = planParts(openRecords(batch, plain), maxBytes, refusalOf, batch.lsn > 0)
+  const sizes = planParts(openRecords(batch, plain), maxBytes, refusalOf, batch.isInLog)
   const parts = sizes.map(() => new Batch())
   const bytes = sizes.map((size) => size.bytes)
   const cursor = openRecords(batch, plain)
   if (!memory.exchange(batch, parts, bytes)) return null
   const callers = new Callers(batch)
   let index = -1
+  let live: Batch | null = null
+  const isCut = batch.isInLog && sizes.length === MOST_PARTS
+  const restAt = isCut ? (sizes.at(-1) as PartSize).first : Number.POSITIVE_INFINITY
   for (let record = 0; cursor.next(); record++) {
-    const refusal = refusalOf(record)
-    if (refusal === null) {
+    const refusal = record < restAt ? refusalOf(record) : null
+    if (refusal === null || batch.isInLog) {
       if (parts[index]?.records === sizes[index]?.records) index++
-      callers.before(record, parts[index] as Batch)
-      append(parts[index] as Batch, cursor)
-    } else batch.refusedRecords++
+      const part = parts[index] as Batch
+      part.isRefused = refusal !== null
+      if (refusal === null) live = part
+      if (refusal === null) callers.before(record, part)
+      append(part, cursor)
+    }
+    if (refusal !== null) batch.refusedRecords++
     batch.refusal ??= refusal
-    callers.of(record, parts[index] ?? null, refusal)
+    callers.of(record, live, refusal)
   }
-  callers.before(Number.POSITIVE_INFINITY, parts[index] ?? null)
+  callers.before(Number.POSITIVE_INFINITY, live)
   batch.takeWaiters(callers.first)
   for (const [place, part] of parts.entries()) {
     inherit(part, batch, place, parts.length)
-    if (batch.lsn > 0) part.firstPosition = batch.firstPosition + (sizes[place] as PartSize).first
+    if (batch.isInLog) part.firstPosition = batch.firstPosition + (sizes[place] as PartSize).first
   }
   return parts
 }
@@ -68,26 +78,30 @@ export function reseal(
 interface PartSize {
   /** Number of its first record in the batch. */
   readonly first: number
+  readonly isRefused: boolean
   records: number
   bytes: number
 }
 
 /**
  * How many records and bytes each part gets. A record that is larger than `maxBytes` gets a part of its own; what is in
- * the log keeps its positions, so a part of it has no gap.
+ * the log keeps its positions, so there what is refused is a part too. Of what the log cannot count, the last part is the rest as it
+ * is: a broker that refuses that too has it split again.
  */
-function planParts(cursor: RecordCursor, maxBytes: number, refusalOf: RefusalOf, isContiguous: boolean): PartSize[] {
+function planParts(cursor: RecordCursor, maxBytes: number, refusalOf: RefusalOf, isInLog: boolean): PartSize[] {
   const sizes: PartSize[] = []
   let baseTimestamp = 0
   for (let record = 0; cursor.next(); record++) {
-    if (refusalOf(record) !== null) continue
+    const isRest = isInLog && sizes.length === MOST_PARTS
+    const isRefused = !isRest && refusalOf(record) !== null
+    if (isRefused && !isInLog) continue
     let part = sizes.at(-1)
     let bytes = part === undefined ? 0 : recordBytes(cursor, cursor.timestamp - baseTimestamp, part.records)
-    const hasGap = isContiguous && part !== undefined && part.first + part.records !== record
-    if (part === undefined || part.bytes + bytes > maxBytes || hasGap) {
+    const isOther = part?.isRefused !== isRefused
+    if (part === undefined || (!isRest && (part.bytes + bytes > maxBytes || isOther))) {
       baseTimestamp = cursor.timestamp
       bytes = recordBytes(cursor, 0, 0)
-      part = { first: record, records: 0, bytes: BATCH_HEADER_BYTES }
+      part = { first: record, isRefused, records: 0, bytes: BATCH_HEADER_BYTES }
       sizes.push(part)
     }
     part.records++
@@ -121,7 +135,7 @@ function inherit(part: Batch, batch: Batch, place: number, count: number): void 
   part.lastError = batch.lastError
   part.isTold = batch.isTold
   part.isRecovered = batch.isRecovered
-  for (const token of batch.tokens ?? []) part.addToken(token)
+  if (!part.isRefused) for (const token of batch.tokens ?? []) part.addToken(token)
 }
 
 /**

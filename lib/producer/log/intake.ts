@@ -25,6 +25,8 @@ export interface IntakeTarget {
   readonly isFailed: boolean
   /** Takes a finished batch, or says that it cannot now. */
   append(lane: Lane, batch: Batch): boolean
+  /** The same for all parts of a split at once. */
+  appendFamily(lane: Lane, family: readonly Batch[]): boolean
   /** A turn is over. */
   looked(): void
   /** A codec is done with a batch that is spilled. */
@@ -118,9 +120,18 @@ export class LogIntake {
         lane.sealActive()
         continue
       }
-      if (!this.finish(lane, batch) || !this.#target.append(lane, batch)) return bytes
-      lane.unlogged?.popFront()
-      bytes += batch.plainBytes
+      if (batch.family === null) {
+        if (!this.finish(lane, batch) || !this.#target.append(lane, batch)) return bytes
+        lane.unlogged?.popFront()
+        bytes += batch.plainBytes
+        continue
+      }
+      const { family } = batch
+      if (!family.every((part) => this.finish(lane, part)) || !this.#target.appendFamily(lane, family)) return bytes
+      for (const part of family) {
+        lane.unlogged?.popFront()
+        bytes += part.plainBytes
+      }
     }
     if (!lane.isLogging) this.touch(lane)
     return bytes
@@ -166,15 +177,21 @@ export class LogIntake {
         (error: unknown) => this.#codecDone(lane, batch, error as MQError),
       )
     } catch (error) {
-      this.#host.unsendable(lane, batch, error as MQError)
+      this.#unfinished(lane, batch, error as MQError)
       this.touch(lane)
     }
     return false
   }
 
+  /** What the log has already goes on without compression; anything else ends here. */
+  #unfinished(lane: Lane, batch: Batch, error: MQError): void {
+    if (batch.isInLog) batch.finish(0, null)
+    else this.#host.unsendable(lane, batch, error)
+  }
+
   #codecDone(lane: Lane, batch: Batch, error: MQError | null): void {
     lane.isLogging = false
-    if (error !== null && batch.outcome === null) this.#host.unsendable(lane, batch, error)
+    if (error !== null && batch.outcome === null) this.#unfinished(lane, batch, error)
     if (this.#isEager) this.touch(lane)
     else this.#target.spilled(lane)
   }

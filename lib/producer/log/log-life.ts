@@ -116,6 +116,7 @@ export class LogLife {
     const { options, openWal, log } = this.#parts
     const wal = await openWal(options, this.#walEvents())
     this.#wal = wal
+    if (this.#isStopped) return // It is closed at once: what is in it waits for the next life.
     if (wal.failure !== null) log.failed(wal.failure)
     for (const stream of wal.streams) if (wal.entriesOf(stream.id).length > 0) this.#awaitStream(stream, 1)
     for (const lane of this.#parts.host.lanes) this.#gate(lane)
@@ -128,8 +129,17 @@ export class LogLife {
   /** A topic's partitions, as brokers tell them. */
   topicSeen(topic: TopicMetadata): void {
     if (topic.partitions.every(({ leaderId }) => leaderId < 0)) return // It comes from the log itself.
-    if (this.#wal !== null && this.#wal.failure === null) rememberTopic(this.#wal, topic)
+    if (this.#wal !== null && this.#wal.failure === null) this.#remember(this.#wal, topic)
     this.#safety.look(topic)
+  }
+
+  /** Convenient for the next life; a log that cannot take it must not keep this one from its topic. */
+  #remember(wal: Wal, topic: TopicMetadata): void {
+    try {
+      rememberTopic(wal, topic)
+    } catch (error) {
+      this.#parts.host.warn(toMQError(error, 'PRODUCE_FAILED', `remembering the partitions of ${topic.name}`))
+    }
   }
 
   /** As the log knows it from an earlier life; null: it does not, or is not open. */

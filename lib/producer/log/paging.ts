@@ -5,8 +5,8 @@
  * in memory would have nothing to offer to its sender, and every answer would wait for the disk.
  * Invariant: the bytes of a batch are in memory, in the log, or both, until it is settled.
  */
-import { toMQError } from '../../errors/index.js'
-import { assert, Deque, runInBackground } from '../../util/index.js'
+import { type MQError, toMQError } from '../../errors/index.js'
+import { assert, Deque, runInBackground, type TimerHandle } from '../../util/index.js'
 import type { Wal } from '../../wal/index.js'
 import { failure } from '../answers.js'
 import type { Batch } from '../batch.js'
@@ -15,6 +15,9 @@ import type { LogHost } from './log-host.js'
 
 /** Batches of a lane that should be in memory before their turn: as many as may be in flight. */
 const READ_AHEAD = 5
+
+/** Until the disk is asked again for what it could not give. */
+const READ_RETRY_MS = 1000
 
 /** A list of fewer batches is not worth looking through. */
 const TRIM_FROM = 1024
@@ -36,6 +39,9 @@ export class Paging {
    * this nothing would be sent, nothing settled, and nothing ever freed. At most `maxBatchBytes`.
    */
   #onReserve: Batch | null = null
+  /** Lanes whose next batch could not be read, until somebody tries again. */
+  readonly #unread = new Set<Lane>()
+  #retry: TimerHandle | null = null
   #pagedOut = 0
   #trimAt = TRIM_FROM
 
@@ -87,6 +93,7 @@ export class Paging {
   #pageOut(batch: Batch): void {
     batch.isPagedOut = true
     this.#pagedOut++
+    if (this.#onReserve === batch) this.#onReserve = null
     this.#host.memory.release(batch)
   }
 
@@ -132,16 +139,38 @@ export class Paging {
       },
       (name, error) => {
         batch.isLoading = false
-        this.#pagedOut--
         memory.budget.give(bytes, 0)
-        if (batch.outcome !== null) return
-        const { topic, partition } = lane
-        const known = toMQError(error, 'PRODUCE_FAILED', name)
-        lane.withdraw(batch)
-        lane.settle(batch, failure(known.with({ topic, partition, persistence: 'not-persisted' })))
+        if (this.#onReserve === batch) this.#onReserve = null
+        if (batch.outcome !== null) this.#pagedOut--
+        else this.#notRead(lane, batch, toMQError(error, 'PRODUCE_FAILED', name))
       },
     )
     return true
+  }
+
+  /** Damage is an outcome; a disk that does not answer now is asked again: nobody has decided about the records. */
+  #notRead(lane: Lane, batch: Batch, error: MQError): void {
+    const { topic, partition } = lane
+    if (error.context.reason === 'WAL_CORRUPT') {
+      this.#pagedOut--
+      lane.withdraw(batch)
+      return lane.settle(batch, failure(error.with({ topic, partition, persistence: 'not-persisted' })))
+    }
+    this.#host.warn(error.with({ topic, partition }))
+    this.#unread.add(lane)
+    this.#retry ??= this.#host.clock.setTimer(() => {
+      this.#retry = null
+      const lanes = [...this.#unread]
+      this.#unread.clear()
+      for (const one of lanes) this.readAhead(one)
+    }, READ_RETRY_MS)
+  }
+
+  /** Nothing is read any more. */
+  close(): void {
+    this.#retry?.cancel()
+    this.#starving.clear()
+    this.#unread.clear()
   }
 
   /** A batch got its outcome, and its memory is free. */

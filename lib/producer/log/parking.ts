@@ -102,8 +102,9 @@ export class Parking {
       this.#parked.delete(lane)
       lane.isParked = false
       this.#report(lane, batch, edge, action === 'drop' ? 'dropped' : 'resent')
-      // A topic that takes nothing takes nothing of what stands behind either.
-      const concerned = edge === 'E6' ? lane.pendingBatches.filter((one) => one.isAccepted) : [batch]
+      // A topic that takes nothing takes nothing of what stands behind either; what is for its successor is another's.
+      const isSame = (one: Batch) => one.isAccepted && one.stream === batch.stream
+      const concerned = edge === 'E6' ? lane.pendingBatches.filter(isSame) : [batch]
       for (const one of concerned) {
         if (one.outcome !== null) continue
         one.isDoubtful = false

@@ -151,6 +151,49 @@ export class ProducerLog implements LaneLog, IntakeTarget {
     }
   }
 
+  /**
+   * All parts of a split and the numbers of what stands behind them go in within one turn, and so in one write: the log
+   * never shows a part without its siblings, nor a bound entry behind an unbound one. None leaves before all are accepted.
+   */
+  appendFamily(lane: Lane, family: readonly Batch[]): boolean {
+    const identity = this.#host.identityOf(lane)
+    if (identity === null) return false // `bindPending` comes again when there are numbers.
+    const bytes = family.reduce((sum, part) => sum + part.wireBytes + FRAME_OVERHEAD, 0)
+    if (!(this.#wal as Wal).admits(bytes)) {
+      this.#room.add(lane)
+      return false
+    }
+    const before = identity.nextSequence
+    let gateLsn = 0
+    try {
+      for (const part of family) {
+        if (!part.isRefused) identity.stamp(part)
+        ;(this.#frames as FrameWriter).write(lane, part)
+        gateLsn = part.lsn
+      }
+    } catch (error) {
+      for (const part of family) this.#unwrite(part, family)
+      identity.nextSequence = before
+      this.#refused(lane, family[0] as Batch, error)
+      return false
+    }
+    for (const part of family) {
+      part.gateLsn = gateLsn
+      part.family = null
+      if (!part.isRefused) this.#appended.pushBack({ lane, batch: part })
+    }
+    this.#refuse(family)
+    this.#bindFrom(lane)
+    return true
+  }
+
+  /** Frames of some parts only are void: they will be written again. */
+  #unwrite(part: Batch, family: readonly Batch[]): void {
+    part.unstamp()
+    part.lsn = 0
+    part.family = family
+  }
+
   #refused(lane: Lane, batch: Batch, error: unknown): void {
     const known = findMQError(error)
     if (known?.context.reason === 'WAL_FULL') this.#room.add(lane)
@@ -252,10 +295,21 @@ export class ProducerLog implements LaneLog, IntakeTarget {
   /** Numbers for everything of this lane that is logged without any, in order; they go when the log has that too. */
   bindPending(lane: Lane): void {
     if (!this.isEager || this.#failure !== null || this.#wal === null) return
+    // Parts of a split stand in front of everything else, and take their numbers first.
+    if (lane.unlogged?.peekFront()?.family != null) {
+      lane.hasUnbound = true
+      this.touch(lane)
+    } else this.#bindFrom(lane)
+  }
+
+  #bindFrom(lane: Lane): void {
     for (const batch of lane.unsent()) {
       if (batch.lsn === 0 || batch.isStamped) continue
       const identity = this.#host.identityOf(lane)
-      if (identity === null) return
+      if (identity === null) {
+        lane.hasUnbound = true
+        return
+      }
       identity.stamp(batch)
       this.bound(lane, batch)
     }
@@ -277,19 +331,25 @@ export class ProducerLog implements LaneLog, IntakeTarget {
 
   /** An identity is used only when the log knows it, on the disk. */
   async defineIdentity(producerId: bigint, epoch: number, clusterId: string): Promise<void> {
-    if (this.#failure === null) await this.#wal?.defineIdentity(producerId, epoch, clusterId)
+    if (this.#failure !== null) return
+    try {
+      await this.#wal?.defineIdentity(producerId, epoch, clusterId)
+    } catch (error) {
+      if (!this.#isClosed) this.#broke(error) // What is in memory is delivered all the same.
+    }
   }
 
   // --- settled -----------------------------------------------------------------------------------------------------
 
   settled(lane: Lane, batch: Batch, outcome: Outcome): void {
+    batch.family = null
     this.#note(lane, batch, outcome)
     this.#paging?.settled(batch)
   }
 
   #note(lane: Lane, batch: Batch, outcome: Outcome): void {
-    const { lsn, stream, firstPosition, records } = batch
-    if (lsn === 0 || this.#failure !== null || outcome === REPLACED) return
+    const { stream, firstPosition, records } = batch
+    if (!batch.isInLog || this.#failure !== null || outcome === REPLACED) return
     const { error, baseOffset } = outcome
     if (error !== null && this.#isLeaving) return // It stays in the log, for the next life.
     const last = firstPosition + records - 1
@@ -312,35 +372,37 @@ export class ProducerLog implements LaneLog, IntakeTarget {
    * refused of it lies between them, and is settled.
    */
   replaced(lane: Lane, batch: Batch, parts: readonly Batch[]): void {
-    const { lsn, stream, firstPosition, records } = batch
-    if (lsn === 0 || this.#failure !== null) return
-    this.#host.replaced(batch, parts.length)
-    const wal = this.#wal as Wal
-    let position = firstPosition
-    const refuseUntil = (end: number) => {
-      if (end > position) wal.settle(stream, position, end - 1, LogOutcome.rejected, -1)
-    }
+    this.#host.replaced(batch, parts.filter(({ isRefused }) => !isRefused).length)
+    this.#paging?.settled(batch)
+    if (!batch.isInLog || this.#failure !== null) return
     for (const [index, part] of parts.entries()) {
-      refuseUntil(part.firstPosition)
       part.part = index
       part.parts = parts.length
-      part.originLsn = lsn
-      part.stream = stream
+      part.originLsn = batch.lsn > 0 ? batch.lsn : batch.originLsn
+      part.stream = batch.stream
       part.isAccepted = batch.isAccepted
-      position = part.firstPosition + part.records
     }
-    refuseUntil(firstPosition + records)
-    for (const part of [...parts].reverse()) this.#logPart(lane, part)
+    // What is spilled stands in the log as a whole until its parts are settled one by one.
+    if (lane.unlogged === null) return this.#refuse(parts)
+    for (const part of [...parts].reverse()) {
+      part.family = parts
+      lane.unlogged.pushFront(part)
+    }
+    this.touch(lane)
   }
 
-  /** In front of what waits for the log: parts are older. */
-  #logPart(lane: Lane, part: Batch): void {
-    if (lane.unlogged !== null) {
-      lane.unlogged.pushFront(part)
-      return this.touch(lane)
+  /** What a broker refused has its outcome, and its memory is free. */
+  #refuse(parts: readonly Batch[]): void {
+    for (const part of parts) {
+      if (!part.isRefused) continue
+      const { stream, firstPosition, records } = part
+      this.#host.memory.release(part)
+      try {
+        ;(this.#wal as Wal).settle(stream, firstPosition, firstPosition + records - 1, LogOutcome.rejected, -1)
+      } catch (error) {
+        return this.#broke(error)
+      }
     }
-    part.finish(0, null)
-    this.#write(lane, part)
   }
 
   // --- spilling ----------------------------------------------------------------------------------------------------
@@ -352,7 +414,7 @@ export class ProducerLog implements LaneLog, IntakeTarget {
       if (lane.activeBytes >= this.#host.settings.batchBytes) lane.sealActive()
       let place = 0
       for (const batch of lane.unsent()) {
-        if (place++ === 0 || batch.lsn > 0 || batch.isStamped || batch.attempts > 0) continue
+        if (place++ === 0 || batch.isInLog || batch.isStamped || batch.attempts > 0) continue
         if (lane.isFinishing || !this.#finishSpilled(lane, batch)) break
         if (!this.append(lane, batch)) return
       }
@@ -407,6 +469,7 @@ export class ProducerLog implements LaneLog, IntakeTarget {
   close(): void {
     this.#isClosed = true
     this.#intake.close()
+    this.#paging?.close()
   }
 }
 
