@@ -9,7 +9,6 @@ import type { MQError } from '../errors/index.js'
 import type { Clock } from '../util/index.js'
 import type { Outcome } from './format/constants.js'
 import { type OpenedLog, openLog } from './open/open-log.js'
-import type { StreamTable } from './state/stream-table.js'
 import type { LogTables } from './state/tables.js'
 import type {
   AppendedEntry,
@@ -145,8 +144,10 @@ export class WriteAheadLog implements Wal {
   }
   unsettledOf(lsn: number): readonly (readonly [from: number, to: number])[] {
     const entry = this.#tables.entry(lsn)
-    const stream = entry === undefined ? undefined : this.#tables.streams.get(entry.stream)
-    return entry === undefined || stream === undefined ? [] : unsettledParts(stream as StreamTable, entry)
+    if (entry === undefined) return []
+    const { stream, firstPosition, count } = entry
+    const ranges = this.#tables.unsettledRanges(stream, firstPosition, firstPosition + count - 1)
+    return ranges.map(({ from, to }) => [from, to] as const)
   }
   incarnationIdOf(incarnation: number): string | undefined {
     return incarnation === this.incarnation ? this.incarnationId : this.#tables.incarnations.get(incarnation)?.id
@@ -182,18 +183,4 @@ export class WriteAheadLog implements Wal {
       await this.#opened.release(Math.max(0, untilMs - this.#clock.monotonicMs()))
     }
   }
-}
-
-/** What lies between the settled ranges of a stream, within one entry. */
-function unsettledParts(stream: StreamTable, entry: Entry): [from: number, to: number][] {
-  const parts: [number, number][] = []
-  const last = entry.firstPosition + entry.count - 1
-  let from = Math.max(entry.firstPosition, stream.settled.through)
-  stream.settled.forEach((settledFrom, settledTo) => {
-    if (settledTo < from || settledFrom > last) return
-    if (settledFrom > from) parts.push([from, settledFrom - 1])
-    from = settledTo + 1
-  })
-  if (from <= last) parts.push([from, last])
-  return parts
 }

@@ -88,6 +88,8 @@ async function openLocked(
   })
   const { start, recovered } = await recover(disk, options, parts, found, { isNew, startedMs })
   const writer = await LogWriter.start(options, parts, events, start)
+  // Not sooner: a CHECKPOINT must not call settled what no HOLE frame that is durable calls lost.
+  for (const hole of recovered.holes) found.tables.hole(hole)
   await writeOwner(disk, parts, dir, start.incarnation)
   progress.done(found.segments.length, found.scannedBytes, recovered.entries)
   return {

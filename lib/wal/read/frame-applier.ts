@@ -77,6 +77,10 @@ export class FrameApplier {
   #isStarted = false
   /** Where lost positions go: the gap before the frames that come now. null: nothing is missing so far. */
   #lost: PositionRange[] | null = null
+  /** Positions of which nothing is known, until a CHECKPOINT tells; null: the log's first CHECKPOINT is readable. */
+  #head: PositionRange[] | null = null
+  /** Positions that were lost together with the first CHECKPOINT. */
+  readonly headLosses: PositionRange[] = []
 
   /** `numbers`: of the segments, by index. `maxEntries`: unsettled ones at any moment. */
   constructor(tables: LogTables, numbers: readonly number[], maxEntries = Number.POSITIVE_INFINITY) {
@@ -93,7 +97,13 @@ export class FrameApplier {
   /** Tables are known although the first CHECKPOINT is not readable: what is missing is taken from later ones. */
   startWithout(): void {
     this.#isStarted = true
-    this.#lost ??= []
+    this.#head = []
+    this.#lost = this.#head
+  }
+
+  /** Nothing comes any more. `isWhole`: no segment was there before the first one, so that positions begin at 0. */
+  finish(isWhole: boolean): void {
+    if (this.#head !== null && isWhole) this.#tellHead(this.#head)
   }
 
   readonly apply = (
@@ -300,8 +310,18 @@ export class FrameApplier {
     if (first !== undefined) first.isComplete = true
     this.oldestLiveSegment = oldestLiveSegment
     for (const whole of this.#parts) this.#merge(whole)
+    if (this.#head !== null) this.#tellHead(this.#head)
     this.#isStarted = true
     this.#startParts(segment)
+  }
+
+  /** The first CHECKPOINT that is readable: what was neither seen nor has an outcome was lost before it. */
+  #tellHead(head: PositionRange[]): void {
+    this.#head = null
+    for (const { stream, from, to } of head) {
+      for (const range of this.#tables.unsettledRanges(stream, from, to)) this.headLosses.push({ stream, ...range })
+    }
+    if (this.#lost === head) this.#lost = this.headLosses
   }
 
   #startParts(segment: number): void {

@@ -19,6 +19,9 @@ import { HEAD_BYTES, type SegmentSet } from './segment-set.js'
 import type { SegmentSource } from './segment-source.js'
 import { type FrameSink, WalkState } from './segment-walk.js'
 
+/** No segment was ever before it. */
+export const FIRST_SEGMENT = 1
+
 /** Where a segment ends, as far as frames that count go. */
 export interface SegmentEnd {
   end: number
@@ -129,6 +132,7 @@ export class LogScan {
       await file.source.close()
       this.#tellProgress(index, tables)
     }
+    applier.finish(this.set.live[0]?.number === FIRST_SEGMENT)
     return reading
   }
 

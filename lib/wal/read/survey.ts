@@ -5,7 +5,6 @@
  * Source: wal.md 2.8, 4.1 steps 1-4.
  */
 import { MQError } from '../../errors/index.js'
-import { walError } from '../errors.js'
 import { FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES } from '../format/constants.js'
 import type { WalFs } from '../fs.js'
 import type { HoleFacts, RecoveryProgress } from '../types.js'
@@ -13,7 +12,8 @@ import type { Gap, KeptRun } from './chain.js'
 import type { SegmentFile } from './directory-listing.js'
 import type { Finding, FindingKind, SegmentSurvey, Survey, SurveyEnd } from './findings.js'
 import { isPlaceCovered, judgeGap } from './judge.js'
-import { LogScan, type Reading, type SegmentEnd } from './log-scan.js'
+import { FIRST_SEGMENT, LogScan, type Reading, type SegmentEnd } from './log-scan.js'
+import { requireAll, requireSegment } from './missing-segments.js'
 import { SegmentSet } from './segment-set.js'
 import { tornBytesAt } from './torn-bytes.js'
 
@@ -83,7 +83,7 @@ class Surveyor {
     }
     const { applier, tables } = reading
     tables.dropVoidParts()
-    if (applier.rolledTo > 0 && !isCut) this.#requireSegment(applier.rolledTo)
+    if (applier.rolledTo > 0 && !isCut) requireSegment(this.#scan.set, applier.rolledTo)
     this.#damagedPlaces(reading)
     const { lastLsn, lastBodyCrc } = this.#lastOf(reading)
     const lost = this.#lostTail(lastLsn, reading)
@@ -115,7 +115,7 @@ class Surveyor {
   async #judged(): Promise<{ reading: Reading; isCut: boolean }> {
     const scan = this.#scan
     const kept = scan.chained()
-    this.#requireAll(kept)
+    requireAll(scan.set, kept)
     const reading = await scan.replay(kept)
     const verdicts = kept.map((_, index) => this.#verdict(kept, index, reading))
     const cut = verdicts.indexOf('discarded')
@@ -197,7 +197,10 @@ class Surveyor {
     const { holes } = applier
     const isBroken = this.#scan.set.broken.some((other) => other.file === file)
     if (file.header === null) {
-      if (!isBroken) this.#place('corrupt', number, name, 0, source.end, `${name}: ${file.problem}`, holes)
+      if (isBroken) return
+      const text = `${name}: ${file.problem}`
+      if (index === 0) this.#headLoss(file, 0, source.end, text, applier)
+      else this.#place('corrupt', number, name, 0, source.end, text, holes)
       return
     }
     if (file.badCopies > 0) {
@@ -211,11 +214,29 @@ class Surveyor {
     // Above a cut: all of it was given up.
     const isDropped = index > 0 && !ends[index] && Number.isFinite(file.firstLsn)
     if (first?.isComplete !== true && !isBroken && !isDropped) {
-      const kind = index === 0 ? 'corrupt' : 'badCheckpoint'
-      const text = `the CHECKPOINT of ${name} is not readable${index === 0 ? ', and no older segment is there' : ': its tables were rebuilt from the frames before it'}`
-      this.#place(kind, number, name, SEGMENT_HEADER_BYTES, SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES, text, holes)
+      const text = `the CHECKPOINT of ${name} is not readable`
+      const [from, to] = [SEGMENT_HEADER_BYTES, SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES]
+      if (index === 0) this.#headLoss(file, from, to, `${text}, and no older segment is there`, applier)
+      else {
+        const rebuilt = `${text}: its tables were rebuilt from the frames before it`
+        this.#place('badCheckpoint', number, name, from, to, rebuilt, holes)
+      }
     }
     if (first !== undefined && index > 0) this.#chainCrc(index, file, first, ends, holes)
+  }
+
+  /** The log's first CHECKPOINT is gone, perhaps with frames behind it: a later CHECKPOINT tells what that cost. */
+  #headLoss(file: SegmentFile, fromByte: number, toByte: number, what: string, applier: Reading['applier']): void {
+    const { number, name } = file
+    const { headLosses, holes } = applier
+    const [first] = this.#scan.state.runs
+    // Frames of this segment are there: whether any is missing before them, nobody can tell.
+    const toLsn = first === undefined || first.segment === 0 ? 0 : first.after
+    const isWhole = number === FIRST_SEGMENT
+    const lsns = toLsn === 0 ? '' : `: LSNs ${isWhole ? '1..' : 'up to '}${toLsn} are lost`
+    const text = `${what}${lsns}${positionsText(headLosses)}`
+    const range = toLsn === 0 ? NO_LSNS : { fromLsn: isWhole ? 1 : 0, toLsn }
+    this.#place('corrupt', number, name, fromByte, toByte, text, holes, headLosses, range)
   }
 
   /** The frame that ends the segment before must be the one that this segment goes on from. */
@@ -243,10 +264,11 @@ class Surveyor {
     text: string,
     holes: readonly HoleFacts[],
     ranges: HoleFacts['ranges'] = [],
+    { fromLsn, toLsn } = NO_LSNS,
   ): void {
     const isCovered = kind === 'corrupt' && isPlaceCovered(segment, fromByte, toByte, holes)
     const shown = isCovered ? 'covered' : kind
-    this.#findings.push({ kind: shown, segment, file, fromByte, toByte, fromLsn: 0, toLsn: -1, ranges, text })
+    this.#findings.push({ kind: shown, segment, file, fromByte, toByte, fromLsn, toLsn, ranges, text })
   }
 
   #lastOf({ ends, applier }: Reading): { lastLsn: number; lastBodyCrc: number } {
@@ -336,28 +358,10 @@ class Surveyor {
       }
     })
   }
-
-  /** A ROLL names a segment: it was durable by then. */
-  #requireSegment(number: number): void {
-    if (this.#scan.set.heads.some((file) => file.number >= number)) return
-    const text = `segment ${number} is missing: the log says that it was begun; restore it, or accept the loss with "wal repair --accept-missing ${number}"`
-    throw walError('WAL_SEGMENT_MISSING', text, { segment: number })
-  }
-
-  /** @throws MQError WAL_SEGMENT_MISSING when files between the oldest live and the last one are missing */
-  #requireAll(kept: readonly KeptRun[]): void {
-    const { missing, live } = this.#scan.set
-    if (missing.length === 0) return
-    const first = missing[0] as number
-    const before = kept.filter(({ run }) => (live[run.segment] as SegmentFile).number < first)
-    const behind = kept.find(({ run }) => (live[run.segment] as SegmentFile).number > first)
-    const fromLsn = Math.max(0, ...before.map(({ last }) => last)) + 1
-    const toLsn = behind?.run.after
-    const lsns = toLsn === undefined ? `LSNs from ${fromLsn} on` : `LSNs ${fromLsn}..${toLsn}`
-    const text = `segments ${missing.join(', ')} are missing (${lsns}): restore them, or accept the loss with "wal repair --accept-missing ${first}"`
-    throw walError('WAL_SEGMENT_MISSING', text, { segments: missing.join(','), fromLsn, toLsn })
-  }
 }
+
+/** No LSN is missing: an empty range. */
+const NO_LSNS = { fromLsn: 0, toLsn: -1 }
 
 const TEXTS: Record<FindingKind, string> = {
   torn: 'torn',

@@ -42,6 +42,19 @@ export class SettledRanges {
     return left
   }
 
+  /** The ranges of from..to (inclusive) without an outcome, ascending. */
+  unsettledRanges(from: number, to: number): { from: number; to: number }[] {
+    const ranges: { from: number; to: number }[] = []
+    let next = Math.max(from, this.through)
+    this.forEach((settledFrom, settledTo) => {
+      if (settledTo < next || settledFrom > to) return
+      if (settledFrom > next) ranges.push({ from: next, to: settledFrom - 1 })
+      next = settledTo + 1
+    })
+    if (next <= to) ranges.push({ from: next, to })
+    return ranges
+  }
+
   forEach(visit: (from: number, to: number) => void): void {
     for (let index = 0; index < this.#from.length; index++)
       visit(this.#from[index] as number, this.#to[index] as number)

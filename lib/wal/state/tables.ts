@@ -212,6 +212,11 @@ export class LogTables {
     return entry !== undefined && entry.unsettled > 0 && entry.firstPosition <= position ? entry : undefined
   }
 
+  /** Which positions of from..to (inclusive) of a stream have no outcome; ascending. */
+  unsettledRanges(streamId: number, from: number, to: number): { from: number; to: number }[] {
+    return this.#streams.get(streamId)?.settled.unsettledRanges(from, to) ?? []
+  }
+
   /** Unsettled entries in position order; valid until the next settlement. */
   entriesOf(streamId: number): readonly Entry[] {
     return this.#streams.get(streamId)?.entries.all() ?? []
