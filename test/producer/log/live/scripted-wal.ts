@@ -287,9 +287,12 @@ export class ScriptedWal implements Wal {
     this.#checkOpen()
     const entry = this.tables.entry(entryLsn)
     assert(entry !== undefined, 'an identity is bound to an unsettled entry')
+    this.look()
     const lsn = ++this.lastLsn
     this.binds++
     this.tables.bound(entryLsn, producerId, epoch, baseSequence)
+    // New numbers are for what the broker refused: nothing of it is outstanding.
+    for (const lsns of this.#onWire.values()) lsns.delete(entryLsn)
     this.#given(entry.stream, entryLsn, lsn, { producerId, epoch, baseSequence })
     this.#commit()
     return lsn
