@@ -14,6 +14,8 @@ import { BOOT, DIR, LogBuilder } from '../support/build-log.js'
 
 const FIXTURES = fileURLToPath(new URL('../../fixtures/wal', import.meta.url))
 const NAMES = ['clean', 'crashed', 'crashed-immediate', 'recovered']
+/** By the writer itself. */
+const WRITTEN = ['written-clean', 'written-crashed']
 
 function look(log: LogBuilder): Promise<Survey> {
   return survey(log.fs, DIR, { bootId: BOOT, verifyBodies: true, indexMaxBytes: 64 << 20 })
@@ -40,7 +42,7 @@ const threeSegments = () =>
   LogBuilder.opened().stream(0).batch(0).pad().sync().roll(2, 1).batch(0).pad().sync().roll(3, 1).batch(0)
 
 describe('suite J', () => {
-  it.each(NAMES)('wal.md 2.9: golden directory of 1.0, %s: read as it was meant', async (name) => {
+  it.each([...NAMES, ...WRITTEN])('wal.md 2.9: golden directory of 1.0, %s: read as it was meant', async (name) => {
     const expected: unknown = JSON.parse(readFileSync(join(FIXTURES, VERSION, `${name}.json`), 'utf8'))
     expect(JSON.parse(JSON.stringify(await describeGolden(filesOf(name))))).toEqual(expected)
   })
@@ -51,6 +53,26 @@ describe('suite J', () => {
     expect([...(made?.keys() ?? [])].sort()).toEqual([...stored.keys()].sort())
     for (const [file, bytes] of made ?? []) expect(Buffer.compare(bytes, stored.get(file) as Uint8Array), file).toBe(0)
   })
+
+  it.each(WRITTEN)(
+    'wal.md 2.9: golden directory of 1.0, %s: nothing to complain about, every segment whole',
+    async (name) => {
+      const log = new LogBuilder()
+      log.fs.files.clear()
+      for (const [file, bytes] of filesOf(name)) log.fs.files.set(`${DIR}/${file}`, bytes)
+      const found = await look(log)
+      expect(found.findings).toEqual([])
+      expect(found.isClean).toBe(name === 'written-clean')
+      expect(found.tables.unsettledRecords).toBeGreaterThan(0)
+      expect(found.segments.length).toBeGreaterThan(1)
+      expect(found.segments[0]?.number, 'segments were recycled').toBeGreaterThan(1)
+      for (const { number, isSpareLike } of found.segments) {
+        if (isSpareLike) continue
+        const { skipped, unreadable } = await readFrames(log.fs, DIR, number, () => {})
+        expect({ skipped, unreadable }).toEqual({ skipped: [], unreadable: [] })
+      }
+    },
+  )
 
   it('wal.md 2.9: a later major in MANIFEST or in a segment: WAL_VERSION', async () => {
     const log = threeSegments()

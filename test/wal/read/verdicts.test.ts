@@ -42,6 +42,32 @@ function withBatches(count: number, durability: LogDurability = 'os', bootId = B
 }
 
 describe('wal.md 2.8', () => {
+  it.each([
+    ['os', 'reordered', [1, 3]],
+    ['immediate', 'discarded', [1]],
+  ] as const)(
+    'the segment of OPEN was recycled, power lost in %s: %s, the CHECKPOINT knows the mode',
+    async (mode, kind, kept) => {
+      const log = withBatches(1, mode).ack(0, 0, 0).pad().sync().roll(2, 2)
+      log.fs.files.delete(log.path(1))
+      log.batch(0).batch(0).batch(0)
+      lose(log, log.lsn - 1)
+      const found = await look(log)
+      expect(kinds(found)).toEqual([kind])
+      expect(found.lastOpen).toMatchObject({ incarnation: 1, durability: mode })
+      expect(positions(found)).toEqual(kept)
+    },
+  )
+
+  it('2.8: the frame that defines a stream is lost with the power: so are the records behind it, and nothing is corrupt', async () => {
+    const log = withBatches(2).stream(1).batch(1, 3).batch(0)
+    lose(log, log.lsn - 2)
+    const found = await look(log)
+    expect(kinds(found)).toEqual(['reordered'])
+    expect(found.findings[0]?.ranges).toEqual([{ stream: 1, from: 0, to: 2 }])
+    expect(positions(found)).toEqual([0, 1, 2])
+  })
+
   it('nothing valid follows, last segment, nothing attests the bad LSN: torn tail', async () => {
     const log = withBatches(3)
     const { at } = rot(log, 5)
