@@ -27,7 +27,14 @@ export function queueSender<T, V, K>(
   topic: string,
   options: QueueSenderOptions<T, V, K> = {},
 ): SendFunc<T> {
+  if (options === null || typeof options !== 'object') {
+    throw new MQError('INVALID_CONFIG', `queueSender: options are ${String(options)}, expected an object`, { topic })
+  }
   const { toMessage = asValue, idHeader = false } = options
+  if (typeof toMessage !== 'function') {
+    const text = `queueSender: toMessage is ${typeof toMessage}, expected a function`
+    throw new MQError('INVALID_CONFIG', text, { field: 'toMessage' })
+  }
   return async (batch, context) => {
     context.signal.throwIfAborted()
     const messages = batch.map((item, index) => {

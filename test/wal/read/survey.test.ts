@@ -52,7 +52,7 @@ describe('survey of a log without damage', () => {
     )
   })
 
-  it('wal.md 4.1.3: more unsettled entries than the limit of the index: a clear refusal, and settled ones do not count', async () => {
+  it('P-58, wal.md 4.1.3: more unsettled entries than the limit of the index: a clear refusal, and settled ones do not count', async () => {
     const log = LogBuilder.opened().stream(0)
     for (let index = 0; index < 10; index++) log.batch(0)
     const limited = (entries: number) => survey(log.fs, DIR, { ...OPTIONS, indexMaxBytes: entries * 64 })
