@@ -45,14 +45,16 @@ export class BatchMemory {
    * over to them, so that a full budget cannot stop what only changes its form. False: the rest is not there.
    */
   exchange(batch: Batch, parts: readonly Batch[], bytes: readonly number[]): boolean {
+    // The one batch that came back from the log beyond a full memory goes on beyond it.
+    const isBeyond = batch.heldBytes === 0
     const more = bytes.reduce((sum, one) => sum + one, 0) - batch.heldBytes
-    if (more > 0 && !this.budget.tryTakeReserve(more, 0)) return false
+    if (!isBeyond && more > 0 && !this.budget.tryTakeReserve(more, 0)) return false
     batch.heldBytes = Math.max(0, -more)
     for (const [index, part] of parts.entries()) {
       const arena = new Arena(bytes[index] as number)
       this.#measured.add(arena)
       part.moveInto(arena)
-      part.heldBytes = arena.capacity
+      part.heldBytes = isBeyond ? 0 : arena.capacity
     }
     return true
   }

@@ -173,6 +173,12 @@ export class Paging {
     this.#unread.clear()
   }
 
+  /** A batch goes on as parts: what was beyond the budget still is, until the last of them has its outcome. */
+  replaced(batch: Batch, parts: readonly Batch[]): void {
+    if (this.#onReserve === batch) this.#onReserve = parts.at(-1) ?? null
+    this.feedStarving()
+  }
+
   /** A batch got its outcome, and its memory is free. */
   settled(batch: Batch): void {
     if (this.#onReserve === batch) this.#onReserve = null

@@ -372,8 +372,9 @@ export class ProducerLog implements LaneLog, IntakeTarget {
    * refused of it lies between them, and is settled.
    */
   replaced(lane: Lane, batch: Batch, parts: readonly Batch[]): void {
-    this.#host.replaced(batch, parts.filter(({ isRefused }) => !isRefused).length)
-    this.#paging?.settled(batch)
+    const live = parts.filter(({ isRefused }) => !isRefused)
+    this.#host.replaced(batch, live.length)
+    this.#paging?.replaced(batch, live)
     if (!batch.isInLog || this.#failure !== null) return
     for (const [index, part] of parts.entries()) {
       part.part = index

@@ -56,6 +56,8 @@ export class ScriptedWal implements Wal {
   events: WalEvents | null = null
   /** What it may hold of unsettled bodies. Bytes. */
   capacity = Number.POSITIVE_INFINITY
+  /** Nothing may touch the wire without a frame; false: 'spill'. */
+  isEager = true
   /** Nothing is accepted until `accept`. */
   isHeld = false
   /** Turns of the event loop between an append and its acceptance. */
@@ -169,6 +171,7 @@ export class ScriptedWal implements Wal {
     const { producerId, producerEpoch, baseSequence } = header
     const name = `${partition} ${producerId} ${producerEpoch} ${baseSequence}`
     const given = this.#givenBy.get(name)
+    if (given === undefined && !this.isEager) return
     if (given === undefined) return this.#wrong(`C1: ${name} is on the wire, and no frame has it`)
     if (given.entry > this.acceptedLsn || given.frame > this.acceptedLsn) {
       this.#wrong(`C1: ${name} is on the wire before LSN ${given.frame} is accepted (${this.acceptedLsn} is)`)
