@@ -10,7 +10,7 @@ import { segmentName } from '../format/manifest.js'
 import { decodeSegmentHeader } from '../format/segment-header.js'
 import type { WalFs } from '../fs.js'
 import { type ByteRange, SegmentSource } from './segment-source.js'
-import { SegmentWalk, WalkState } from './segment-walk.js'
+import { CHECKS_ALL, SegmentWalk, WalkState } from './segment-walk.js'
 
 export interface FrameView {
   readonly segment: number
@@ -68,7 +68,7 @@ export async function readFrames(
   }
   const state = new WalkState()
   try {
-    await new SegmentWalk(source, 0, saltCrcOf(head.salt), state, Number.POSITIVE_INFINITY, true, sink).run()
+    await new SegmentWalk(source, 0, saltCrcOf(head.salt), state, Number.POSITIVE_INFINITY, CHECKS_ALL, sink).run()
   } finally {
     await source.close()
   }

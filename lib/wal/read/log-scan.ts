@@ -17,7 +17,7 @@ import { FrameApplier, INDEX_ENTRY_BYTES } from './frame-applier.js'
 import { LastCheckpoint } from './last-checkpoint.js'
 import { HEAD_BYTES, type SegmentSet } from './segment-set.js'
 import type { SegmentSource } from './segment-source.js'
-import { type FrameSink, WalkState } from './segment-walk.js'
+import { CHECKS_ALL, type FrameSink, WalkState } from './segment-walk.js'
 
 /** No segment was ever before it. */
 export const FIRST_SEGMENT = 1
@@ -53,27 +53,27 @@ export class LogScan {
   }
 
   /**
-   * True when the last frame of the highest live segment is a CLOSE and nothing of that segment is missing. What its last
-   * CHECKPOINT calls the oldest that is needed is learned in the same walk, so that no segment is read for nothing.
+   * The incarnation that said goodbye, when the last frame of the highest live segment is its CLOSE and nothing of that
+   * segment is missing; otherwise CHECKS_ALL. What its last CHECKPOINT calls the oldest that is needed is learned in the
+   * same walk, so that no segment is read for nothing.
    */
-  async endsWithClose(): Promise<boolean> {
+  async closedBy(): Promise<number> {
     const file = this.set.live[this.set.live.length - 1]
-    if (file === undefined) return false
+    if (file === undefined) return CHECKS_ALL
     let lastType = 0
     const state = new WalkState()
     const checkpoints = new LastCheckpoint()
-    await this.set.walk(file, 0, state, Number.POSITIVE_INFINITY, false, (bytes, view, index, header) => {
+    await this.set.walk(file, 0, state, Number.POSITIVE_INFINITY, CHECKS_ALL, (bytes, view, index, header) => {
       if (header.type !== FrameType.pad) lastType = header.type
       if (header.type === FrameType.checkpoint) checkpoints.see(bytes, view, index, header)
     })
     if (this.set.broken.length === 0) this.set.narrowTo(checkpoints.oldestLiveSegment)
-    return (
-      lastType === FrameType.close && state.runs.every((run, at) => at === 0 || run.after === state.runs[at - 1]?.last)
-    )
+    const isWhole = state.runs.every((run, at) => at === 0 || run.after === state.runs[at - 1]?.last)
+    return lastType === FrameType.close && isWhole ? state.lastIncarnation : CHECKS_ALL
   }
 
-  /** Step 3, the first pass. null: something is missing, the runs have to be chained. */
-  async readAll(checksAll: boolean): Promise<Reading | null> {
+  /** Step 3, the first pass. null: something is missing, the runs have to be chained. `believed`: see SegmentWalk. */
+  async readAll(believed: number): Promise<Reading | null> {
     this.state = new WalkState()
     const { runs } = this.state
     const reading = this.#newReading()
@@ -91,7 +91,7 @@ export class LogScan {
     for (const [index, file] of this.set.live.entries()) {
       if (file.header === null) isWhole = false
       else {
-        const walk = await this.set.walk(file, index, this.state, cuts[index] as number, checksAll, sink)
+        const walk = await this.set.walk(file, index, this.state, cuts[index] as number, believed, sink)
         this.verifiedEnd = walk.verifiedEnd
       }
       this.#tellProgress(index, reading.tables)

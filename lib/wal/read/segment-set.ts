@@ -15,7 +15,7 @@ import type { WalFs } from '../fs.js'
 import { type LogFiles, listFiles, readHead, readManifest, type SegmentFile } from './directory-listing.js'
 import { LastCheckpoint } from './last-checkpoint.js'
 import { SegmentSource } from './segment-source.js'
-import { type FrameSink, SegmentWalk, WalkState } from './segment-walk.js'
+import { CHECKS_ALL, type FrameSink, SegmentWalk, WalkState } from './segment-walk.js'
 import { WindowBuffer } from './window-buffer.js'
 
 /** Header, first CHECKPOINT's header, and most first CHECKPOINTs of a log that is larger than the window. */
@@ -94,11 +94,11 @@ export class SegmentSet {
     index: number,
     state: WalkState,
     cut: number,
-    checksAll: boolean,
+    believed: number,
     sink: FrameSink,
   ): Promise<SegmentWalk> {
     if (this.isShared) file.source.forget()
-    const walk = new SegmentWalk(file.source, index, file.saltCrc, state, cut, checksAll, sink)
+    const walk = new SegmentWalk(file.source, index, file.saltCrc, state, cut, believed, sink)
     await walk.run()
     await file.source.close()
     return walk
@@ -240,7 +240,7 @@ export class SegmentSet {
 
   async #oldestLive(highest: SegmentFile, present: readonly SegmentFile[]): Promise<number> {
     const checkpoints = new LastCheckpoint()
-    await this.walk(highest, 0, new WalkState(), Number.POSITIVE_INFINITY, false, (bytes, view, index, header) => {
+    await this.walk(highest, 0, new WalkState(), Number.POSITIVE_INFINITY, CHECKS_ALL, (bytes, view, index, header) => {
       if (header.type === FrameType.checkpoint) checkpoints.see(bytes, view, index, header)
     })
     const lowest = (present[0] as SegmentFile).number
@@ -249,7 +249,7 @@ export class SegmentSet {
   }
 
   async #holdsData(file: SegmentFile): Promise<boolean> {
-    const walk = await this.walk(file, 0, new WalkState(), Number.POSITIVE_INFINITY, true, () => {})
+    const walk = await this.walk(file, 0, new WalkState(), Number.POSITIVE_INFINITY, CHECKS_ALL, () => {})
     return walk.hasOther || file.source.unreadable.length > 0
   }
 }

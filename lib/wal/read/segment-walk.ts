@@ -11,6 +11,9 @@ import { FrameHeader, frameBytes, isBodyGood, readFrameHeader } from '../format/
 import { crcOfRange } from '../format/range-crc.js'
 import type { SegmentSource } from './segment-source.js'
 
+/** No body is believed: all are checked. */
+export const CHECKS_ALL = 0
+
 /** `durableLag` when the distance is unknown: such a frame attests nothing. */
 const LAG_UNKNOWN = 0xffff_ffff
 
@@ -69,7 +72,7 @@ export class SegmentWalk {
   readonly #saltCrc: number
   readonly #state: WalkState
   readonly #sink: FrameSink
-  readonly #checksAll: boolean
+  readonly #believed: number
   readonly #cut: number
   readonly #header = new FrameHeader()
   #run: Run | null = null
@@ -79,14 +82,18 @@ export class SegmentWalk {
   #at = SEGMENT_HEADER_BYTES
   #need = 0
 
-  /** Frames above `cut` do not count. `checksAll` false: bodies of data frames are believed. */
+  /**
+   * Frames above `cut` do not count. Bodies of data frames of the incarnation `believed` are not checked: it said goodbye,
+   * so none of its frames is torn. A torn one of an earlier incarnation may reach, by its length, over frames that were
+   * written over it later.
+   */
   constructor(
     source: SegmentSource,
     segment: number,
     saltCrc: number,
     state: WalkState,
     cut: number,
-    checksAll: boolean,
+    believed: number,
     sink: FrameSink,
   ) {
     this.#source = source
@@ -94,7 +101,7 @@ export class SegmentWalk {
     this.#saltCrc = saltCrc
     this.#state = state
     this.#cut = cut
-    this.#checksAll = checksAll
+    this.#believed = believed
     this.#sink = sink
   }
 
@@ -127,7 +134,7 @@ export class SegmentWalk {
         continue
       }
       const isData = header.type === FrameType.batch || header.type === FrameType.reloc
-      const isBelieved = isData && !this.#checksAll
+      const isBelieved = isData && incarnation === this.#believed
       const need = FRAME_HEADER_BYTES + (isBelieved ? Math.min(bodyLength, BATCH_PREFIX_BYTES) : bodyLength)
       if (at + need > filledTo) {
         this.#need = need

@@ -15,6 +15,7 @@ import { isPlaceCovered, judgeGap } from './judge.js'
 import { FIRST_SEGMENT, LogScan, type Reading, type SegmentEnd } from './log-scan.js'
 import { requireAll, requireSegment } from './missing-segments.js'
 import { SegmentSet } from './segment-set.js'
+import { CHECKS_ALL } from './segment-walk.js'
 import { tornBytesAt } from './torn-bytes.js'
 
 export type { Finding, FindingKind, SegmentSurvey, Survey, SurveyEnd } from './findings.js'
@@ -70,12 +71,12 @@ class Surveyor {
 
   async run(): Promise<Survey> {
     const scan = this.#scan
-    const checksAll = this.#options.verifyBodies || scan.set.isSmall || !(await scan.endsWithClose())
-    let reading = await scan.readAll(checksAll)
-    if (await scan.set.narrow(reading?.applier.oldestLiveSegment ?? 0)) reading = await scan.readAll(checksAll)
+    const believed = this.#options.verifyBodies || scan.set.isSmall ? CHECKS_ALL : await scan.closedBy()
+    let reading = await scan.readAll(believed)
+    if (await scan.set.narrow(reading?.applier.oldestLiveSegment ?? 0)) reading = await scan.readAll(believed)
     let isCut = false
     // What was only believed is checked before anybody judges by it.
-    if (reading === null && !checksAll) reading = await scan.readAll(true)
+    if (reading === null && believed !== CHECKS_ALL) reading = await scan.readAll(CHECKS_ALL)
     if (reading === null) {
       const judged = await this.#judged()
       reading = judged.reading

@@ -16,7 +16,7 @@
  *   loss may have cost records.
  */
 import type { AckedIdentity, IdentityFacts, StreamFacts } from '../../types.js'
-import { putI64, putU64 } from '../integers.js'
+import { getU64, putI64, putU64 } from '../integers.js'
 import { BodyReader, putHex, putText, textBytes } from './body-reader.js'
 import { decodeOpen, encodeOpen, type OpenBody, openBytes } from './open.js'
 
@@ -158,12 +158,15 @@ function putStream(into: Uint8Array, view: DataView, at: number, stream: StreamF
 
 /** The fixed fields alone. @throws MQError WAL_CORRUPT */
 export function decodeCheckpointHead(bytes: Uint8Array, view: DataView, at: number, length: number): CheckpointHead {
-  const reader = new BodyReader(bytes, view, at, length, 'CHECKPOINT')
-  const part = reader.u16()
-  const parts = reader.u16()
-  if (part >= parts) throw reader.damaged(`it is part ${part} of ${parts}`)
-  const previousLastBodyCrc = reader.u32()
-  return { part, parts, previousLastLsn: reader.u64(), previousLastBodyCrc, oldestLiveSegment: reader.u64() }
+  const damaged = (how: string) => new BodyReader(bytes, view, at, length, 'CHECKPOINT').damaged(how)
+  if (length < CHECKPOINT_FIXED_BYTES) throw damaged('it is too short')
+  const part = view.getUint16(at, true)
+  const parts = view.getUint16(at + 2, true)
+  if (part >= parts) throw damaged(`it is part ${part} of ${parts}`)
+  const previousLastLsn = getU64(view, at + 8)
+  const oldestLiveSegment = getU64(view, at + 16)
+  if (previousLastLsn < 0 || oldestLiveSegment < 0) throw damaged('a number exceeds 2^53')
+  return { part, parts, previousLastLsn, previousLastBodyCrc: view.getUint32(at + 4, true), oldestLiveSegment }
 }
 
 /** @throws MQError WAL_CORRUPT */
