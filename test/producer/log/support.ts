@@ -25,7 +25,13 @@ export function loggedProducer(
   { wal = {}, ...config }: LoggedOptions = {},
   deps: ProducerDeps = {},
 ): Producer {
-  const settings = { durability: 'immediate', maxBytes: 16 * 1024 * 1024, minFreeBytes: 1024 * 1024, ...wal, dir } as const
+  const settings = {
+    durability: 'immediate',
+    maxBytes: 16 * 1024 * 1024,
+    minFreeBytes: 1024 * 1024,
+    ...wal,
+    dir,
+  } as const
   return newProducer(broker, { maxBatchBytes: 262_144, ...config, wal: settings }, deps)
 }
 
