@@ -116,13 +116,13 @@ it(`WA-2, WA-5, P-56, P-57: ${SCHEDULES} schedules of faults and of a slow, full
   const first = Number(process.env.TANDEM_SEED ?? 1)
   const clock = drivenClock()
   clock.stepMs = 5
-  const broker = await createBroker({ clock, count: 2 })
+  const broker = await createBroker({ clock, nodes: 2 })
   onTestFinished(() => broker.close())
   for (let seed = first; seed < first + SCHEDULES; seed++) {
     const random = seededRandom(seed)
     const topic = `orders-${seed}`
     broker.forgetRequests()
-    broker.createTopic(topic, { partitions: 2 })
+    broker.createTopic(topic, { partitions: 2, replicationFactor: 2 })
     const wal = new ScriptedWal(broker)
     const compression = (['none', 'zstd', 'lz4'] as const)[randomInt(random, 3)] ?? 'none'
     const producer = new Producer(
