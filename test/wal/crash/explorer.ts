@@ -54,8 +54,8 @@ export class Explorer {
   /** Judges every new state of this moment, at most `most`; the first failure ends it. */
   async explore(disk: SimDisk, model: LogModel, most = Number.POSITIVE_INFINITY): Promise<Failure | null> {
     for (const crash of KINDS) {
-      const found = this.#collect(disk, crash, model, most)
-      for (const state of found) {
+      for (const found of this.#collect(disk, crash, model, most)) {
+        const state = found()
         this.judged++
         const text = await this.#judge(state, model)
         if (text !== null) return this.#shortest({ text, state }, model)
@@ -84,13 +84,14 @@ export class Explorer {
     return best
   }
 
-  #collect(disk: SimDisk, crash: CrashKind, model: LogModel, most: number): CrashState[] {
+  /** Images are made one at a time, when it is their turn: thousands of them would only be moved about. */
+  #collect(disk: SimDisk, crash: CrashKind, model: LogModel, most: number): (() => CrashState)[] {
     const states = new CrashStates(disk, crash)
     const seen = this.#seen[crash]
     const judged = this.#judged[crash]
     if (this.#version[crash] !== model.versionFor(crash)) judged.clear()
     this.#version[crash] = model.versionFor(crash)
-    const found: CrashState[] = []
+    const found: (() => CrashState)[] = []
     const { allUpTo, sampleOf } = this.#limits
     const limit = states.combinations <= allUpTo ? allUpTo : sampleOf
     states.forEach(limit, this.#random, () => {
@@ -103,10 +104,18 @@ export class Explorer {
         seen.add(hash)
         this.distinct++
       }
-      found.push(stateOf(states, crash))
+      const picks = states.picks.slice()
+      const { torn } = states
+      found.push(() => stateAt(states, picks, torn, crash))
     })
     return found
   }
+}
+
+function stateAt(states: CrashStates, picks: Uint16Array, torn: CrashStates['torn'], crash: CrashKind): CrashState {
+  states.picks.set(picks)
+  states.torn = torn
+  return stateOf(states, crash)
 }
 
 function stateOf(states: CrashStates, crash: CrashKind): CrashState {

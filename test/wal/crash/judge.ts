@@ -6,8 +6,10 @@
  */
 import { segmentName } from '../../../lib/wal/format/manifest.js'
 import { type Entry, type StreamFacts, UNBOUND } from '../../../lib/wal/index.js'
+import type { ImageFile } from '../../support/wal-sim/file.js'
 import type { CrashKind, Image } from '../../support/wal-sim/index.js'
 import { WAL_DIR } from '../../support/wal-sim/index.js'
+import type { Sector } from '../../support/wal-sim/sector.js'
 import type { Kept, LogModel, Unit } from './model.js'
 
 export interface Recovered {
@@ -137,9 +139,41 @@ function identityFault(entry: Entry, unit: Unit, kept: Kept): string | null {
   return `identity ${entry.producerId}/${entry.epoch}/${entry.baseSequence}, asked for was ${last.producerId}/${last.epoch}/${last.baseSequence}`
 }
 
+/** Where the bytes of a unit were found last. Sectors never change: in the same ones at the same place they are right. */
+interface Found {
+  readonly at: number
+  readonly bodyBytes: number
+  readonly sectors: readonly (Sector | undefined)[]
+}
+
+const foundOf = new WeakMap<Unit, Found>()
+const paths: string[] = []
+
+function pathOf(segment: number): string {
+  paths[segment] ??= `${WAL_DIR}/${segmentName(segment)}`
+  return paths[segment]
+}
+
+/** States of one moment differ in few sectors: most entries stand in the very sectors they were compared in before. */
 function isStored(image: Image, entry: Entry, units: readonly Unit[]): boolean {
-  const file = image.files.get(`${WAL_DIR}/${segmentName(entry.segment)}`)
+  const file = image.files.get(pathOf(entry.segment))
   if (file === undefined) return false
+  const unit = units[0] as Unit
+  const first = Math.floor(entry.at / image.sectorBytes)
+  const known = units.length === 1 ? foundOf.get(unit) : undefined
+  if (known !== undefined && known.at === entry.at && known.bodyBytes === entry.bodyBytes) {
+    let same = 0
+    while (same < known.sectors.length && known.sectors[same] === file.sectors[first + same]) same++
+    if (same === known.sectors.length) return true
+  }
+  if (!isSame(image, file, entry, units)) return false
+  const { at, bodyBytes } = entry
+  const last = Math.floor((at + FRAME_BYTES + bodyBytes - 1) / image.sectorBytes)
+  if (units.length === 1) foundOf.set(unit, { at, bodyBytes, sectors: file.sectors.slice(first, last + 1) })
+  return true
+}
+
+function isSame(image: Image, file: ImageFile, entry: Entry, units: readonly Unit[]): boolean {
   let at = entry.at + FRAME_AND_PREFIX_BYTES
   for (const { stored } of units) {
     for (let done = 0; done < stored.length; ) {
