@@ -2,6 +2,17 @@ import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
+/** Minutes each: crashes, failing calls, full disks, killed processes. `vitest.faults.config.ts` runs them. */
+export const FAULTS = [
+  'test/chaos/**/*.test.ts',
+  'test/queue/conservation.property.test.ts',
+  'test/wal/crash/**/*.test.ts',
+  'test/wal/lifecycle/**/*.test.ts',
+  'test/wal/nth-error/**/*.test.ts',
+  'test/wal/open/real-faults.test.ts',
+  'test/wal/write/{crash,faults}.test.ts',
+]
+
 const lib = (path: string) => fileURLToPath(new URL(`./lib/${path}`, import.meta.url))
 
 export default defineConfig({
@@ -13,7 +24,7 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/integration/**', 'node_modules/**'],
+    exclude: ['test/integration/**', 'node_modules/**', ...FAULTS],
     testTimeout: 20_000,
     hookTimeout: 20_000,
     dangerouslyIgnoreUnhandledErrors: false,

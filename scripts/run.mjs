@@ -25,6 +25,7 @@ const TASKS = {
     ['tsc', '-p', 'tsconfig.json'],
   ],
   demo: [['tsx', 'examples/demo.ts']],
+  faults: [['vitest', 'run', '-c', 'vitest.faults.config.ts']],
   integration: [['vitest', 'run', '-c', 'vitest.integration.config.ts']],
   test: [['vitest', 'run']],
 }
