@@ -7,6 +7,8 @@ import { judgeSurvey, type Subject } from './recovery.js'
 export interface CampaignOptions {
   readonly states: number
   readonly seed: number
+  /** Seeds are this far apart: several processes share them out. Default 1. */
+  readonly step?: number
   /** States of one history, at most: many short histories say more than a long one. */
   readonly statesPerHistory?: number
   readonly durabilities?: readonly LogDurability[]
@@ -49,7 +51,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   }
   const durabilities = options.durabilities ?? DURABILITIES
   while (totals.distinct < options.states) {
-    const seed = options.seed + totals.histories++
+    const seed = options.seed + (options.step ?? 1) * totals.histories++
     const result = await runHistory({
       seed,
       durability: durabilities[seed % durabilities.length]!,
@@ -68,6 +70,17 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
     if (totals.stories.length > 0 && (options.stopsAtFailure ?? true)) break
   }
   return totals
+}
+
+/** Adds one result to another. */
+export function addTotals(totals: CampaignResult, more: CampaignResult): void {
+  totals.histories += more.histories
+  totals.distinct += more.distinct
+  totals.picks += more.picks
+  totals.judged += more.judged
+  totals.moments += more.moments
+  totals.deepOpenings += more.deepOpenings
+  totals.stories.push(...more.stories)
 }
 
 function add(totals: CampaignResult, result: HistoryResult): void {

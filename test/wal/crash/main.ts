@@ -1,13 +1,15 @@
 /**
  * The enumeration of crash states as a program, for CI and for soaks.
  *   node --import tsx test/wal/crash/main.ts --states 1000000 --seed 1
+ *   node --import tsx test/wal/crash/main.ts --jobs 2             the same work, shared by two processes
  *   node --import tsx test/wal/crash/main.ts --soak             100,000,000 states, from a seed of the day
  * Prints progress, the seed of each failure and the shortest story that leads to it. Exit code 0: no failure, 1: some,
  * 5: the command line is wrong.
  * Source: wal.md 6.2, suite A.
  */
 import { parseArgs } from 'node:util'
-import { type CampaignResult, runCampaign } from './campaign.js'
+import type { CampaignResult } from './campaign.js'
+import { runJobs } from './jobs.js'
 
 const SOAK_STATES = 100_000_000
 const PROGRESS_MS = 5000
@@ -26,6 +28,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     'per-history': { type: 'string' },
     soak: { type: 'boolean', default: false },
+    jobs: { type: 'string' },
     'keep-going': { type: 'boolean', default: false },
   },
 })
@@ -33,11 +36,14 @@ const seed = numberOf(values.seed, 'seed', values.soak ? Math.floor(Date.now() /
 const states = numberOf(values.states, 'states', values.soak ? SOAK_STATES : 1_000_000)
 const startedMs = performance.now()
 let toldMs = startedMs
-let told = 0
+const told = new Set<string>()
 
 function tell(totals: CampaignResult): void {
-  for (const story of totals.stories.slice(told)) console.log(`FAILURE\n  ${story.join('\n  ')}`)
-  told = totals.stories.length
+  for (const story of totals.stories) {
+    const text = story.join('\n  ')
+    if (!told.has(text)) console.log(`FAILURE\n  ${text}`)
+    told.add(text)
+  }
   if (performance.now() - toldMs < PROGRESS_MS) return
   toldMs = performance.now()
   console.log(line(totals))
@@ -54,13 +60,10 @@ function line(totals: CampaignResult): string {
 }
 
 console.log(`crash states: ${states} wanted, seed ${seed}`)
-const totals = await runCampaign({
-  states,
-  seed,
-  statesPerHistory: numberOf(values['per-history'], 'per-history', 20_000),
-  stopsAtFailure: !values['keep-going'],
-  onHistory: tell,
-})
+const statesPerHistory = numberOf(values['per-history'], 'per-history', 20_000)
+const jobs = Math.max(1, numberOf(values.jobs, 'jobs', 1))
+const totals = await runJobs({ states, seed, statesPerHistory, stopsAtFailure: !values['keep-going'] }, jobs, tell)
+tell(totals)
 console.log(line(totals))
-console.log(`cpu ${(process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6).toFixed(1)} s`)
+if (jobs === 1) console.log(`cpu ${(process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6).toFixed(1)} s`)
 process.exitCode = totals.stories.length > 0 ? 1 : 0
