@@ -4,6 +4,7 @@
  * Source: wal.md 4.1.
  */
 import { join } from 'node:path'
+import type { MQError } from '../../errors/index.js'
 import { walError } from '../errors.js'
 import { SEGMENT_HEADER_BYTES } from '../format/constants.js'
 import { segmentName } from '../format/manifest.js'
@@ -105,10 +106,14 @@ async function added(parts: BeginParts, last: StartSegment | undefined): Promise
 export async function fileFor({ dir, shelf, limits }: BeginParts): Promise<string> {
   const name = shelf.take() ?? (shelf.canMakeFiles && (await shelf.make()) ? shelf.take() : null)
   if (name !== null) return name
-  throw walError(
+  throw noRoom(dir, limits)
+}
+
+export function noRoom(dir: string, { segmentBytes }: Limits): MQError {
+  return walError(
     'WAL_FULL',
-    `${dir}: no room for another segment of ${limits.segmentBytes} B: free space (wal.minFreeBytes) or raise wal.maxBytes`,
-    { path: dir, bytes: limits.segmentBytes },
+    `${dir}: no room for another segment of ${segmentBytes} B: free space (wal.minFreeBytes) or raise wal.maxBytes`,
+    { path: dir, bytes: segmentBytes },
   )
 }
 

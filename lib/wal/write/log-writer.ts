@@ -19,7 +19,7 @@ import {
 import { FRAME_HEADER_BYTES, FrameType, type Outcome } from '../format/constants.js'
 import type { LogTables } from '../state/tables.js'
 import type { AppendedEntry, Entry, WalEvents, WalMeasures, WalOptions, WalParts, WalState } from '../types.js'
-import { beginSegment, fileFor } from './begin.js'
+import { beginSegment, fileFor, noRoom } from './begin.js'
 import { Composer } from './composer.js'
 import { ENTRY_OVERHEAD_BYTES } from './draft.js'
 import { Engine } from './engine.js'
@@ -148,11 +148,15 @@ export class LogWriter {
       this.#shelf.giveBack(await fileFor())
     }
     line.syncAll()
+    // Nobody can settle anything yet: what keeps a file from being had now would keep the opening waiting for ever.
+    this.#shelf.onRefused = (error) => engine.fail(this.#noFile(error))
     try {
       if (this.#progress.durableLsn < this.#composer.lastLsn) await engine.waits.until(this.#composer.lastLsn)
     } catch (error) {
       await engine.shut()
       throw error
+    } finally {
+      this.#shelf.onRefused = () => {}
     }
     // Not sooner: a CHECKPOINT of a rotation on the way here would name this opening before its HOLE frames are there.
     this.#tables.opened(start.incarnation, start.incarnationId, openingOf(start))
@@ -161,6 +165,11 @@ export class LogWriter {
     this.#shelf.refill()
     engine.moved(false)
     line.pump()
+  }
+
+  #noFile(error: unknown): MQError {
+    const { dir } = this.#options
+    return error === null ? noRoom(dir, this.#limits) : diskFailure('making another segment in', dir, error)
   }
 
   get state(): WalState {

@@ -50,9 +50,13 @@ export class Shelf {
   #isRecycling = false
   #isStopped = false
   #retry: TimerHandle | null = null
+  /** Attempts in a row that came to nothing. */
+  #refusals = 0
   readonly #jobs = new Set<Promise<void>>()
   /** A file became ready, or the next segment did. */
   onReady: () => void = () => {}
+  /** There is no file, and the disk refused one twice in a row. `null`: it has too little room. */
+  onRefused: (error: unknown) => void = () => {}
   /** A segment's file is about to be given another use. */
   onFreed: (segment: number) => void = () => {}
 
@@ -124,6 +128,7 @@ export class Shelf {
     const { freeBytes } = await calls.statfs(dir)
     if (freeBytes - limits.segmentBytes < minFreeBytes) {
       this.#retryLater()
+      this.#refused(null)
       return false
     }
     const name = this.#freeName()
@@ -147,6 +152,7 @@ export class Shelf {
       throw error
     }
     this.#spares.push(name)
+    this.#refusals = 0
     this.onReady()
     return true
   }
@@ -168,6 +174,7 @@ export class Shelf {
     this.#inBackground('activate a segment', async () => {
       try {
         this.next = await this.#activated(this.nextNumber, name)
+        this.#refusals = 0
       } finally {
         this.#names.delete(name)
         this.#isActivating = false
@@ -373,6 +380,12 @@ export class Shelf {
       : `could not ${name}: tried again`
     logger.warn(text, { dir, cause: error })
     this.#retryLater()
+    this.#refused(error)
+  }
+
+  #refused(error: unknown): void {
+    this.#refusals++
+    if (this.#refusals > 1 && this.readyCount === 0) this.onRefused(error)
   }
 
   #retryLater(): void {
