@@ -99,7 +99,8 @@ export class LogWriter {
     const last = end ?? cut ?? { lastLsn: 0, lastBodyCrc: 0 }
     const hasLosses = start.first.some(({ type }) => type === FrameType.hole)
     const attestedLsn = hasLosses ? (end?.attestedLsn ?? 0) : last.lastLsn
-    const progress = new Progress(last.lastLsn, last.lastBodyCrc, attestedLsn)
+    const firstLsn = hasLosses ? last.lastLsn + start.first.length : 0
+    const progress = new Progress(last.lastLsn, last.lastBodyCrc, attestedLsn, firstLsn)
     const { clock, logger, randomBytes } = parts
     const shelf = new Shelf({
       ...{ dir, manifest, limits, calls, clock, logger, randomBytes, incarnation, minFreeBytes, scrub },

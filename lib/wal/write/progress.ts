@@ -32,8 +32,11 @@ export class Progress {
   oldestSegment = 0
   state: WalState = 'open'
   failure: MQError | null = null
+  /** Of the last HOLE or OPEN frame of this opening. Syncs before it (of a rotation) let nothing more be attested. */
+  readonly #firstLsn: number
 
-  constructor(lastLsn: number, lastBodyCrc: number, attestedLsn: number) {
+  constructor(lastLsn: number, lastBodyCrc: number, attestedLsn: number, firstLsn = 0) {
+    this.#firstLsn = firstLsn
     this.acceptedLsn = lastLsn
     this.writtenLsn = lastLsn
     this.writtenBodyCrc = lastBodyCrc
@@ -51,7 +54,7 @@ export class Progress {
     assert(lsn >= this.durableLsn && bytes >= this.syncedBytes, 'what is durable stays so')
     assert(lsn <= this.writtenLsn && bytes <= this.writtenBytes, 'nothing is durable that was not written')
     this.durableLsn = lsn
-    this.attestableLsn = lsn
+    if (lsn >= this.#firstLsn) this.attestableLsn = lsn
     this.durableBodyCrc = bodyCrc
     this.syncedBytes = bytes
   }

@@ -77,9 +77,9 @@ export class Shelf {
     return (this.next === null ? 0 : 1) + (this.#isActivating ? 1 : 0) + this.#spares.length
   }
 
-  /** As far as is known, another file can be made. */
+  /** As far as is known, another file can be made, or is being made. */
   get canMakeFiles(): boolean {
-    return this.#retry === null && this.fileCount < this.#parts.limits.maxFiles
+    return this.#isMaking || (this.#retry === null && this.fileCount < this.#parts.limits.maxFiles)
   }
 
   /** All files that count against `maxBytes`. */
