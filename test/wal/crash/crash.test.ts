@@ -64,4 +64,13 @@ describe('crash states (wal.md 6.2, suite A)', () => {
     },
     MS,
   )
+
+  it(
+    'seed 4: a rotation of the opening was synced, and a CHECKPOINT attested what the HOLE behind it calls lost',
+    async () => {
+      const { stories } = await runCampaign({ states: 20_000, seed: 4, statesPerHistory: 20_000 })
+      expect(stories).toEqual([])
+    },
+    MS,
+  )
 })
