@@ -57,7 +57,7 @@ export interface LineHooks {
   /** A unit that goes before the queue (the CHECKPOINT of a reclaim), or null. */
   urgent(): Group | null
   /** A group does not fit into the current segment: rotate, or wait for a file. */
-  full(): void
+  full(isUrgent: boolean): void
   /** Bytes of the current segment that this group may use up to. */
   usableEnd(group: Group): number
   /** A file cannot be trusted any more. The line stands still until `resume`. */
@@ -230,7 +230,7 @@ export class CommitLine {
     const pad = this.#isImmediate || group.wantsSync || (this.wantsSync && isFree)
     const size = group.length + (pad ? padBytes(file.at + group.length, limits.sectorBytes) : 0)
     if (file.at + size > this.#hooks.usableEnd(group)) {
-      this.#hooks.full()
+      this.#hooks.full(isUrgent)
       return
     }
     if (progress.unsyncedBytes > 0 && progress.unsyncedBytes + size > limits.unsyncedMaxBytes) {

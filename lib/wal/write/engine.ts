@@ -155,7 +155,7 @@ export class Engine implements LineHooks {
     return end - this.checkpointBytes - limits.lastReserveBytes
   }
 
-  full(): void {
+  full(isUrgent: boolean): void {
     const { shelf } = this.#of
     if (this.line.previous !== null) return
     if (shelf.next !== null) {
@@ -167,7 +167,8 @@ export class Engine implements LineHooks {
     // No file at all: what can be freed is freed first, and frees the way.
     this.reclaimer.isStarved = true
     this.reclaimer.look(this.line)
-    if (this.reclaimer.isReady()) this.#of.parts.clock.defer(() => this.line.pump())
+    // A CHECKPOINT that finds no place either waits for a file: to try it again at once would never end.
+    if (!isUrgent && this.reclaimer.isReady()) this.#of.parts.clock.defer(() => this.line.pump())
   }
 
   noted(group: Group): void {
