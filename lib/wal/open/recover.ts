@@ -75,10 +75,15 @@ async function putBack(disk: Disk, parts: WalParts, dir: string, found: Survey):
   const unbegun = found.segments.filter((segment) => isUnbegun(segment, found))
   if (unbegun.length === 0 || found.end === null) return []
   let hasRoll = false
-  await readFrames(parts.fs, dir, found.end.segment, ({ type }) => {
+  const { unreadable, refused } = await readFrames(parts.fs, dir, found.end.segment, ({ type }) => {
     if (type === FrameType.roll) hasRoll = true
   })
-  if (hasRoll) return []
+  for (const { from, to, errno } of refused) {
+    const text = `bytes ${from}..${to} of segment ${found.end.segment} were read only when asked for again (${errno})`
+    parts.logger.warn(`${text}: look at the disk`, { path: dir, errno })
+  }
+  // What cannot be read may be a ROLL.
+  if (hasRoll || unreadable.length > 0) return []
   const names: string[] = []
   for (const { name } of unbegun) {
     const spare = freeSpareName([...found.spares, ...names])

@@ -9,7 +9,7 @@ import { frameBytes, saltCrcOf } from '../format/frame.js'
 import { segmentName } from '../format/manifest.js'
 import { decodeSegmentHeader } from '../format/segment-header.js'
 import type { WalFs } from '../fs.js'
-import { type ByteRange, SegmentSource } from './segment-source.js'
+import { type ByteRange, type RefusedRead, SegmentSource } from './segment-source.js'
 import { CHECKS_ALL, SegmentWalk, WalkState } from './segment-walk.js'
 
 export interface FrameView {
@@ -32,6 +32,8 @@ export interface SegmentReading {
   /** Bytes between good frames that are none. */
   readonly skipped: readonly ByteRange[]
   readonly unreadable: readonly ByteRange[]
+  /** Read only when asked for again. */
+  readonly refused: readonly RefusedRead[]
 }
 
 /** Header, salt, and what is needed for one frame of the largest size. */
@@ -50,7 +52,7 @@ export async function readFrames(
   visit: (frame: FrameView) => void,
 ): Promise<SegmentReading> {
   const name = segmentName(segment)
-  const head = await readHeader(fs, dir, name)
+  const { header: head, refused } = await readHeader(fs, dir, name)
   const largest = head.segmentBytes / FRAMES_PER_SEGMENT + SEGMENT_HEADER_BYTES
   const window = new Uint8Array(Math.min(head.segmentBytes, Math.max(WINDOW_BYTES, largest)))
   const view = new DataView(window.buffer)
@@ -72,10 +74,10 @@ export async function readFrames(
   } finally {
     await source.close()
   }
-  return { frames, end, skipped, unreadable: source.unreadable }
+  return { frames, end, skipped, unreadable: source.unreadable, refused: [...refused, ...source.refused] }
 }
 
-async function readHeader(fs: WalFs, dir: string, name: string): Promise<{ segmentBytes: number; salt: Uint8Array }> {
+async function readHeader(fs: WalFs, dir: string, name: string) {
   const bytes = new Uint8Array(SEGMENT_HEADER_BYTES)
   const view = new DataView(bytes.buffer)
   const source = new SegmentSource(fs, dir, name, bytes.length, bytes, view, 0, bytes.length, false)
@@ -85,6 +87,6 @@ async function readHeader(fs: WalFs, dir: string, name: string): Promise<{ segme
     await source.close()
   }
   const decoded = decodeSegmentHeader(bytes)
-  if (decoded !== null) return decoded.header
+  if (decoded !== null) return { header: decoded.header, refused: source.refused }
   throw walError('WAL_CORRUPT', `neither copy of the header of ${name} is readable`, { file: name })
 }
