@@ -9,6 +9,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { createBroker, fault } from '../../lib/broker/index.js'
 import { MQ } from '../../lib/index.js'
 import { silentLogger } from '../../lib/util/index.js'
+import { until } from '../producer/support.js'
 import { keyOf, parseExposition } from './exposition.js'
 
 const P = 'tandem_mq_'
@@ -46,6 +47,9 @@ describe('the series of a log at work', () => {
     for (let n = 0; n < 7; n++) await mq.sendDurable('orders', `v${n}`)
     await mq.sendSync('orders', 'last')
     await mq.producer.flush()
+    // The last acknowledgement rides a few milliseconds behind what it acknowledges.
+    const log = () => mq.producer.walMeasures()?.log
+    await until(() => log()?.pendingBytes === 0 && log()?.unsyncedBytes === 0, 'a log at rest')
     const of = await seen(mq)
     expect(of('wal_appended_records_total')).toBe(8)
     expect(of('wal_appended_bytes_total')).toBeGreaterThan(8 * 61)
