@@ -302,14 +302,18 @@ export class FrameApplier {
     if (part === 0 || segment !== this.#partsSegment) this.#startParts(segment)
     if (part !== this.#partsSeen) return
     this.#partsSeen++
-    // What the frames before it said is known already, unless some of them are missing.
-    const isNeeded = !this.#isStarted || this.#lost !== null
-    if (isNeeded) this.#parts.push(decodeCheckpoint(bytes, view, body, length))
+    this.#parts.push(decodeCheckpoint(bytes, view, body, length))
     if (part + 1 < parts) return
     const first = this.firstCheckpoints.get(segment)
     if (first !== undefined) first.isComplete = true
     this.oldestLiveSegment = oldestLiveSegment
-    for (const whole of this.#parts) this.#merge(whole)
+    // What the frames before it said is known already, unless some of them are missing. Outcomes it may know alone: a
+    // later opening begins to read here, and must not know more than this one.
+    const isNeeded = !this.#isStarted || this.#lost !== null
+    for (const whole of this.#parts) {
+      if (isNeeded) this.#merge(whole)
+      else this.#tables.outcomes(whole)
+    }
     if (this.#head !== null) this.#tellHead(this.#head)
     this.#isStarted = true
     this.#startParts(segment)

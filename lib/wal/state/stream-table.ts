@@ -40,6 +40,14 @@ export class StreamTable implements StreamFacts {
     this.mergeAcked(entry.producerId, entry.epoch, last, entry.maxTimestampMs)
   }
 
+  /** What a CHECKPOINT says was acknowledged. */
+  mergeAcks({ lastAckedOffset, acked }: StreamFacts): void {
+    if (lastAckedOffset > this.lastAckedOffset) this.lastAckedOffset = lastAckedOffset
+    for (const { producerId, epoch, lastAckedSequence, maxTimestampMs } of acked) {
+      this.mergeAcked(producerId, epoch, lastAckedSequence, maxTimestampMs)
+    }
+  }
+
   /** Acknowledgements of one identity come in order (wal.md C4): the later one counts. */
   mergeAcked(producerId: bigint, epoch: number, lastAckedSequence: number, maxTimestampMs: number): void {
     for (let index = this.acked.length - 1; index >= 0; index--) {

@@ -244,11 +244,19 @@ export class LogTables {
       if (mayHaveLostPower) known.mayHaveLostPower = true
     }
     if (body.lastOpen !== null) this.lastOpen = body.lastOpen
-    for (const facts of body.streams) this.#mergeStream(facts)
-    for (const { stream, from, to } of body.settled) {
-      const known = this.#streams.get(stream)
-      if (known !== undefined && from <= to && to < known.nextPosition) this.settled(stream, from, to, Outcome.lost, -1)
+    for (const facts of body.streams) this.advance(this.defineStream(facts).id, facts.nextPosition)
+    this.outcomes(body)
+  }
+
+  /** Outcomes of known positions, as a CHECKPOINT tells them: ACK frames of some may come behind it, and be lost. */
+  outcomes({ streams, settled }: Pick<CheckpointBody, 'streams' | 'settled'>): void {
+    for (const facts of streams) {
+      const stream = this.#streams.get(facts.id)
+      if (stream === undefined) continue
+      this.#settleKnown(facts.id, stream.settledThrough, facts.settledThrough - 1)
+      stream.mergeAcks(facts)
     }
+    for (const { stream, from, to } of settled) this.#settleKnown(stream, from, to)
   }
 
   /** Bodies of a CHECKPOINT, none longer than `maxPartBytes` as long as one thing of it fits. */
@@ -351,16 +359,10 @@ export class LogTables {
     return undefined
   }
 
-  #mergeStream(facts: StreamFacts): void {
-    const stream = this.defineStream(facts) as StreamTable
-    if (facts.nextPosition > stream.nextPosition) stream.nextPosition = facts.nextPosition
-    if (facts.settledThrough > stream.settledThrough) {
-      this.settled(stream.id, stream.settledThrough, facts.settledThrough - 1, Outcome.lost, -1)
-    }
-    if (facts.lastAckedOffset > stream.lastAckedOffset) stream.lastAckedOffset = facts.lastAckedOffset
-    for (const { producerId, epoch, lastAckedSequence, maxTimestampMs } of facts.acked) {
-      stream.mergeAcked(producerId, epoch, lastAckedSequence, maxTimestampMs)
-    }
+  /** Positions that were not given away by then are left out: somebody else may get them. */
+  #settleKnown(streamId: number, from: number, to: number): void {
+    const last = Math.min(to, (this.#streams.get(streamId)?.nextPosition ?? 0) - 1)
+    if (from <= last) this.settled(streamId, from, last, Outcome.lost, -1)
   }
 
   /** Lets go of what no unsettled entry refers to, oldest first, so that checkpoints do not grow with every opening. */

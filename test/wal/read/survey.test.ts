@@ -1,6 +1,8 @@
 /** What a reader says about good logs. wal.md 4.1, steps 1 to 3. */
 import { describe, expect, it } from 'vitest'
+import { Outcome } from '../../../lib/wal/format/constants.js'
 import { survey } from '../../../lib/wal/read/survey.js'
+import type { StreamFacts } from '../../../lib/wal/types.js'
 import { BOOT, DIR, LogBuilder } from '../support/build-log.js'
 
 const OPTIONS = { bootId: BOOT, verifyBodies: true, indexMaxBytes: 64 << 20 }
@@ -50,6 +52,32 @@ describe('survey of a log without damage', () => {
     expect(found.segments.map(({ number, isLeftover, isSpareLike }) => ({ number, isLeftover, isSpareLike }))).toEqual(
       [1, 2, 3].map((number) => ({ number, isLeftover: false, isSpareLike: false })),
     )
+  })
+
+  it('wal.md 4.3: what only a CHECKPOINT calls settled is known wherever reading begins', async () => {
+    const log = LogBuilder.opened().stream(0).identity(7n)
+    log.batch(0, 3, 64, 7n).batch(0, 2, 64, 7n).batch(0, 2, 64, 7n).pad()
+    // Settled when the CHECKPOINT was made; the crash came before any ACK frame.
+    log.tables.settled(0, 0, 1, Outcome.delivered, 100)
+    log.tables.settled(0, 3, 4, Outcome.delivered, 103)
+    log.roll()
+    const before = log.tables.entriesOf(0).map((entry) => ({ ...entry }))
+    const known = await survey(log.fs, DIR, OPTIONS)
+    expect(known.findings).toEqual([])
+    expect(known.tables.entriesOf(0)).toEqual(before)
+    expect(known.tables.entriesOf(0).map(({ unsettled }) => unsettled)).toEqual([1, 2])
+    expect(known.tables.unsettledRecords).toBe(3)
+    const { settledThrough, lastAckedOffset, acked } = log.tables.streams.get(0) as StreamFacts
+    expect(known.tables.streams.get(0)).toMatchObject({ settledThrough, lastAckedOffset, acked })
+    // The next life frees the first segment.
+    log.open('os', BOOT, 2).checkpoint(2).pad()
+    const later = await survey(log.fs, DIR, OPTIONS)
+    expect(later.segments.map(({ isLeftover }) => isLeftover)).toEqual([true, false])
+    for (const position of [0, 1, 2, 3, 4, 5, 6]) {
+      expect(later.tables.unsettledRanges(0, position, position)).toEqual(
+        known.tables.unsettledRanges(0, position, position),
+      )
+    }
   })
 
   it('P-58, wal.md 4.1.3: more unsettled entries than the limit of the index: a clear refusal, and settled ones do not count', async () => {

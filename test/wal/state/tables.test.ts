@@ -4,7 +4,7 @@ import { decodeCheckpoint } from '../../../lib/wal/format/bodies/checkpoint.js'
 import { Outcome, UNBOUND } from '../../../lib/wal/format/constants.js'
 import { SettledRanges } from '../../../lib/wal/state/settled-ranges.js'
 import { LogTables } from '../../../lib/wal/state/tables.js'
-import type { Entry } from '../../../lib/wal/types.js'
+import type { Entry, StreamFacts } from '../../../lib/wal/types.js'
 
 function randomOf(seed: number): (below: number) => number {
   let state = seed
@@ -204,6 +204,20 @@ describe('LogTables', () => {
     expect(tables.incarnations.size).toBeLessThan(20)
     expect(tables.identities[0]?.producerId).toBe(1n)
     expect([...tables.incarnations.keys()].filter((number) => number === 1 || number === 99)).toEqual([1, 99])
+  })
+
+  it('wal.md 2.5: of a settled range that reaches beyond the positions of a CHECKPOINT, the known part counts', () => {
+    const tables = new LogTables()
+    tables.defineStream({ id: 0, topic: 't', topicId: '', partition: 0 })
+    tables.appended(entryOf(tables, 0, 6))
+    const facts = tables.streams.get(0) as StreamFacts
+    tables.outcomes({ streams: [], settled: [{ stream: 0, from: 4, to: 9 }] })
+    expect(tables.unsettledRecords).toBe(4)
+    tables.outcomes({ streams: [{ ...facts, nextPosition: 20, settledThrough: 2 }], settled: [] })
+    expect(tables.unsettledRecords).toBe(2)
+    expect(tables.streams.get(0)).toMatchObject({ nextPosition: 6, settledThrough: 2 })
+    tables.appended(entryOf(tables, 0, 4))
+    expect(tables.unsettledRecords).toBe(6)
   })
 
   it('wal.md 4.1: streams by topic id; an unknown id stands for any', () => {
