@@ -82,6 +82,10 @@ async function putBack(disk: Disk, parts: WalParts, dir: string, found: Survey):
     const text = `bytes ${from}..${to} of segment ${found.end.segment} were read only when asked for again (${errno})`
     parts.logger.warn(`${text}: look at the disk`, { path: dir, errno })
   }
+  for (const { from, to } of unreadable) {
+    const text = `bytes ${from}..${to} of segment ${found.end.segment} could be read before and cannot now`
+    parts.logger.warn(`${text}: look at the disk`, { path: dir })
+  }
   // What cannot be read may be a ROLL.
   if (hasRoll || unreadable.length > 0) return []
   const names: string[] = []

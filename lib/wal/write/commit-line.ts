@@ -101,6 +101,8 @@ export class CommitLine {
   isHeld = false
   isBroken = false
   wantsSync = false
+  /** Rises with everything that moves room from one place to another: a group closed, a write begun or ended, a segment. */
+  changes = 0
   #isDue = false
   #isFlushSet = false
   #isStopped = false
@@ -177,6 +179,7 @@ export class CommitLine {
     if (group === null) return
     this.#queue.pushBack(group)
     this.#queuedBytes += group.length
+    this.changes++
   }
 
   /** Everything appended so far, acknowledgements too, is written and then synced. */
@@ -260,6 +263,7 @@ export class CommitLine {
     assert(group.at + group.length <= this.#parts.limits.segmentBytes, 'a group never crosses the end of a segment')
     file.at += group.length
     this.#writing = group
+    this.changes++
     this.#writeStartedMs = clock.monotonicMs()
     fs.write(file.fd, group.bytes.subarray(0, group.length), group.at, this.#onWritten)
   }
@@ -443,6 +447,7 @@ export class CommitLine {
 
   /** After every write and sync. The owner is told last: what it does then meets a line that is at rest or at work. */
   #next(hasAccepted: boolean): void {
+    this.changes++
     const { composer, options } = this.#parts
     if (options.groupMaxWaitMs === 0 && !composer.isEmpty) this.#isDue = true
     this.#trySync()

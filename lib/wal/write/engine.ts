@@ -105,10 +105,15 @@ export class Engine implements LineHooks {
 
   /** Full is what stays full: not while something waits to be written, whose place is only estimated until then. */
   #lookWhetherFull(): void {
-    const { events, limits, progress, shelf } = this.#of
-    if (shelf.canMakeFiles || this.line.pendingBytes > 0 || this.isUnreserved) return
-    if (progress.state === 'draining' || progress.state === 'failed') return
+    const { limits, shelf } = this.#of
+    if (shelf.canMakeFiles || this.line.pendingBytes > 0) return
     if (placeable(this.#roomFacts(), limits) >= this.#refusedBytes) return
+    this.#isFull()
+  }
+
+  #isFull(): void {
+    const { events, progress } = this.#of
+    if (progress.state === 'draining' || progress.state === 'failed' || this.isUnreserved) return
     progress.state = 'draining'
     this.tell(() => events.full())
   }
@@ -169,6 +174,10 @@ export class Engine implements LineHooks {
     this.reclaimer.look(this.line)
     // A CHECKPOINT that finds no place either waits for a file: to try it again at once would never end.
     if (!isUrgent && this.reclaimer.isReady()) this.#of.parts.clock.defer(() => this.line.pump())
+    if (shelf.canMakeFiles || shelf.isRecycling || this.reclaimer.isUnderWay) return
+    // What waits has no place, and nothing is on its way that would make one: only what the owner settles does.
+    if (this.#refusedBytes === 0) this.#refusedBytes = 1
+    this.#isFull()
   }
 
   noted(group: Group): void {
@@ -241,6 +250,7 @@ export class Engine implements LineHooks {
     this.checkpointBytes = checkpointBytes
     line.previous = old
     line.current = next
+    line.changes++
     composer.provisionalSegment = next.number
   }
 

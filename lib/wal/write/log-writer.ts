@@ -57,8 +57,10 @@ export class LogWriter {
   #isOpen = true
   #closing: Promise<void> | null = null
   /** What was admitted when it was last computed, and how full the open group was then. */
-  #knownRoom = -1
+  #knownRoom = 0
   #knownOpenBytes = 0
+  /** Of the line, when it was computed: room that was known before a group left is not the room there is. */
+  #knownChanges = -1
 
   private constructor(
     options: WalOptions,
@@ -347,15 +349,16 @@ export class LogWriter {
 
   #closeOpen(): void {
     this.#engine.line.closeOpen()
-    this.#knownRoom = -1
     this.#engine.line.pump()
   }
 
   /** Bytes admitted; what was known serves as long as it suffices for `needed`. */
   #room(needed: number): number {
-    const openBytes = this.#composer.openBytes
+    const { openBytes } = this.#composer
+    const { changes } = this.#engine.line
     const rest = this.#knownRoom - (openBytes - this.#knownOpenBytes)
-    if (this.#knownRoom >= 0 && openBytes >= this.#knownOpenBytes && needed <= rest) return rest
+    if (this.#knownChanges === changes && needed <= rest) return rest
+    this.#knownChanges = changes
     this.#knownRoom = this.#engine.roomBytes()
     this.#knownOpenBytes = openBytes
     return this.#knownRoom

@@ -59,6 +59,11 @@ export class Reclaimer {
     return this.#progress.writtenSettlements < this.#settlements
   }
 
+  /** Segments are about to be freed. */
+  get isUnderWay(): boolean {
+    return this.#target > 0
+  }
+
   /** The CHECKPOINT may be written now. */
   isReady(): boolean {
     if (this.isStopped || this.#target === 0 || this.#mark >= 0) return false

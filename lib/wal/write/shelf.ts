@@ -82,6 +82,11 @@ export class Shelf {
     return this.#isMaking || (this.#retry === null && this.fileCount < this.#parts.limits.maxFiles)
   }
 
+  /** A freed segment is about to become a spare. */
+  get isRecycling(): boolean {
+    return this.#isRecycling
+  }
+
   /** All files that count against `maxBytes`. */
   get fileCount(): number {
     return this.live.size + this.#names.size + this.#freed.length + (this.next === null ? 0 : 1)

@@ -283,6 +283,55 @@ describe('wal.md 2.7, 3.6, 3.8, 5: segments', () => {
     }
   })
 
+  it('wal.md 3.8: records that come one by one leave the last file to control frames: identities find a place', async () => {
+    for (const durability of MODES) {
+      const { driver, log, pump, stream } = await opened({ durability, maxBytes: 4 * 16_384 })
+      // Each alone in its group: what was known of the room for one open group says nothing about the next one.
+      for (let refused = 0; refused < 30; ) {
+        if (driver.append(stream, 1, 300) === null) refused++
+        else await pump.until(log.sync(), 'sync')
+        await pump.step()
+      }
+      expect(log.state).toBe('draining')
+      expect(driver.owed.filter(({ lsn }) => log.entry(lsn)!.segment > 3)).toEqual([])
+      for (let epoch = 0; epoch < 8; epoch++) {
+        await pump.until(log.defineIdentity(11n, epoch, 'cluster'), `epoch ${epoch}`)
+      }
+      for (const promised of driver.owed) driver.settle(promised)
+      await pump.drain(40)
+      expect(log.state).toBe('open')
+      expect(driver.append(stream, 1, 300)).not.toBeNull()
+      await pump.until(log.close(), 'close')
+    }
+  })
+
+  it('wal.md 3.8: a log that finds no place for control frames says so, and goes on when the oldest are settled', async () => {
+    const { driver, log, pump, stream } = await opened({ durability: 'immediate', maxBytes: 4 * 16_384 })
+    for (let n = 0; n < 30; n++) {
+      expect(driver.append(stream, 1, 300)).not.toBeNull()
+      await pump.drain(10)
+    }
+    expect(log.state).toBe('open')
+    let defined = 0
+    let epoch = 0
+    for (; defined === epoch && epoch < 100; epoch++) {
+      void log.defineIdentity(11n, epoch, 'cluster').then(() => defined++)
+      await pump.drain(10)
+    }
+    expect(epoch, 'identities, each in a sector of its own').toBeGreaterThan(20)
+    expect(epoch).toBeLessThan(100)
+    expect(log.state, 'nothing was refused, and yet something waits').toBe('draining')
+    expect(driver.told.filter(({ event }) => event === 'full').length).toBe(1)
+    expect(log.admits(10)).toBe(false)
+    for (const promised of driver.owed) driver.settle(promised)
+    await pump.until(log.sync(), 'sync')
+    expect(defined, 'the one that waited, too').toBe(epoch)
+    await pump.drain(40)
+    expect(log.state).toBe('open')
+    expect(log.measures().unsettledRecords).toBe(0)
+    await pump.until(log.close(), 'close')
+  })
+
   it('wal.md 5: few live records in the oldest segment are copied forward, and their segment is freed', async () => {
     const { driver, log, pump, stream } = await opened({ durability: 'immediate', maxBytes: 8 * 16_384 })
     const held = driver.append(stream, 3, 200)!
