@@ -38,6 +38,8 @@ export class SegmentSource {
   /** Nothing is behind this: the length of a segment, or of the file when it is shorter. */
   end: number
   readonly unreadable: ByteRange[] = []
+  /** Why, the last time; '': everything could be read. */
+  unreadableErrno = ''
   readonly refused: RefusedRead[] = []
   scannedBytes = 0
   #fd = -1
@@ -126,7 +128,8 @@ export class SegmentSource {
       const bytes = await this.#readPieces(into, position)
       const { code = '' } = error as NodeJS.ErrnoException
       const isLost = this.unreadable.length > lost || this.#isUnreadable(position, position + into.length)
-      if (!isLost) this.refused.push({ from: position, to: position + into.length, errno: code })
+      if (isLost) this.unreadableErrno = code
+      else this.refused.push({ from: position, to: position + into.length, errno: code })
       return bytes
     }
   }

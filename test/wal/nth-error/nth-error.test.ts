@@ -3,7 +3,9 @@
  * over the day; `TANDEM_ALL=1` takes every one.
  * Source: wal.md 3.7, 3.8, 6.1, 6.2.
  */
+
 import { describe, expect, it } from 'vitest'
+import type { MQError } from '../../../lib/errors/index.js'
 import type { LogDurability } from '../../../lib/wal/index.js'
 import { type Answer, type Call, ERRNOS, failCall } from '../../support/wal-sim/index.js'
 import { type Day, runDay } from './script.js'
@@ -100,6 +102,22 @@ describe('a disk that refuses every write from the first spare on (wal.md 3.8)',
     expect(day.faults).toEqual([])
     expect(day.errors.map(errnoOf)).toContain('EIO')
     expect(day.disk.trace.length, 'no loop of attempts').toBeLessThan(calm.trace.length * 2)
+  })
+})
+
+describe('a disk from which nothing can be read any more (wal.md 2.8)', () => {
+  it('is named: none of its segments is called missing, and no loss is to be accepted', async () => {
+    const { disk: calm } = await runDay({ durability: 'immediate', inject: null })
+    const second = calm.trace.findLastIndex(({ kind }) => kind === 'lock')
+    const first = calm.trace.find(
+      ({ kind, path, index }) => kind === 'read' && path.endsWith('.wal') && index > second,
+    )!
+    const day = await runDay({ durability: 'immediate', inject: failCall(first.index, { code: 'EIO' }, true) })
+    expect(day.faults).toEqual([])
+    const [error] = day.errors as MQError[]
+    expect(error).toMatchObject({ context: { reason: 'WAL_CORRUPT', errno: 'EIO' } })
+    expect(error?.message).toContain('cannot be read (EIO)')
+    expect(error?.message).not.toContain('accept')
   })
 })
 
