@@ -5,11 +5,13 @@ import { defineConfig } from 'vitest/config'
 /** Minutes each: crashes, failing calls, full disks, killed processes. `vitest.faults.config.ts` runs them. */
 export const FAULTS = [
   'test/chaos/**/*.test.ts',
+  'test/producer/log/live/**/*.test.ts',
   'test/queue/conservation.property.test.ts',
   'test/wal/crash/**/*.test.ts',
   'test/wal/lifecycle/**/*.test.ts',
   'test/wal/nth-error/**/*.test.ts',
   'test/wal/open/real-faults.test.ts',
+  'test/wal/read/{damage,fuzz}.test.ts',
   'test/wal/write/{crash,faults}.test.ts',
 ]
 
