@@ -12,13 +12,20 @@ import type { Done, FileFacts, FsFacts, LockMethod, Release, WalFs } from '../fs
 export class FencedFs implements WalFs {
   readonly #fs: WalFs
   readonly #spare: Call[] = []
+  readonly #lateError: (error: NodeJS.ErrnoException) => void
   readonly #open = new Set<number>()
+  /** Calls on their way, by descriptor. */
+  readonly #busy = new Map<number, number>()
+  /** Closed by their user while a call was on its way: they go when it has come back. */
+  readonly #leaving = new Set<number>()
   #inFlight = 0
   #isFenced = false
   #onQuiet: (() => void) | null = null
 
-  constructor(fs: WalFs) {
+  /** `lateError`: a descriptor that was given up while a call was on its way did not close properly. */
+  constructor(fs: WalFs, lateError: (error: NodeJS.ErrnoException) => void = () => {}) {
     this.#fs = fs
+    this.#lateError = lateError
   }
 
   get isQuiet(): boolean {
@@ -55,16 +62,22 @@ export class FencedFs implements WalFs {
     )
   }
   read(fd: number, into: Uint8Array, position: number, done: Done<number>): void {
-    if (this.#admits(done)) this.#fs.read(fd, into, position, this.#begin(done))
+    if (this.#admits(done, fd)) this.#fs.read(fd, into, position, this.#begin(done, fd))
   }
   write(fd: number, bytes: Uint8Array, position: number, done: Done<number>): void {
-    if (this.#admits(done)) this.#fs.write(fd, bytes, position, this.#begin(done))
+    if (this.#admits(done, fd)) this.#fs.write(fd, bytes, position, this.#begin(done, fd))
   }
   fdatasync(fd: number, done: Done<void>): void {
-    if (this.#admits(done)) this.#fs.fdatasync(fd, this.#begin(done))
+    if (this.#admits(done, fd)) this.#fs.fdatasync(fd, this.#begin(done, fd))
   }
   /** Always: closing changes nothing on the disk. Twice only before the fence: later its number may be another's. */
   close(fd: number, done: Done<void>): void {
+    if (this.#open.has(fd) && this.#busy.has(fd)) {
+      this.#open.delete(fd)
+      this.#leaving.add(fd)
+      queueMicrotask(() => done(null))
+      return
+    }
     const isOpen = this.#open.delete(fd)
     if (isOpen || !this.#isFenced) this.#fs.close(fd, this.#begin(done))
     else queueMicrotask(() => done(null))
@@ -94,22 +107,40 @@ export class FencedFs implements WalFs {
     if (this.#admits(done)) this.#fs.lock(path, method, this.#begin(done))
   }
 
-  #admits<T>(done: Done<T>): boolean {
-    if (!this.#isFenced) return true
+  /** Nothing reaches a descriptor that was closed, by whomever: its number may be another file's by now. */
+  #admits<T>(done: Done<T>, fd = -1): boolean {
+    if (!this.#isFenced && (fd < 0 || this.#open.has(fd))) return true
     const error = Object.assign(new Error('EBADF: the log is closed'), { code: 'EBADF' })
     queueMicrotask(() => done(error))
     return false
   }
 
-  #begin<T>(done: Done<T>): Done<T> {
+  #begin<T>(done: Done<T>, fd = -1): Done<T> {
     this.#inFlight++
+    if (fd >= 0) this.#busy.set(fd, (this.#busy.get(fd) ?? 0) + 1)
     const call = this.#spare.pop() ?? new Call(this.#ended)
+    call.fd = fd
     call.done = done as Done<unknown>
     return call.end as Done<T>
   }
 
+  #cameBack(fd: number): void {
+    const left = (this.#busy.get(fd) ?? 1) - 1
+    if (left > 0) this.#busy.set(fd, left)
+    else {
+      this.#busy.delete(fd)
+      if (this.#leaving.delete(fd)) {
+        this.#fs.close(
+          fd,
+          this.#begin<void>((error) => (error === null ? undefined : this.#lateError(error))),
+        )
+      }
+    }
+  }
+
   readonly #ended = (call: Call): void => {
     this.#spare.push(call)
+    if (call.fd >= 0) this.#cameBack(call.fd)
     this.#inFlight--
     if (this.#inFlight === 0) this.#quiet()
   }
@@ -121,6 +152,7 @@ function ignore(): void {}
 /** One call on its way; its callback is made once and used for many. */
 class Call {
   done: Done<unknown> | null = null
+  fd = -1
   readonly end: Done<unknown>
 
   constructor(ended: (call: Call) => void) {

@@ -40,7 +40,9 @@ export interface OpenedLog {
 }
 
 export async function openLog(options: WalOptions, world: WalParts, events: WalEvents): Promise<OpenedLog> {
-  const fence = new FencedFs(world.fs)
+  const fence = new FencedFs(world.fs, (cause) =>
+    world.logger.warn('a file of the log was not closed properly', { path: options.dir, cause: String(cause) }),
+  )
   const parts: WalParts = { ...world, fs: fence }
   const disk = new Disk(fence)
   const { dir } = options
