@@ -14,11 +14,15 @@ const tables = makeTables()
 
 /** The JavaScript implementation. `previous` is the CRC of the bytes before, to go on from there. */
 export function crc32cPure(bytes: Uint8Array, previous = 0): number {
+  return crc32cPureRange(bytes, 0, bytes.length, previous)
+}
+
+/** The same of bytes[from..to): for a few bytes a view of them and a native call cost more than this arithmetic. */
+export function crc32cPureRange(bytes: Uint8Array, from: number, to: number, previous: number): number {
   const [t0, t1, t2, t3, t4, t5, t6, t7] = tables
   let crc = ~previous
-  let at = 0
-  const end = bytes.length
-  for (const whole = end - 7; at < whole; at += 8) {
+  let at = from
+  for (const whole = to - 7; at < whole; at += 8) {
     const low =
       crc ^
       ((bytes[at] as number) |
@@ -35,7 +39,7 @@ export function crc32cPure(bytes: Uint8Array, previous = 0): number {
       (t1[bytes[at + 6] as number] as number) ^
       (t0[bytes[at + 7] as number] as number)
   }
-  for (; at < end; at++) crc = (t0[(crc ^ (bytes[at] as number)) & 255] as number) ^ (crc >>> 8)
+  for (; at < to; at++) crc = (t0[(crc ^ (bytes[at] as number)) & 255] as number) ^ (crc >>> 8)
   return ~crc >>> 0
 }
 

@@ -4,11 +4,9 @@
  * Source: wal.md 4.2 item 2.
  */
 import { BATCH_HEADER_BYTES } from '../../protocol/index.js'
-import type { Entry } from '../../wal/index.js'
+import { BATCH_PREFIX_BYTES, type Entry } from '../../wal/index.js'
 import { Batch } from '../batch.js'
 
-/** Bytes of a data frame's prefix (wal.md 2.5). */
-const PREFIX_BYTES = 56
 /** Room for so many batches in front of seal number 1. */
 const PLACES = 2 ** 32
 
@@ -16,7 +14,7 @@ const PLACES = 2 ** 32
 export function batchesOf(entries: readonly Entry[], nowMs: number): Batch[] {
   return entries.map((entry, place) => {
     const batch = new Batch()
-    const bytes = Math.max(BATCH_HEADER_BYTES, entry.bodyBytes - PREFIX_BYTES)
+    const bytes = Math.max(BATCH_HEADER_BYTES, entry.bodyBytes - BATCH_PREFIX_BYTES)
     batch.records = entry.count
     batch.bytes = bytes
     batch.wireBytes = bytes

@@ -42,17 +42,13 @@ export class Paging {
   /** Lanes whose next batch could not be read, until somebody tries again. */
   readonly #unread = new Set<Lane>()
   #retry: TimerHandle | null = null
+  /** Batches whose bytes are in the log only. */
   #pagedOut = 0
   #trimAt = TRIM_FROM
 
   constructor(host: LogHost, wal: Wal) {
     this.#host = host
     this.#wal = wal
-  }
-
-  /** Batches whose bytes are in the log only. */
-  get pagedOut(): number {
-    return this.#pagedOut
   }
 
   /** The log has this batch: its memory may be asked back. */

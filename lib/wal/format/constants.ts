@@ -6,8 +6,6 @@ export const FORMAT_MINOR = 0
 /** Two identical copies at 0 and at half of it. */
 export const SEGMENT_HEADER_BYTES = 4096
 export const FRAME_HEADER_BYTES = 32
-/** Frames begin at multiples of this. */
-export const FRAME_ALIGNMENT = 8
 export const BATCH_PREFIX_BYTES = 56
 export const BIND_BYTES = 24
 export const ACK_BYTES = 32

@@ -10,6 +10,7 @@ import { encodeHole, holeBytes } from '../format/bodies/hole.js'
 import { encodeOpen, type OpenBody, openBytes } from '../format/bodies/open.js'
 import { FRAME_HEADER_BYTES, FRAMES_PER_SEGMENT, FrameType } from '../format/constants.js'
 import { spareName } from '../format/manifest.js'
+import { viewOf } from '../format/view.js'
 import { readFrames } from '../read/frames.js'
 import { type Finding, holeOf, type SegmentSurvey, type Survey } from '../read/survey.js'
 import type { HoleFacts, HostFacts, RecoveredLog, WalOptions, WalParts } from '../types.js'
@@ -177,10 +178,6 @@ function holeBody(hole: HoleFacts): Uint8Array {
   const body = new Uint8Array(holeBytes(hole))
   encodeHole(body, viewOf(body), 0, hole)
   return body
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 function recoveredOf(found: Survey, holes: readonly HoleFacts[], parts: WalParts, facts: RecoverFacts): RecoveredLog {

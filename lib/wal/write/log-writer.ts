@@ -17,6 +17,7 @@ import {
   streamBytes,
 } from '../format/bodies/small.js'
 import { FRAME_HEADER_BYTES, FrameType, type Outcome } from '../format/constants.js'
+import { viewOf } from '../format/view.js'
 import type { LogTables } from '../state/tables.js'
 import type { AppendedEntry, Entry, WalEvents, WalMeasures, WalOptions, WalParts, WalState } from '../types.js'
 import { beginSegment, fileFor, noRoom } from './begin.js'
@@ -435,10 +436,6 @@ export class LogWriter {
 }
 
 const ACCEPTED: Promise<void> = Promise.resolve()
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-}
 
 /** What CHECKPOINT frames repeat of this opening: its own frame may be recycled before the next crash. */
 function openingOf({ first }: WriterStart): OpenBody | null {
