@@ -17,8 +17,6 @@ import {
   listenerThrew,
   type OnFull,
   optionsOf,
-  readerClosed,
-  readTimedOut,
   recordTooLarge,
   writerClosed,
 } from './channel-errors.js'
@@ -28,11 +26,14 @@ import { type EvictPolicy, type EvictStats, WaterMarkPolicy } from './evict-poli
 import { type ChannelMeasures, SWITCH_SECONDS } from './measures.js'
 import { MemoryBudget } from './memory-budget.js'
 import { OverdueLeases } from './overdue-leases.js'
+import { Readers } from './read/readers.js'
+import type { ReadSource } from './read/source.js'
 import { type ChannelSettings, type ChannelUpdate, channelSettings } from './settings.js'
-import { WaiterQueue, type WaitOptions } from './waiters.js'
+import type { WaitOptions } from './waiters.js'
 
 const DEFAULT_MEMORY_BYTES = 64 * 1024 * 1024
 const DEFAULT_BLOCK_MS = 60_000
+const DEFAULT_CLOSE_MS = 30_000
 /** The least a record is charged: its slot in our lists costs memory too, also when the payload is empty. */
 const SLOT_BYTES = 16
 
@@ -46,7 +47,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
   protected readonly budget: MemoryBudget
   protected readonly clock: Clock
   readonly #events: Emitter<BufferedChannelEvents>
-  readonly #readers = new WaiterQueue<Item>()
+  readonly #readers: Readers<Item>
   readonly #onFull: OnFull
   readonly #evictPolicy: EvictPolicy
   readonly #maxBlockMs: number
@@ -67,10 +68,10 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
   #refusedWrites = 0
   #readRecords = 0
   #readBytes = 0
-  #failedReads = 0
   #droppedRecords = 0
   #discardedRecords = 0
   #closing: Promise<CloseResult> | null = null
+  readonly #detachMetrics: () => void
 
   protected constructor(options: BufferedChannelOptions, defaults: ChannelUpdate, makeBuffer: () => B) {
     const {
@@ -96,6 +97,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
     })
     this.budget.onSoft = () => this.#crossings.push('backpressure')
     this.budget.onResume = () => this.#crossings.push('drain')
+    this.#readers = new Readers<Item>(this.#source())
     this.core = new DoubleBufferChannel<B>(
       {
         createBuffer: () => {
@@ -103,10 +105,10 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
           return makeBuffer()
         },
         clearBuffer: (buffer) => this.#clear(buffer),
-        onSealed: () => this.#serveReaders(),
+        onSealed: () => this.#readers.serve(),
         onConfig: (configVersion) => this.#events.emit('config', { configVersion, settings: this.settings }),
         onError: (error) => this.#events.emit('error', error),
-        waiting: () => this.#readers.size,
+        waiting: () => this.#readers.waiting,
       },
       settings,
       {
@@ -116,6 +118,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
         ...(maxSpares === undefined ? {} : { maxSpares }),
       },
     )
+    this.#detachMetrics = options.metrics?.attachChannel(this) ?? (() => {})
   }
 
   get state(): ChannelState {
@@ -158,7 +161,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
   /** Makes what was written readable now; false when there is nothing. */
   seal(): boolean {
     const sealed = this.core.seal()
-    if (sealed !== null) this.#serveReaders()
+    if (sealed !== null) this.#readers.serve()
     return sealed !== null
   }
 
@@ -180,7 +183,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
       refusedWrites: this.#refusedWrites,
       readRecords: this.#readRecords,
       readBytes: this.#readBytes,
-      failedReads: this.#failedReads,
+      failedReads: this.#readers.failures,
       droppedRecords: this.#droppedRecords,
       discardedRecords: this.#discardedRecords,
     }
@@ -199,7 +202,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
       writeFailures: this.#refusedWrites,
       writtenBytes: this.#writtenBytes,
       reads: this.#readRecords,
-      readFailures: this.#failedReads,
+      readFailures: this.#readers.failures,
       readBytes: this.#readBytes,
       switches,
       skippedSwitches,
@@ -221,13 +224,31 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
    * Waits for the next record. Rejects TIMEOUT, `signal.reason`, or CONSUMER_CLOSED/CHANNEL_CLOSED when the channel is
    * closed and drained.
    */
-  async read(options: WaitOptions = {}): Promise<Item> {
-    if (optionsOf(options).signal?.aborted === true) throw options.signal?.reason
-    const item = this.tryRead()
-    if (item !== undefined) return item
-    if (this.state === 'closed') throw this.#failed(readerClosed())
-    const waiting = { ...options, clock: options.clock ?? this.clock }
-    return this.#readers.add(undefined, waiting, () => this.#failed(readTimedOut(options.timeoutMs))).promise
+  read(options: WaitOptions = {}): Promise<Item> {
+    return this.#readers.read(options)
+  }
+
+  /** From 1 to `max` records, in order; waits only for the first. Rejects as `read`, and INVALID_CONFIG for a bad `max`. */
+  readBatch(max: number, options: WaitOptions = {}): Promise<Item[]> {
+    return this.#readers.readBatch(max, options)
+  }
+
+  /**
+   * Gives each record to the next free callback, in a turn of its own; a promise that it returns is awaited before its next
+   * record. A failure raises `error` (CONSUME_FAILED/CALLBACK), lets the record go, and the next one comes. Returns the
+   * function that ends the subscription.
+   */
+  onData(callback: (item: Item) => unknown): () => void {
+    return this.#readers.onData(callback)
+  }
+
+  /** The records to come, for `for await`: ends when the channel is closed and drained. */
+  register(options: Pick<WaitOptions, 'signal'> = {}): AsyncIterableIterator<Item, undefined, undefined> {
+    return this.#readers.iterate(options)
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<Item, undefined, undefined> {
+    return this.register()
   }
 
   /**
@@ -320,7 +341,26 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
   /** Empties the kind's own fields. */
   protected abstract wipe(buffer: B): void
 
+  /** A callback failed with this in its hands: a kind whose records hold memory takes it back. */
+  protected letGo(_item: Item): void {}
+
   // --- reading -----------------------------------------------------------------------------------------------------
+
+  #source(): ReadSource<Item> {
+    const channel = this
+    return {
+      clock: this.clock,
+      get readable() {
+        return channel.pendingRecords - channel.core.active.records
+      },
+      get isEnded() {
+        return channel.state === 'closed'
+      },
+      tryRead: () => this.tryRead(),
+      letGo: (item) => this.letGo(item),
+      raise: (error) => this.#events.emit('error', error),
+    }
+  }
 
   #takeNext(): B | null {
     this.#reading = this.core.take() ?? null
@@ -343,15 +383,6 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
     }
     if (!isLeased) this.giveBack(charge)
     return item
-  }
-
-  /** Hands records straight to those who wait: exactly min(records, waiters) are woken, oldest first. */
-  #serveReaders(): void {
-    while (this.#readers.size > 0) {
-      const item = this.tryRead()
-      if (item === undefined) return
-      this.#readers.wake(1, item)
-    }
   }
 
   /** Unread records of a buffer that is emptied (dropped, or discarded by close) give their charge back. */
@@ -418,17 +449,21 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
   // --- the end -----------------------------------------------------------------------------------------------------
 
   async #close(options: CloseOptions): Promise<CloseResult> {
+    const { timeoutMs = DEFAULT_CLOSE_MS, drain: isDraining = true } = optionsOf(options)
+    const untilMs = this.clock.monotonicMs() + timeoutMs
     this.#isOpen = false
     const pending = this.pendingRecords
     this.budget.rejectWaiters(() => writerClosed())
-    await this.core.close(options)
+    await this.core.close({ timeoutMs, drain: isDraining })
     const undelivered = this.pendingRecords
     this.#discardedRecords = undelivered
     const reading = this.#reading
     this.#reading = null
     if (reading !== null) this.core.recycle(reading)
-    this.#readers.rejectAll(() => this.#failed(readerClosed()))
+    this.#readers.end()
     this.#tellCrossings()
+    await this.#readers.settled(isDraining ? untilMs - this.clock.monotonicMs() : 0)
+    this.#detachMetrics()
     return { delivered: pending - undelivered, undelivered }
   }
 
@@ -448,11 +483,6 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
     this.#isReporting = true
     this.#events.emit('error', listenerThrew(cause))
     this.#isReporting = false
-  }
-
-  #failed(error: MQError): MQError {
-    this.#failedReads++
-    return error
   }
 
   #refused(error: MQError): MQError {

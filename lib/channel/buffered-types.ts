@@ -6,6 +6,7 @@ import type { Clock } from '../util/index.js'
 import type { OnFull } from './channel-errors.js'
 import type { ChannelBuffer, Sequencer } from './channel-types.js'
 import type { EvictPolicy } from './evict-policy.js'
+import type { ChannelMeasures } from './measures.js'
 import type { ChannelSettings, ChannelUpdate } from './settings.js'
 
 /** A buffer that is read record by record. */
@@ -31,10 +32,18 @@ export interface BufferedChannelOptions extends ChannelUpdate {
   readonly evictPolicy?: EvictPolicy
   /** Longest wait of `writeAsync`. Milliseconds, default 60,000. */
   readonly maxBlockMs?: number
+  /** Where the thirteen series of the channel are shown (`mq.metrics`, `createMetrics()`): until the end of `close`. */
+  readonly metrics?: ChannelMetrics
   readonly clock?: Clock
   readonly sequencer?: Sequencer
   /** Most spent buffers kept for reuse. Default 2. */
   readonly maxSpares?: number
+}
+
+/** Who asks channels for their counts; `Metrics` is one. */
+export interface ChannelMetrics {
+  /** Gives the function that detaches; the totals stay counted. */
+  attachChannel(source: { measures(): ChannelMeasures }): () => void
 }
 
 export interface BufferedChannelEvents {

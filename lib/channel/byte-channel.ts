@@ -29,6 +29,8 @@ export interface Chunk {
   readonly bytes: Uint8Array
   readonly length: number
   release(): void
+  /** `release()`, for `using`. */
+  [Symbol.dispose](): void
 }
 
 const KIB = 1024
@@ -131,6 +133,10 @@ export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk> {
     return !this.#isSafe || (length >= COPY_BELOW_BYTES && length <= LEASE_TO_BYTES)
   }
 
+  protected override letGo(chunk: Chunk): void {
+    chunk.release()
+  }
+
   #copyOut(holder: Holder, start: number, length: number): Chunk {
     const arena = this.#small.take(length)
     const target = arena.bytes
@@ -176,6 +182,10 @@ class ByteChunk implements Chunk {
     this.#returns = null
     this.#arena = null
     returns(arena, this.#chargeBytes, this.#begun)
+  }
+
+  [Symbol.dispose](): void {
+    this.release()
   }
 }
 

@@ -24,6 +24,11 @@ export function readTimedOut(timeoutMs: number | undefined): MQError {
   return new MQError('TIMEOUT', `nothing to read within ${timeoutMs} ms`, { timeoutMs })
 }
 
+export function badBatchSize(max: number): MQError {
+  const text = `readBatch(${max}): expected an integer of at least 1, or Infinity`
+  return new MQError('INVALID_CONFIG', text, { field: 'max', value: max })
+}
+
 export function recordTooLarge(bytes: number, limitBytes: number): MQError {
   const text = `${bytes} B can never fit into bufferMemoryBytes ${limitBytes}: split the record or raise the limit`
   return new MQError('MESSAGE_TOO_LARGE', text, { bytes, limitBytes })

@@ -7,6 +7,7 @@ export type {
   BufferedChannelEvents,
   BufferedChannelOptions,
   ChannelCounters,
+  ChannelMetrics,
 } from './buffered-types.js'
 export { ByteChannel, type ByteChannelOptions, type Chunk } from './byte-channel.js'
 export type { OnFull } from './channel-errors.js'
@@ -34,6 +35,7 @@ export { type ChannelMeasures, SWITCH_SECONDS } from './measures.js'
 export { type BudgetLimits, MemoryBudget } from './memory-budget.js'
 export { SealedHeap, type Sequenced } from './sealed-heap.js'
 export { type ChannelSettings, type ChannelTuning, type ChannelUpdate, channelSettings } from './settings.js'
+export type { SpillLog } from './spill/spill-log.js'
 export {
   makeStrategy,
   type StrategyConfig,

@@ -60,11 +60,14 @@ export class FakeClock implements Clock {
 
   /** Runs deferred tasks, also those that they defer. */
   runDeferred(): void {
-    while (this.#deferred.length > 0) {
-      const tasks = this.#deferred
-      this.#deferred = []
-      for (const task of tasks) task()
-    }
+    while (this.#deferred.length > 0) this.turn()
+  }
+
+  /** One turn of the event loop: runs the tasks deferred so far; what they defer waits for the next one. */
+  turn(): void {
+    const tasks = this.#deferred
+    this.#deferred = []
+    for (const task of tasks) task()
   }
 
   /** Moves both clocks and fires what is due, in order. */
