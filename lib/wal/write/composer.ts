@@ -103,7 +103,7 @@ export class Composer {
     const group = this.#started()
     const { groupCloseBytes, maxFrameBytes } = this.#limits
     const least = ENTRY_OVERHEAD_BYTES + length + VARINT_BYTES
-    const most = Math.min(admitted, maxFrameBytes - 8, Math.max(least, groupCloseBytes - group.length))
+    const most = Math.min(admitted, maxFrameBytes, Math.max(least, groupCloseBytes - group.length))
     assert(most >= least, 'a run of items begins with room for one')
     group.reserve(Math.min(most, Math.max(least * 16, 16_384)) + 8)
     this.#runAt = group.length
