@@ -19,7 +19,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   net: [],
   channel: [],
   codec: [],
-  wal: [],
+  wal: ['channel'], // the type of what a channel asks of a log (decision 21)
   queue: ['channel', 'wal', 'config'],
   cluster: ['protocol', 'net', 'config'],
   producer: ['cluster', 'wal', 'codec', 'channel', 'protocol', 'config'],

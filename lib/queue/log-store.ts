@@ -6,7 +6,7 @@
  */
 import { type MQError, toMQError } from '../errors/index.js'
 import type { Clock } from '../util/index.js'
-import { Outcome, type Wal, walError } from '../wal/index.js'
+import { ITEM_LENGTH_BYTES, Outcome, type Wal, walError } from '../wal/index.js'
 import type { ItemCodec } from './codec.js'
 import type { QueueCounters } from './counters.js'
 import { Encoder } from './encoder.js'
@@ -16,9 +16,6 @@ import { OriginTable } from './origins.js'
 import { Pager } from './pager.js'
 import { ACCEPTED, type Store, type StoreListener } from './store.js'
 import type { Batch, Origin, Window } from './window.js'
-
-/** An item's length takes at most so many bytes in front of it. */
-const LENGTH_BYTES = 5
 
 export interface LogStoreOptions<T> {
   readonly wal: Wal
@@ -59,7 +56,7 @@ export class LogStore<T> implements Store<T> {
     this.#window = window
     this.#settled = window.tail // Nothing is in the window of a queue that opens its log.
     this.#stream = streamOf(wal)
-    this.#encoder = new Encoder(codec, wal.maxBodyBytes - LENGTH_BYTES)
+    this.#encoder = new Encoder(codec, wal.maxBodyBytes - ITEM_LENGTH_BYTES)
     const origins = new OriginTable(wal)
     this.#own = origins.own
     this.#memory =
@@ -119,7 +116,7 @@ export class LogStore<T> implements Store<T> {
     const wal = this.#wal
     if (wal.failure !== null) throw refusedBy(wal.failure)
     const length = this.#encoder.encode(item)
-    if (this.#isLogFull || !wal.admits(length + LENGTH_BYTES)) return null
+    if (this.#isLogFull || !wal.admits(length + ITEM_LENGTH_BYTES)) return null
     const position = wal.appendItem(this.#stream, this.#encoder.bytes, length)
     this.#keep(item, position)
     const promise = this.#groups.appended(this.#window.tail + this.backlog)
@@ -144,7 +141,7 @@ export class LogStore<T> implements Store<T> {
   fits(items: readonly T[]): boolean {
     if (this.#isLogFull) return items.length === 0
     let bytes = 0
-    for (const item of items) bytes += this.#encoder.encode(item) + LENGTH_BYTES
+    for (const item of items) bytes += this.#encoder.encode(item) + ITEM_LENGTH_BYTES
     return items.length === 0 || this.#wal.admits(bytes)
   }
 

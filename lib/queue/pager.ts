@@ -6,9 +6,9 @@
  */
 import { type MQError, toMQError } from '../errors/index.js'
 import { type Clock, runInBackground, type TimerHandle } from '../util/index.js'
-import type { Entry, Wal } from '../wal/index.js'
+import type { Entry, Ranges, Wal } from '../wal/index.js'
 import type { ItemCodec } from './codec.js'
-import { Page, type Ranges } from './page.js'
+import { Page } from './page.js'
 import type { Origin } from './window.js'
 
 export interface PagerOptions<T> {

@@ -26,6 +26,9 @@ export { lockOwnerOf } from './repair/lock-owner.js'
 export type { RepairPlan, RepairReport } from './repair/plan.js'
 export { planRebuildManifest } from './repair/rebuild-manifest.js'
 export { planRelock } from './repair/relock.js'
+export { EntryItems, ITEM_LENGTH_BYTES, type Ranges } from './spill/entry-items.js'
+export type { SpillLogOptions } from './spill/options.js'
+export { openSpillLog } from './spill/wal-spill-log.js'
 export type { LogTables } from './state/tables.js'
 export type {
   AckedIdentity,
