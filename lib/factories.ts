@@ -10,11 +10,14 @@ import {
   type MQConfig,
   type ProducerConfig,
   resolveClientConfig,
+  resolveConfig,
 } from './config/index.js'
 import { Consumer, type ReadsKeys, type ReadsValues } from './consumer/index.js'
+import { Metrics } from './metrics/index.js'
 import { MQ } from './mq.js'
 import { Producer, type WritesKeys, type WritesValues } from './producer/index.js'
 import type { RecordBytes } from './protocol/index.js'
+import type { Clock } from './util/index.js'
 
 /** `new MQ(config)`. Throws INVALID_CONFIG, MISSING_CONFIG. */
 export function createMQ<V, K>(config: MQConfig & { readonly producer: WritesValues<V> & WritesKeys<K> }): MQ<V, K>
@@ -55,4 +58,17 @@ export function createConnectionPool(config: ClientConfig = {}): ConnectionPool 
 /** An admin client on its own. Throws INVALID_CONFIG, MISSING_CONFIG. */
 export function createAdminClient(config: ClientConfig = {}): AdminClient {
   return new AdminClient(config)
+}
+
+/** The fields of `metrics` in the configuration (features.md 3.6). */
+export type MetricsInput = NonNullable<MQConfig['metrics']>
+
+/**
+ * Metrics for a service that uses a channel or a queue and no Kafka client; an instance of `MQ` has its own.
+ * Nothing runs until `start()`, `listen()` or `metricsServer()`; end it with `close()`. Throws INVALID_CONFIG.
+ */
+export function createMetrics(options: MetricsInput = {}, deps: { readonly clock?: Clock } = {}): Metrics {
+  const { metrics, clientId, performance, logger } = resolveConfig({ metrics: options })
+  const { targetThroughputPerSec } = performance
+  return new Metrics({ settings: metrics, clientId, targetThroughputPerSec, logger, ...deps })
 }

@@ -153,7 +153,15 @@ export {
   newMQError,
   type Persistence,
 } from './errors/index.js'
-export { createAdminClient, createConnectionPool, createConsumer, createMQ, createProducer } from './factories.js'
+export {
+  createAdminClient,
+  createConnectionPool,
+  createConsumer,
+  createMetrics,
+  createMQ,
+  createProducer,
+  type MetricsInput,
+} from './factories.js'
 export {
   type Alert,
   type AlertName,

@@ -9,6 +9,7 @@ import type {
   BufferedChannelEvents,
   BufferedChannelOptions,
   ChannelCounters,
+  ChannelMetrics,
   ReadableBuffer,
 } from './buffered-types.js'
 import {
@@ -71,6 +72,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
   #droppedRecords = 0
   #discardedRecords = 0
   #closing: Promise<CloseResult> | null = null
+  readonly #metrics: ChannelMetrics | undefined
   readonly #detachMetrics: () => void
 
   protected constructor(options: BufferedChannelOptions, defaults: ChannelUpdate, makeBuffer: () => B) {
@@ -118,6 +120,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
         ...(maxSpares === undefined ? {} : { maxSpares }),
       },
     )
+    this.#metrics = options.metrics
     this.#detachMetrics = options.metrics?.attachChannel(this) ?? (() => {})
   }
 
@@ -464,6 +467,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
     this.#tellCrossings()
     await this.#readers.settled(isDraining ? untilMs - this.clock.monotonicMs() : 0)
     this.#detachMetrics()
+    await this.#metrics?.flush?.()
     return { delivered: pending - undelivered, undelivered }
   }
 

@@ -44,6 +44,8 @@ export interface BufferedChannelOptions extends ChannelUpdate {
 export interface ChannelMetrics {
   /** Gives the function that detaches; the totals stay counted. */
   attachChannel(source: { measures(): ChannelMeasures }): () => void
+  /** Called and awaited once the channel was detached; bounded, and never rejects. */
+  flush?(): Promise<void>
 }
 
 export interface BufferedChannelEvents {
