@@ -86,6 +86,10 @@ export interface ServerFacts {
   readonly connections: number
 }
 
+/** What a handler answers: a message, or nothing. */
+// biome-ignore lint/suspicious/noConfusingVoidType: a handler without a return statement answers nothing
+export type Reply<Out> = Out | undefined | void
+
 /** Who handles connections. What it throws closes that connection only, and raises `error` on the server (trap 25). NT-1. */
 export interface Handler<Ctx = undefined, In = Buffer, Out = Uint8Array | string> {
   onConnect?(c: Connection<Ctx, In, Out>): void
@@ -93,7 +97,7 @@ export interface Handler<Ctx = undefined, In = Buffer, Out = Uint8Array | string
    * One complete message. What it returns (or what its promise gives) is packed and sent; undefined = nothing.
    * Promises are awaited in order per connection, reading goes on meanwhile as far as `maxPendingMessages` allows.
    */
-  onMessage(c: Connection<Ctx, In, Out>, ctx: Ctx, data: In): Out | undefined | void | Promise<Out | undefined | void>
+  onMessage(c: Connection<Ctx, In, Out>, ctx: Ctx, data: In): Reply<Out> | Promise<Reply<Out>>
   /** Exactly once per connection that `onConnect` was told of, also on `stop()`. */
   onClose?(c: Connection<Ctx, In, Out>, error: Error | null): void
   /** `send` gave false before, and everything was taken since. */
