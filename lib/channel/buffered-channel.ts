@@ -3,6 +3,8 @@
  * Invariants: written = read + dropped + discarded + pending at every moment; each record is charged to the budget once and given
  * back once (on reading, release, eviction or close); nobody overtakes a writer that waits. CH-16, CH-17, CH-19.
  */
+import type { Readable, Writable } from 'node:stream'
+import type { ReadableStream, WritableStream } from 'node:stream/web'
 import type { MQError } from '../errors/index.js'
 import { Buckets, type Clock, Emitter, systemClock } from '../util/index.js'
 import type {
@@ -30,6 +32,16 @@ import { OverdueLeases } from './overdue-leases.js'
 import { Readers } from './read/readers.js'
 import type { ReadSource } from './read/source.js'
 import { type ChannelSettings, type ChannelUpdate, channelSettings } from './settings.js'
+import { readableOf, writableOf } from './streams/node-streams.js'
+import type {
+  ReadableOptions,
+  ReadableStreamOptions,
+  ReadPort,
+  WritableOptions,
+  WritableStreamOptions,
+  WritePort,
+} from './streams/stream-port.js'
+import { readableStreamOf, writableStreamOf } from './streams/web-streams.js'
 import type { WaitOptions } from './waiters.js'
 
 const DEFAULT_MEMORY_BYTES = 64 * 1024 * 1024
@@ -43,7 +55,8 @@ export function chargeOf(bytes: number): number {
   return Math.max(bytes, SLOT_BYTES)
 }
 
-export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
+/** `Input` is what is written, `Streamed` what streams carry of a record. */
+export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = Item, Streamed = Item> {
   protected readonly core: DoubleBufferChannel<B>
   protected readonly budget: MemoryBudget
   protected readonly clock: Clock
@@ -254,6 +267,32 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
     return this.register()
   }
 
+  /** As `write`, but with `onFull: 'block'` waits for room, in the order of the calls. */
+  abstract writeAsync(record: Input, options?: WaitOptions): Promise<boolean>
+
+  /**
+   * The records to come as a Readable of Node: a stream of bytes without bounds of records (`objectMode: true` keeps them), of an
+   * item channel one in object mode. Ends when the channel is closed and drained. Throws INVALID_CONFIG.
+   */
+  toReadable(options: ReadableOptions = {}): Readable {
+    return readableOf(this.#port(), options)
+  }
+
+  /** A Writable of Node: each write is one record, and waits above the soft limit. Throws INVALID_CONFIG. */
+  toWritable(options: WritableOptions = {}): Writable {
+    return writableOf(this.#port(), options)
+  }
+
+  /** The records to come as a stream of the web, one chunk each; nothing is read ahead. Throws INVALID_CONFIG. */
+  toReadableStream(options: ReadableStreamOptions = {}): ReadableStream<Streamed> {
+    return readableStreamOf(this.#port(), options)
+  }
+
+  /** As `toWritable`, for the web. */
+  toWritableStream(options: WritableStreamOptions = {}): WritableStream<Input> {
+    return writableStreamOf(this.#port(), options)
+  }
+
   /**
    * Refuses writes, seals the rest and waits until readers have taken it, at most `timeoutMs` (30,000); with
    * `drain: false` it discards at once. Both numbers count the records that were pending. Idempotent.
@@ -344,6 +383,15 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
   /** Empties the kind's own fields. */
   protected abstract wipe(buffer: B): void
 
+  /** As `write`, but undefined, and nothing was taken, if that needs waiting or dropping, or is refused. Hot path. */
+  protected abstract tryWrite(record: Input): boolean | undefined
+
+  /** True: the records are payloads. */
+  protected abstract get holdsBytes(): boolean
+
+  /** What a stream carries: it outlives the channel, and what the record held is given back. */
+  protected abstract detach(item: Item): Streamed
+
   /** A callback failed with this in its hands: a kind whose records hold memory takes it back. */
   protected letGo(_item: Item): void {}
 
@@ -362,6 +410,27 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item> {
       tryRead: () => this.tryRead(),
       letGo: (item) => this.letGo(item),
       raise: (error) => this.#events.emit('error', error),
+    }
+  }
+
+  /** What streams see of us. */
+  #port(): ReadPort<Item, Streamed> & WritePort<Input> {
+    const channel = this
+    return {
+      holdsBytes: this.holdsBytes,
+      makesRoom: this.#onFull !== 'block' && this.#onFull !== 'reject',
+      get isEnded() {
+        return channel.state === 'closed'
+      },
+      tryRead: () => this.tryRead(),
+      onData: (callback, onEnd) => this.#readers.onData(callback, onEnd),
+      detach: (item) => this.detach(item),
+      raise: (error) => this.#events.emit('error', error),
+      tryWrite: (record) => this.tryWrite(record),
+      writeAsync: (record, options) => this.writeAsync(record, options),
+      ready: (options) => this.ready(options),
+      seal: () => this.seal(),
+      close: (options) => this.close(options),
     }
   }
 

@@ -42,7 +42,7 @@ const COPY_BELOW_BYTES = 1024
 const LEASE_TO_BYTES = 32 * KIB
 const POOL_BYTES = 16 * MIB
 
-export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk> {
+export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk, Uint8Array, Buffer> {
   readonly #arenas: ArenaPool
   readonly #small: ArenaPool
   readonly #copies: boolean
@@ -81,7 +81,7 @@ export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk> {
   }
 
   /** As `write`, but with `onFull: 'block'` waits for room, in the order of the calls; past `maxBlockMs` TIMEOUT/BUFFER_FULL. */
-  async writeAsync(bytes: Uint8Array, options: WaitOptions = {}): Promise<boolean> {
+  override async writeAsync(bytes: Uint8Array, options: WaitOptions = {}): Promise<boolean> {
     const charge = chargeOf(lengthOf(bytes))
     if (this.tryAdmit(charge)) return this.#append(bytes, charge)
     // The caller may reuse his bytes once we return to him, which for a waiting write is before they are taken.
@@ -93,6 +93,11 @@ export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk> {
   /** Buffers really allocated for copies, on writing and reading (metric `pool_alloc_total`). */
   override get allocations(): number {
     return this.#arenas.stats().allocations + this.#small.stats().allocations
+  }
+
+  protected override tryWrite(bytes: Uint8Array): boolean | undefined {
+    const charge = chargeOf(lengthOf(bytes))
+    return this.tryAdmit(charge) ? this.#append(bytes, charge) : undefined
   }
 
   #append(bytes: Uint8Array, charge: number): boolean {
@@ -135,6 +140,19 @@ export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk> {
 
   protected override letGo(chunk: Chunk): void {
     chunk.release()
+  }
+
+  protected override get holdsBytes(): boolean {
+    return true
+  }
+
+  /** Large payloads own their memory when we have copied it on writing; everything else is copied out of ours. */
+  protected override detach(chunk: Chunk): Buffer {
+    const bytes = chunk.bytes as Buffer
+    const isOwn = this.#isSafe && this.#copies && bytes.length > LEASE_TO_BYTES
+    const detached = isOwn ? bytes : Buffer.from(bytes)
+    chunk.release()
+    return detached
   }
 
   #copyOut(holder: Holder, start: number, length: number): Chunk {

@@ -36,6 +36,12 @@ export { type BudgetLimits, MemoryBudget } from './memory-budget.js'
 export { SealedHeap, type Sequenced } from './sealed-heap.js'
 export { type ChannelSettings, type ChannelTuning, type ChannelUpdate, channelSettings } from './settings.js'
 export type { SpillLog } from './spill/spill-log.js'
+export type {
+  ReadableOptions,
+  ReadableStreamOptions,
+  WritableOptions,
+  WritableStreamOptions,
+} from './streams/stream-port.js'
 export {
   makeStrategy,
   type StrategyConfig,

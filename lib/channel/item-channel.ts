@@ -57,10 +57,15 @@ export class ItemChannel<T> extends BufferedChannel<ItemBuffer<T>, T> {
   }
 
   /** As `write`, but with `onFull: 'block'` waits for room, in the order of the calls. */
-  async writeAsync(item: T, options: WaitOptions = {}): Promise<boolean> {
+  override async writeAsync(item: T, options: WaitOptions = {}): Promise<boolean> {
     const bytes = this.#bytesOf(item)
     if (!this.tryAdmit(bytes)) await this.admitLater(bytes, options)
     return this.#append(item, bytes)
+  }
+
+  protected override tryWrite(item: T): boolean | undefined {
+    const bytes = this.#bytesOf(item)
+    return this.tryAdmit(bytes) ? this.#append(item, bytes) : undefined
   }
 
   /** The oldest sealed buffer; its items are yours until `putBack` or `recycle`. */
@@ -107,6 +112,14 @@ export class ItemChannel<T> extends BufferedChannel<ItemBuffer<T>, T> {
 
   protected override isLeased(): boolean {
     return false
+  }
+
+  protected override get holdsBytes(): boolean {
+    return false
+  }
+
+  protected override detach(item: T): T {
+    return item
   }
 
   protected override wipe(buffer: ItemBuffer<T>): void {

@@ -31,12 +31,15 @@ export class CallbackReaders<Item> {
     this.#source = source
   }
 
-  /** Gives the function that ends the subscription; a record that the callback has is still its own. */
-  add(callback: (item: Item) => unknown): () => void {
+  /**
+   * Gives the function that ends the subscription; a record that the callback has is still its own. `onEnd` is called when
+   * nothing will come any more.
+   */
+  add(callback: (item: Item) => unknown, onEnd: () => void = () => {}): () => void {
     if (typeof callback !== 'function') {
       throw new MQError('INVALID_CONFIG', `onData takes a function, got ${typeof callback}`, { field: 'callback' })
     }
-    const reader = new CallbackReader(callback, () => this.#finished(reader))
+    const reader = new CallbackReader(callback, onEnd, () => this.#finished(reader))
     if (!this.#isEnded) this.#readers.push(reader)
     this.wake()
     return () => this.#remove(reader)
@@ -51,7 +54,7 @@ export class CallbackReaders<Item> {
 
   end(): void {
     this.#isEnded = true
-    this.#readers.length = 0
+    for (const reader of this.#readers.splice(0)) reader.onEnd()
   }
 
   settled(timeoutMs: number): Promise<void> {
@@ -124,13 +127,15 @@ export class CallbackReaders<Item> {
 
 class CallbackReader<Item> {
   readonly callback: (item: Item) => unknown
+  readonly onEnd: () => void
   /** Its promise has not settled. */
   isRunning = false
   /** Made once, so that a record costs no closure unless it fails. */
   readonly onDone: () => void
 
-  constructor(callback: (item: Item) => unknown, onDone: () => void) {
+  constructor(callback: (item: Item) => unknown, onEnd: () => void, onDone: () => void) {
     this.callback = callback
+    this.onEnd = onEnd
     this.onDone = onDone
   }
 }

@@ -47,8 +47,8 @@ export class Readers<Item> {
     return batch.length > 0 ? batch : [...(await this.#served(max, options))]
   }
 
-  onData(callback: (item: Item) => unknown): () => void {
-    return this.#callbacks.add(callback)
+  onData(callback: (item: Item) => unknown, onEnd?: () => void): () => void {
+    return this.#callbacks.add(callback, onEnd)
   }
 
   iterate(options: WaitOptions): ChannelIterator<Item> {
