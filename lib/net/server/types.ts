@@ -31,6 +31,8 @@ export interface Protocol<Ctx = undefined, In = Buffer, Out = Uint8Array | strin
   opened?(c: Connection<Ctx, In, Out>): void
   /** Bytes that end a connection politely (a close frame), sent before it is closed with this error; null = by us, without one. */
   farewell?(c: Connection<Ctx, In, Out>, error: Error | null): Packed | undefined
+  /** The connection is gone: ends its timers. Once, before `onClose`. */
+  closed?(c: Connection<Ctx, In, Out>): void
 }
 
 export interface SendOptions {
