@@ -17,9 +17,11 @@ import {
   channelTable,
   compare,
   comparisonTable,
+  comparisonVerdict,
   figuresOf,
   verdictOf,
   wordsOf,
+  wordsOnThreads,
 } from './harness/channel-table.js'
 import { compileWorkers } from './harness/compiled.js'
 import { environmentOf, optionsOrExit } from './harness/start.js'
@@ -108,18 +110,14 @@ function report(results: readonly ChannelResult[], compared: readonly ComparedRu
   print(`${environment}, ${os.cpus()[0]?.model ?? 'unknown processor'}, load ${load.toFixed(1)}\n`)
   print(channelTable(results))
   if (compared.length > 0) print(`\n${comparisonTable(compared)}`)
-  print(
-    '\nA thread more takes a second core: its wall time is that of the slower side, and CPU time counts both, the copy into shared memory, the copy out of it, and each sleep and wake-up.',
-  )
-  // One process is ours: what is above had to share the cores with others.
+  const threads = wordsOnThreads(results)
+  if (threads !== null) print(`\n${threads}`)
   if (load > os.availableParallelism() + 0.5)
-    print(
-      `Others kept this machine busy (load ${load.toFixed(1)}): trust the CPU column and the comparisons, not the medians.`,
-    )
-  const verdicts = results.map(verdictOf).filter((verdict) => verdict !== null)
+    print(`\nOthers kept this machine busy: trust CPU time and what is compared round by round, not the medians.`)
+  const verdicts = [...results.map(verdictOf), ...compared.map(comparisonVerdict)].filter((one) => one !== null)
   const missed = verdicts.filter(({ isMet }) => !isMet).length
   const failed = results.filter(({ failure }) => failure !== null).length
-  print(`${results.length} rows, ${verdicts.length} with a goal, ${missed} of them missed, ${failed} rows failed`)
+  print(`\n${results.length} rows, ${verdicts.length} goals, ${missed} of them missed, ${failed} rows failed`)
 }
 
 function writeJson(

@@ -32,12 +32,19 @@ const SMALLEST_CAPACITY = 64
 /** How often a reader looks again before it sleeps: some microseconds, less than a wake-up costs both sides. */
 const LOOKS = 1000
 
-/** Memory for `RingWriter` and `RingReader`, of which each thread makes one. Throws RangeError. */
-export function ringMemory(capacityBytes: number): SharedArrayBuffer {
+/**
+ * Memory for one `RingWriter` and one `RingReader`. Positions begin at `from`, a multiple of 4: after 4 GiB they wrap, which
+ * nobody should have to wait for. Throws RangeError.
+ */
+export function ringMemory(capacityBytes: number, from = 0): SharedArrayBuffer {
   const isPower = Number.isInteger(Math.log2(capacityBytes))
   if (!isPower || capacityBytes < SMALLEST_CAPACITY || capacityBytes > LARGEST_CAPACITY)
     throw new RangeError(`a ring has a power of two of bytes, ${SMALLEST_CAPACITY}..2^30, not ${capacityBytes}`)
-  return new SharedArrayBuffer(STATE_BYTES + capacityBytes)
+  const memory = new SharedArrayBuffer(STATE_BYTES + capacityBytes)
+  const state = new Int32Array(memory, 0, STATE_BYTES / 4)
+  state[HEAD] = from
+  state[TAIL] = from
+  return memory
 }
 
 /** What both ends see. */
@@ -95,7 +102,7 @@ export class RingWriter {
     return true
   }
 
-  /** Resolves when a record of `bytes` fits. Throws when the reader moves nothing for `timeoutMs`. */
+  /** Resolves when a record of `bytes` fits; one wait at a time. Throws when the reader lets go of nothing for `timeoutMs`. */
   room(bytes: number, timeoutMs = 10_000): Promise<void> {
     return this.#until(() => this.#fits(LENGTH_BYTES + aligned(bytes)), timeoutMs)
   }

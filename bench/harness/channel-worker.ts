@@ -19,6 +19,8 @@ import { encode, mechanism, writeOnly } from './channel-write.js'
 
 /** Calls between two looks at the clock; a multiple of the records that are written before any is read. */
 const STEP = 10_000
+/** Fewer say nothing, however slow the machine is at the moment. */
+const LEAST_CALLS = 20_000
 const HEAP_ROUNDS = 3
 /** Calls of a heap measurement beside others; of one that is the row, and until then all its buffers have grown. */
 const HEAP_CALLS = 100_000
@@ -67,7 +69,7 @@ function workOf(what: ChannelCase, isQuick: boolean): ChannelWork {
 async function begin(job: BeginJob): Promise<Readiness> {
   const work = workOf(job.what, job.isQuick)
   const [warmUpMs, roundMs] = job.isQuick ? [100, 50] : [1000, 400]
-  const count = work.fixedCount ?? roundTo(await callsWithin(work, roundMs, warmUpMs))
+  const count = work.fixedCount ?? Math.max(LEAST_CALLS, roundTo(await callsWithin(work, roundMs, warmUpMs)))
   if (work.fixedCount !== undefined) await callsWithin(work, roundMs, warmUpMs, Math.min(count, STEP * 10))
   if (job.figure === 'heap') await work.run(HEAP_ROW_WARM_UP)
   running = { work, job, count }
@@ -76,14 +78,23 @@ async function begin(job: BeginJob): Promise<Readiness> {
   return { count, heapBytesPerCall }
 }
 
-/** Runs for `warmUpMs` at least; gives the calls that fill `ms`, by the speed of the last ones. */
+/**
+ * Runs until the code is warm; gives the calls that fill `ms`, by the speed of the last ones. Warm by CPU time, because a
+ * busy machine gives little of it in a second; a case that mostly waits has wall time enough.
+ */
 async function callsWithin(work: ChannelWork, ms: number, warmUpMs: number, most = Number.POSITIVE_INFINITY) {
-  const untilNs = nowNs() + warmUpMs * 1e6
+  const beganNs = nowNs()
+  const cpuBefore = process.cpuUsage()
+  const isWarm = () => {
+    const wallMs = (nowNs() - beganNs) / 1e6
+    const { user, system } = process.cpuUsage(cpuBefore)
+    return wallMs >= warmUpMs && ((user + system) / 1000 >= warmUpMs || wallMs >= 5 * warmUpMs)
+  }
   for (let count = Math.min(most, STEP); ; count = Math.min(most, count * 2)) {
     const fromNs = nowNs()
     await work.run(count)
     const tookNs = nowNs() - fromNs
-    if (nowNs() >= untilNs && (tookNs >= ms * 5e5 || count === most)) return (count * ms * 1e6) / tookNs
+    if (isWarm() && (tookNs >= ms * 5e5 || count === most)) return (count * ms * 1e6) / tookNs
     if (tookNs >= ms * 1e6) count /= 2
   }
 }
