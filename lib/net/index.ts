@@ -1,5 +1,6 @@
+export type { Peer, TlsServerOptions } from './acceptor.js'
 export { addressText, type DialOptions, dial, type Lookup } from './dial.js'
 export { FrameSplitter } from './frame-splitter.js'
-export { type Listener, type ListenOptions, listen, type Peer, type TlsServerOptions } from './listen.js'
+export { type Listener, type ListenOptions, listen } from './listen.js'
 export { type PemSetting, type TlsIdentity, type TlsOptions, tlsOptionsOf } from './tls-options.js'
 export { SIZE_BYTES, type Transport, WRITE_BUFFER_BYTES } from './transport.js'

@@ -3,32 +3,13 @@
  * Why it keeps them: `close()` must leave neither socket nor timer behind, whoever is still connected.
  * Invariant: after `close()` has resolved, every transport has told its owner `onClosed`.
  */
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
-import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
+import type { Socket } from 'node:net'
 import { MQError } from '../errors/index.js'
 import { type Clock, systemClock } from '../util/index.js'
+import { Acceptor, type Peer, type TlsServerOptions } from './acceptor.js'
 import { addressText } from './dial.js'
 import { SocketTransport } from './socket-transport.js'
 import { type Transport, WRITE_BUFFER_BYTES } from './transport.js'
-
-/** What a TLS listener shows and asks for. PEM texts. */
-export interface TlsServerOptions {
-  /** Certificate, with the chain behind it if there is one. */
-  readonly cert: string
-  readonly key: string
-  /** Of an encrypted key. */
-  readonly passphrase?: string | undefined
-  /** Whose client certificates are accepted. */
-  readonly ca?: string | undefined
-  /** 'requested': a client may show none, but not a wrong one. Default 'none'. */
-  readonly clientCertificate?: 'none' | 'requested' | 'required' | undefined
-}
-
-/** What the listener knows of who called. */
-export interface Peer {
-  /** Subject of the certificate shown, `CN=alice`; null without one. */
-  readonly subject: string | null
-}
 
 export interface ListenOptions {
   readonly host: string
@@ -54,70 +35,43 @@ export interface Listener {
   close(): Promise<void>
 }
 
-/** A handshake that takes longer is given up. Milliseconds. */
-const HANDSHAKE_MS = 10_000
-const NOBODY: Peer = { subject: null }
-
 /** Listens, or rejects with CONNECTION_FAILED (port in use, no such address), INVALID_CONFIG (certificate or key). */
 export async function listen(
   options: ListenOptions,
   onTransport: (transport: Transport, peer: Peer) => void,
 ): Promise<Listener> {
-  const server = makeServer(options)
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause) => reject(cannotListen(options, cause)))
-    server.listen(options.port, options.host, () => {
-      server.removeAllListeners('error')
-      const address = server.address()
-      resolve(new TcpListener(server, options, portOf(address, options.port), onTransport))
-    })
-  })
-}
-
-function makeServer({ tls, writeBufferBytes }: ListenOptions): Server {
-  const tcp = { noDelay: true, highWaterMark: writeBufferBytes ?? WRITE_BUFFER_BYTES }
-  if (tls === undefined) return createServer(tcp)
-  const { cert, key, passphrase, ca, clientCertificate = 'none' } = tls
-  try {
-    const rejectUnauthorized = clientCertificate === 'required'
-    const requestCert = clientCertificate !== 'none'
-    const secrets = { cert, key, passphrase, ...(ca === undefined ? {} : { ca }) }
-    return createTlsServer({ ...tcp, ...secrets, requestCert, rejectUnauthorized, handshakeTimeout: HANDSHAKE_MS })
-  } catch (error) {
-    // Without the cause: what a PEM reader complains about may quote the text it read.
-    const why = (error as NodeJS.ErrnoException).code ?? 'unreadable'
-    throw new MQError('INVALID_CONFIG', `certificate, key and ca of a TLS listener must be PEM texts that fit: ${why}`)
-  }
+  const listener = new TcpListener(options, onTransport)
+  await listener.listen()
+  return listener
 }
 
 class TcpListener implements Listener {
-  readonly port: number
-  readonly #server: Server
+  #port: number
   readonly #options: ListenOptions
+  readonly #acceptor: Acceptor
   readonly #onTransport: (transport: Transport, peer: Peer) => void
   readonly #transports = new Set<SocketTransport>()
-  /** TCP connections whose TLS handshake is not done: nobody's transport yet, but `close` must end them. */
-  readonly #handshakes = new Set<Socket>()
-  #isServerClosed = false
   #onGone = () => {}
   #closing: Promise<void> | null = null
 
-  constructor(
-    server: Server,
-    options: ListenOptions,
-    port: number,
-    onTransport: (transport: Transport, peer: Peer) => void,
-  ) {
-    this.port = port
-    this.#server = server
+  constructor(options: ListenOptions, onTransport: (transport: Transport, peer: Peer) => void) {
+    this.#port = options.port
     this.#options = options
     this.#onTransport = onTransport
-    if (options.tls === undefined) server.on('connection', (socket) => this.#accept(socket, NOBODY))
-    else this.#acceptTls()
+    const { writeBufferBytes = WRITE_BUFFER_BYTES, tls } = options
+    this.#acceptor = new Acceptor({ writeBufferBytes, tls }, (socket, peer) => this.#accept(socket, peer))
+  }
+
+  async listen(): Promise<void> {
+    this.#port = (await this.#acceptor.listen(this.#options)).port
   }
 
   get host(): string {
     return this.#options.host
+  }
+
+  get port(): number {
+    return this.#port
   }
 
   get connections(): number {
@@ -125,34 +79,21 @@ class TcpListener implements Listener {
   }
 
   close(): Promise<void> {
-    this.#closing ??= new Promise((resolve) => {
-      const reason = closedHere(this.port)
-      // The server may say 'close' before its last sockets do: both have to be waited for.
-      this.#server.close(() => {
-        this.#isServerClosed = true
-        this.#resolveWhenGone(resolve)
-      })
-      this.#onGone = () => this.#resolveWhenGone(resolve)
-      for (const transport of this.#transports) transport.destroy(reason)
-      for (const socket of this.#handshakes) socket.destroy()
-    })
+    this.#closing ??= this.#close()
     return this.#closing
   }
 
-  #acceptTls(): void {
-    const asksForCertificate = (this.#options.tls?.clientCertificate ?? 'none') !== 'none'
-    this.#server.on('connection', (socket: Socket) => {
-      this.#handshakes.add(socket)
-      socket.on('close', () => this.#handshakes.delete(socket))
-      if (this.#closing !== null) socket.destroy()
+  async #close(): Promise<void> {
+    const gone = new Promise<void>((resolve) => {
+      this.#onGone = () => {
+        if (this.#transports.size === 0) resolve()
+      }
     })
-    // A failed handshake is the caller's affair; without a listener it would be nobody's, as Node destroys the socket.
-    this.#server.on('tlsClientError', () => {})
-    this.#server.on('secureConnection', (socket: TLSSocket) => {
-      const subject = asksForCertificate ? subjectOf(socket) : null
-      if (subject !== null && !socket.authorized) socket.destroy()
-      else this.#accept(socket, { subject })
-    })
+    // The acceptor may be done before its last transports have told their owners: both have to be waited for.
+    const closed = this.#acceptor.close()
+    for (const transport of this.#transports) transport.destroy(closedHere(this.#port))
+    this.#onGone()
+    await Promise.all([closed, gone])
   }
 
   #accept(socket: Socket, peer: Peer): void {
@@ -168,37 +109,10 @@ class TcpListener implements Listener {
     })
     this.#transports.add(transport)
     this.#onTransport(transport, peer)
-    if (this.#closing !== null) transport.destroy(closedHere(this.port))
+    if (this.#closing !== null) transport.destroy(closedHere(this.#port))
   }
-
-  #resolveWhenGone(resolve: () => void): void {
-    if (this.#isServerClosed && this.#transports.size === 0) resolve()
-  }
-}
-
-/** As Kafka names who showed a certificate; null: nobody did. */
-function subjectOf(socket: TLSSocket): string | null {
-  const { subject } = socket.getPeerCertificate()
-  // Node gives an empty object, without a subject, when no certificate came.
-  const parts = Object.entries((subject as typeof subject | undefined) ?? {})
-  if (parts.length === 0) return socket.getPeerX509Certificate() === undefined ? null : ''
-  return parts.map(([name, value]) => `${name}=${value}`).join(',')
 }
 
 function closedHere(port: number): MQError {
   return new MQError('CONNECTION_CLOSED', `the listener on port ${port} was closed`)
-}
-
-function portOf(address: AddressInfo | string | null, otherwise: number): number {
-  return typeof address === 'object' && address !== null ? address.port : otherwise
-}
-
-function cannotListen({ host, port }: ListenOptions, cause: Error): MQError {
-  const why = (cause as NodeJS.ErrnoException).code ?? cause.message
-  return new MQError(
-    'CONNECTION_FAILED',
-    `cannot listen on ${addressText(host, port)}: ${why}`,
-    { host, port },
-    { cause },
-  )
 }
