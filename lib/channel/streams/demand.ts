@@ -28,7 +28,7 @@ export class Demand<Item> {
   #isStopped = false
   readonly #onItem = (item: Item) => {
     this.#stopWaiting()
-    this.#left = TURN_RECORDS
+    this.#left = TURN_RECORDS - 1
     try {
       if (!this.#taker.take(item)) this.ask()
     } catch (error) {
