@@ -318,9 +318,15 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
     if (!this.tryAdmit(chargeBytes)) this.#admitAtLimit(chargeBytes)
   }
 
-  /** As `admit`, but waits where `onFull` is 'block'. */
-  protected async admitLater(chargeBytes: number, options: WaitOptions): Promise<void> {
-    if (this.#onFull !== 'block' || !this.#isOpen) return this.admit(chargeBytes)
+  /**
+   * As `admit`, but waits where `onFull` is 'block'. `append` puts the record in, in the same turn in which it has its room:
+   * between the two nobody writes and nobody closes.
+   */
+  protected async admitLater(chargeBytes: number, options: WaitOptions, append: () => boolean): Promise<boolean> {
+    if (this.#onFull !== 'block' || !this.#isOpen) {
+      this.admit(chargeBytes)
+      return append()
+    }
     this.seal() // A waiting writer ends the window: what is not sealed could never be read and make room.
     const { signal, timeoutMs = this.#maxBlockMs, clock = this.clock } = options
     this.#blockedWriters++
@@ -332,8 +338,8 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
       throw error
     }
     this.#blockedWriters--
-    if (this.#isOpen) return
-    this.budget.give(chargeBytes, 1)
+    if (this.#isOpen) return append()
+    this.giveBack(chargeBytes)
     throw this.#refused(writerClosed())
   }
 
@@ -356,11 +362,13 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
   }
 
   protected recycleBuffer(buffer: B): void {
-    if (this.state !== 'closed') {
-      this.#readRecords += buffer.records
-      this.#readBytes += buffer.bytes
+    const { records, bytes } = buffer
+    const isCounted = this.state !== 'closed'
+    this.core.recycle(buffer) // Throws for a buffer that is not out: nothing may be counted then.
+    if (isCounted) {
+      this.#readRecords += records
+      this.#readBytes += bytes
     }
-    this.core.recycle(buffer)
     if (this.#crossings.length > 0) this.#tellCrossings()
   }
 
@@ -473,6 +481,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
     if (!this.#isOpen) throw this.#refused(writerClosed())
     if (chargeBytes > this.budget.limitBytes) throw this.#refused(recordTooLarge(chargeBytes, this.limitBytes))
     this.seal()
+    if (this.tryAdmit(chargeBytes)) return // A reader that waited has made room.
     if (this.#onFull === 'dropOldest' && this.#makeRoom(chargeBytes)) return
     throw this.#refused(bufferFull(chargeBytes, this.#use()))
   }

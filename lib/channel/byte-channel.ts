@@ -86,8 +86,7 @@ export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk, Uint8Array, 
     if (this.tryAdmit(charge)) return this.#append(bytes, charge)
     // The caller may reuse his bytes once we return to him, which for a waiting write is before they are taken.
     const mine = this.#copies ? Buffer.from(bytes) : bytes
-    await this.admitLater(charge, options)
-    return this.#append(mine, charge)
+    return this.admitLater(charge, options, () => this.#append(mine, charge))
   }
 
   /** Buffers really allocated for copies, on writing and reading (metric `pool_alloc_total`). */

@@ -59,8 +59,8 @@ export class ItemChannel<T> extends BufferedChannel<ItemBuffer<T>, T> {
   /** As `write`, but with `onFull: 'block'` waits for room, in the order of the calls. */
   override async writeAsync(item: T, options: WaitOptions = {}): Promise<boolean> {
     const bytes = this.#bytesOf(item)
-    if (!this.tryAdmit(bytes)) await this.admitLater(bytes, options)
-    return this.#append(item, bytes)
+    if (this.tryAdmit(bytes)) return this.#append(item, bytes)
+    return this.admitLater(bytes, options, () => this.#append(item, bytes))
   }
 
   protected override tryWrite(item: T): boolean | undefined {

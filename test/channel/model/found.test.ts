@@ -1,0 +1,98 @@
+/** What the model has found once, each as a story of a few lines. */
+import { describe, expect, it } from 'vitest'
+import { ByteChannel, type ItemBuffer, ItemChannel } from '../../../lib/channel/index.js'
+import { FakeClock } from '../../../lib/util/index.js'
+
+/** Lets every promise go on. */
+const settle = () => new Promise<void>((resolve) => process.nextTick(resolve))
+
+/** Waits so many turns of the microtask queue. */
+async function ticks(count: number): Promise<void> {
+  for (let tick = 0; tick < count; tick++) await null
+}
+
+function readAll(channel: ItemChannel<number>): number[] {
+  const all: number[] = []
+  channel.seal()
+  for (let item = channel.tryRead(); item !== undefined; item = channel.tryRead()) all.push(item)
+  return all
+}
+
+describe('found by the model', () => {
+  it.each([0, 1, 2, 3])('CH-17: a writer that has its room is not overtaken, %i microtasks later', async (count) => {
+    const channel = new ItemChannel<number>({
+      clock: new FakeClock(),
+      maxRecords: 1,
+      bufferMaxRecords: 3,
+      hardPercent: 100,
+    })
+    for (const item of [1, 2, 3]) channel.write(item)
+    const waiting = channel.writeAsync(4)
+    expect([channel.tryRead(), channel.tryRead()]).toEqual([1, 2])
+    await ticks(count)
+    let isRefused = false
+    try {
+      channel.write(5)
+    } catch {
+      isRefused = true
+    }
+    await waiting
+    expect(readAll(channel)).toEqual(isRefused ? [3, 4] : [3, 4, 5])
+    await channel.close()
+  })
+
+  it.each([0, 1, 2, 3])('CH-19: close %i microtasks after a writer got its room loses nothing', async (count) => {
+    const clock = new FakeClock()
+    const channel = new ItemChannel<number>({ clock, bufferMaxRecords: 1, windowMs: 10 })
+    channel.write(1)
+    const waiting = channel.writeAsync(2).then(
+      () => 'written',
+      ({ code }) => code,
+    )
+    expect(channel.tryRead()).toBe(1)
+    await ticks(count)
+    const closing = channel.close({ timeoutMs: 100 })
+    const read = readAll(channel)
+    await settle()
+    const outcome = await waiting
+    expect(read).toEqual(outcome === 'written' ? [2] : [])
+    expect(await closing).toEqual({ delivered: read.length, undelivered: 0 })
+    expect([channel.stats().activeRecords, channel.pendingRecords, clock.pendingTimers]).toEqual([0, 0, 0])
+  })
+
+  it('CH-16: under dropOldest writeAsync takes its record at once, so that the order of the calls is kept', async () => {
+    const channel = new ItemChannel<number>({
+      clock: new FakeClock(),
+      maxRecords: 1,
+      bufferMemoryBytes: 100,
+      sizeOf: () => 50,
+      onFull: 'dropOldest',
+    })
+    channel.write(1)
+    channel.write(2)
+    const later = channel.writeAsync(3)
+    channel.write(4)
+    await later
+    expect(readAll(channel)).toEqual([3, 4])
+    await channel.close()
+  })
+
+  it('CH-17: a write at the limit is not refused when the reader that waits makes room', async () => {
+    const channel = new ByteChannel({ clock: new FakeClock(), bufferMemoryBytes: 100, onFull: 'reject' })
+    channel.write(Buffer.alloc(96))
+    const waiting = channel.read()
+    channel.write(Buffer.alloc(90))
+    expect((await waiting).length).toBe(96)
+    expect(channel.counters()).toMatchObject({ writtenRecords: 2, refusedWrites: 0 })
+    await channel.close({ drain: false })
+  })
+
+  it('CH-10: a buffer that is recycled twice throws, and counts once', () => {
+    const channel = new ItemChannel<number>({ clock: new FakeClock(), maxRecords: 1 })
+    channel.write(1)
+    const buffer = channel.take() as ItemBuffer<number>
+    channel.recycle(buffer)
+    expect(() => channel.recycle(buffer)).toThrow(/twice/)
+    expect([channel.counters().readRecords, channel.pendingRecords]).toEqual([1, 0])
+  })
+})
