@@ -87,6 +87,15 @@ export class MemoryBudget {
 
   /** Takes room if the use is below the hard limit, stays within the limit, and nobody waits. */
   tryTake(bytes: number, records: number): boolean {
+    const usedBytes = this.#usedBytes + bytes
+    const usedRecords = this.#usedRecords + records
+    // Who stays below the soft limits is below all others too, and crosses none: three comparisons for nearly every write.
+    if (usedBytes < this.#softBytes && usedRecords < this.#softRecords && this.#rooms.size === 0) {
+      this.#usedBytes = usedBytes
+      this.#usedRecords = usedRecords
+      if (usedBytes > this.#peakBytes) this.#peakBytes = usedBytes
+      return true
+    }
     if (this.#rooms.size > 0 || !this.#hasRoom(bytes, records)) return false
     this.#take(bytes, records)
     return true
