@@ -92,10 +92,33 @@ describe('docs/channel.md', () => {
   it('CH-11: the sizes at which reading changes are those of the table', () => {
     const rows = tableRows(guide, 'payload').map(([payload]) => payload)
     expect(rows).toEqual(['below 1,024 B', '1,024 to 32,768 B', 'above 32,768 B'])
+    const picture = read(`${PICTURES}/ownership.svg`)
+    expect(rows.filter((size) => !picture.includes(`>${size}<`))).toEqual([])
     expect([1023, 1024, 32_768, 32_769].map((size) => heldWhileRead(size, 'safe'))).toEqual([0, 1024, 32_768, 0])
     expect([1023, 1024, 32_768, 32_769].map((size) => heldWhileRead(size, 'zeroCopy'))).toEqual([
       1023, 1024, 32_768, 32_769,
     ])
+  })
+
+  it('CH-17: the marks that are drawn and told are the real ones', async () => {
+    const channel = new ByteChannel({ bufferMemoryBytes: 10_000, onFull: 'reject' })
+    const crossings: number[] = []
+    channel.on('backpressure', ({ usedBytes }) => crossings.push(usedBytes))
+    channel.on('drain', ({ usedBytes }) => crossings.push(usedBytes))
+    const payload = new Uint8Array(100)
+    expect(() => {
+      while (true) channel.write(payload)
+    }).toThrow('no room')
+    const hard = channel.usedBytes
+    for (let chunk = channel.tryRead(); chunk !== undefined; chunk = channel.tryRead()) chunk.release()
+    const [soft = 0, resume = 0] = crossings
+    const drawn = [`soft ${soft / 100} %`, `resume ${resume / 100} %`, `hard ${hard / 100} %`]
+    expect(drawn).toEqual(['soft 80 %', 'resume 60 %', 'hard 95 %'])
+    const picture = read(`${PICTURES}/water-marks.svg`)
+    expect(drawn.filter((mark) => !picture.includes(`>${mark}<`))).toEqual([])
+    for (const text of ['`softPercent` (80)', '`resumePercent` (60)', '`hardPercent` (95)'])
+      expect(guide).toContain(text)
+    await channel.close()
   })
 
   it('ME-1: lists the thirteen series, in their order, and no query asks for another', () => {
