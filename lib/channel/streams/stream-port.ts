@@ -37,7 +37,7 @@ export interface WritePort<Input> {
 
 export interface ReadableStreamOptions {
   /** Ends the stream with an error; the channel stays as it is. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface ReadableOptions extends ReadableStreamOptions {
@@ -60,7 +60,7 @@ export interface WritableStreamOptions {
 
 export interface WritableOptions extends WritableStreamOptions {
   /** Destroys the stream with an AbortError; the channel stays as it is. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** What the stream holds before it says `false`: bytes, records of an item channel. Default: Node's. */
   readonly highWaterMark?: number
 }
