@@ -5,7 +5,7 @@
  */
 import type { Readable, Writable } from 'node:stream'
 import type { ReadableStream, WritableStream } from 'node:stream/web'
-import type { MQError } from '../errors/index.js'
+import { type MQError, toMQError } from '../errors/index.js'
 import { Buckets, type Clock, Emitter, systemClock } from '../util/index.js'
 import type {
   BufferedChannelEvents,
@@ -21,6 +21,7 @@ import {
   type OnFull,
   optionsOf,
   recordTooLarge,
+  spillFull,
   writerClosed,
 } from './channel-errors.js'
 import type { ChannelState, ChannelStats, CloseOptions, CloseResult } from './channel-types.js'
@@ -32,6 +33,7 @@ import { OverdueLeases } from './overdue-leases.js'
 import { Readers } from './read/readers.js'
 import type { ReadSource } from './read/source.js'
 import { type ChannelSettings, type ChannelUpdate, channelSettings } from './settings.js'
+import { type SpillHost, Spilling } from './spill/spilling.js'
 import { readableOf, writableOf } from './streams/node-streams.js'
 import type {
   ReadableOptions,
@@ -72,13 +74,19 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
   /** Writers that wait, including those that have their room but did not run yet. */
   #blockedWriters = 0
   #isOpen = true
+  readonly #spilling: Spilling | null
+  /** What is written goes through the log, or behind somebody who waits for it. */
+  #isDiverted = false
+  /** Open and not diverted: what is written goes into memory. */
+  #isStraight = true
   #isReporting = false
   /** Crossings of the budget's limits that are told as soon as our own change of state is finished. */
   #crossings: ('backpressure' | 'drain')[] = []
   #reading: B | null = null
   #lastReadMs: number
-  #writtenRecords = 0
-  #writtenBytes = 0
+  /** Written into memory: at once, or through the log. */
+  #enteredRecords = 0
+  #enteredBytes = 0
   #refusedWrites = 0
   #readRecords = 0
   #readBytes = 0
@@ -96,7 +104,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
       onFull = 'block',
       maxBlockMs = DEFAULT_BLOCK_MS,
     } = optionsOf(options)
-    checkOnFull(onFull)
+    checkOnFull(onFull, options.spillLog)
     const settings = channelSettings({ ...defaults, ...tuningOf(options) })
     this.clock = clock
     this.maxBytes = settings.maxBytes
@@ -133,12 +141,14 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
         ...(maxSpares === undefined ? {} : { maxSpares }),
       },
     )
+    this.#spilling = options.spillLog === undefined ? null : new Spilling(options.spillLog, this.#spillHost())
     this.#metrics = options.metrics
     this.#detachMetrics = options.metrics?.attachChannel(this) ?? (() => {})
+    this.#spilling?.start()
   }
 
   get state(): ChannelState {
-    return this.core.state
+    return this.core.state === 'open' && !this.#isOpen ? 'closing' : this.core.state
   }
 
   get settings(): ChannelSettings {
@@ -149,9 +159,22 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
     return this.core.configVersion
   }
 
-  /** Records written and neither read, dropped nor discarded. */
+  /** Records written and neither read, dropped nor discarded: in memory, and in the spill log. */
   get pendingRecords(): number {
-    return this.#writtenRecords - this.#readRecords - this.#droppedRecords - this.#discardedRecords
+    return this.#inMemoryRecords + (this.#spilling?.records ?? 0)
+  }
+
+  get #inMemoryRecords(): number {
+    return this.#enteredRecords - this.#readRecords - this.#droppedRecords - this.#discardedRecords
+  }
+
+  /** A record is either in the log or was entered. */
+  get #writtenRecords(): number {
+    return this.#enteredRecords + (this.#spilling?.records ?? 0)
+  }
+
+  get #writtenBytes(): number {
+    return this.#enteredBytes + (this.#spilling?.bytes ?? 0)
   }
 
   /** Bytes of the budget in use, and their bound. */
@@ -202,6 +225,8 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
       failedReads: this.#readers.failures,
       droppedRecords: this.#droppedRecords,
       discardedRecords: this.#discardedRecords,
+      spilledRecords: this.#spilling?.spilled ?? 0,
+      inLogRecords: this.#spilling?.records ?? 0,
     }
   }
 
@@ -294,8 +319,9 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
   }
 
   /**
-   * Refuses writes, seals the rest and waits until readers have taken it, at most `timeoutMs` (30,000); with
-   * `drain: false` it discards at once. Both numbers count the records that were pending. Idempotent.
+   * Refuses writes, seals the rest and waits until readers have taken it, that of the spill log too, at most `timeoutMs`
+   * (30,000); with `drain: false` it discards at once. What is in the log then stays there, counted as undelivered; the log is
+   * its owner's to close. Both numbers count the records that were pending. Idempotent.
    */
   close(options: CloseOptions = {}): Promise<CloseResult> {
     this.#closing ??= this.#close(options)
@@ -310,7 +336,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
 
   /** Lets one record in if that needs neither waiting nor dropping. Hot path: two comparisons and the budget. */
   protected tryAdmit(chargeBytes: number): boolean {
-    return this.#isOpen && this.#blockedWriters === 0 && this.budget.tryTake(chargeBytes, 1)
+    return this.#isStraight && this.#blockedWriters === 0 && this.budget.tryTake(chargeBytes, 1)
   }
 
   /** Lets one record in, or throws. */
@@ -343,13 +369,58 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
     throw this.#refused(writerClosed())
   }
 
+  /** True: a record that `tryAdmit` has no room for goes into the log, by `spillNow` or `spillLater`. */
+  protected spills(chargeBytes: number): boolean {
+    if (this.#spilling === null || !this.#isOpen || chargeBytes > this.budget.limitBytes) return false
+    if (this.#isDiverted) return true
+    this.seal()
+    // A reader that waited may have made room; or what it is told of has written.
+    return this.#isDiverted || !this.budget.hasRoom(chargeBytes, 1)
+  }
+
+  /** Into the log; false: it has no room now. Throws what the log throws. */
+  protected spillNow(payload: Uint8Array, bytes: number): boolean {
+    try {
+      return (this.#spilling as Spilling).push(payload, bytes)
+    } catch (cause) {
+      throw this.#refused(toMQError(cause, 'PRODUCE_FAILED', 'the spill log took no record'))
+    }
+  }
+
+  /** Waits for the room that `spillNow` did not find: in the log, or in memory, where `append` puts the record. */
+  protected async spillLater(
+    payload: Uint8Array,
+    bytes: number,
+    chargeBytes: number,
+    append: () => boolean,
+    options: WaitOptions,
+  ): Promise<boolean> {
+    const { signal, timeoutMs = this.#maxBlockMs, clock = this.clock } = options
+    const admit = () => this.budget.tryTake(chargeBytes, 1)
+    try {
+      return await (this.#spilling as Spilling).wait({ payload, bytes, admit, append }, { signal, timeoutMs, clock })
+    } catch (error) {
+      this.#refusedWrites++
+      throw error
+    }
+  }
+
+  /** A payload of the log back into memory: the bytes it counts for, -1 if it does not fit now. Throws what it cannot be. */
+  protected abstract restore(payload: Uint8Array): number
+
+  /** Room for one that comes back; false: not now. Throws MESSAGE_TOO_LARGE: never, it is from a time of a larger limit. */
+  protected readmit(chargeBytes: number): boolean {
+    if (chargeBytes > this.budget.limitBytes) throw recordTooLarge(chargeBytes, this.limitBytes)
+    return this.budget.tryTake(chargeBytes, 1)
+  }
+
   /** Accounts for a record that the kind has put into `buffer`, and lets the strategy decide. */
   protected wrote(buffer: B, bytes: number, chargeBytes: number): boolean {
     buffer.records++
     buffer.bytes += bytes
     buffer.heldBytes += chargeBytes
-    this.#writtenRecords++
-    this.#writtenBytes += bytes
+    this.#enteredRecords++
+    this.#enteredBytes += bytes
     this.core.wrote()
     if (this.#crossings.length > 0) this.#tellCrossings()
     return !this.budget.isSoft
@@ -370,6 +441,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
       this.#readBytes += bytes
     }
     if (this.#crossings.length > 0) this.#tellCrossings()
+    if (this.#isDiverted) this.#spilling?.freed()
   }
 
   /** Takes the record at `index` out of `buffer`. */
@@ -382,6 +454,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
   protected giveBack(chargeBytes: number): void {
     this.budget.give(chargeBytes, 1)
     if (this.#crossings.length > 0) this.#tellCrossings()
+    if (this.#isDiverted) this.#spilling?.freed()
   }
 
   /** Payload bytes and charge of the record at `index`. */
@@ -410,7 +483,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
     return {
       clock: this.clock,
       get readable() {
-        return channel.pendingRecords - channel.core.active.records
+        return channel.#inMemoryRecords - channel.core.active.records
       },
       get isEnded() {
         return channel.state === 'closed'
@@ -482,6 +555,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
     if (chargeBytes > this.budget.limitBytes) throw this.#refused(recordTooLarge(chargeBytes, this.limitBytes))
     this.seal()
     if (this.tryAdmit(chargeBytes)) return // A reader that waited has made room.
+    if (this.#spilling !== null) throw this.#refused(spillFull(chargeBytes, this.#spilling.records))
     if (this.#onFull === 'dropOldest' && this.#makeRoom(chargeBytes)) return
     throw this.#refused(bufferFull(chargeBytes, this.#use()))
   }
@@ -533,9 +607,12 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
     const { timeoutMs = DEFAULT_CLOSE_MS, drain: isDraining = true } = optionsOf(options)
     const untilMs = this.clock.monotonicMs() + timeoutMs
     this.#isOpen = false
+    this.#isStraight = false
     const pending = this.pendingRecords
     this.budget.rejectWaiters(() => writerClosed())
-    await this.core.close({ timeoutMs, drain: isDraining })
+    if (this.#spilling !== null) await this.#endSpilling(this.#spilling, isDraining ? timeoutMs : 0)
+    const restMs = Math.max(0, untilMs - this.clock.monotonicMs())
+    await this.core.close({ timeoutMs: restMs, drain: isDraining })
     const undelivered = this.pendingRecords
     this.#discardedRecords = undelivered
     const reading = this.#reading
@@ -547,6 +624,35 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
     this.#detachMetrics()
     await this.#metrics?.flush?.()
     return { delivered: pending - undelivered, undelivered }
+  }
+
+  async #endSpilling(spilling: Spilling, timeoutMs: number): Promise<void> {
+    spilling.refuse()
+    this.seal()
+    if (timeoutMs > 0) await spilling.emptied(timeoutMs)
+    spilling.stop()
+  }
+
+  #spillHost(): SpillHost {
+    const channel = this
+    return {
+      clock: this.clock,
+      limitBytes: this.limitBytes,
+      get hasRoom() {
+        return channel.budget.isAtResume
+      },
+      bringIn: (payload) => this.restore(payload),
+      seal: () => void this.seal(),
+      divert: (isDiverted) => this.#divert(isDiverted),
+      raise: (error) => this.#events.emit('error', error),
+    }
+  }
+
+  #divert(isDiverted: boolean): void {
+    if (this.#isDiverted === isDiverted) return
+    this.#isDiverted = isDiverted
+    this.#isStraight = this.#isOpen && !isDiverted
+    if (isDiverted) this.seal() // Only what is readable makes room, and the log comes behind it.
   }
 
   #tellCrossings(): void {

@@ -8,6 +8,7 @@ import type { ChannelBuffer, Sequencer } from './channel-types.js'
 import type { EvictPolicy } from './evict-policy.js'
 import type { ChannelMeasures } from './measures.js'
 import type { ChannelSettings, ChannelUpdate } from './settings.js'
+import type { SpillLog } from './spill/spill-log.js'
 
 /** A buffer that is read record by record. */
 export interface ReadableBuffer extends ChannelBuffer {
@@ -26,8 +27,16 @@ export interface BufferedChannelOptions extends ChannelUpdate {
   readonly softPercent?: number
   readonly resumePercent?: number
   readonly hardPercent?: number
-  /** What becomes of a record at the hard limit. Default 'block': `writeAsync` waits, `write` throws. */
+  /**
+   * What becomes of a record at the hard limit. Default 'block': `writeAsync` waits, `write` throws. 'spill': it goes into
+   * `spillLog`, and so does every later one until the log is empty again.
+   */
   readonly onFull?: OnFull
+  /**
+   * The log of 'spill' (`openSpillLog` of tandem-mq/wal); one channel has it. What it holds already is read first. The channel
+   * does not close it: close the channel, then the log; what was not read by then is in it for the next one.
+   */
+  readonly spillLog?: SpillLog
   /** Decides for 'dropOldest'. Default: from 80 % down to 50 %. */
   readonly evictPolicy?: EvictPolicy
   /** Longest wait of `writeAsync`. Milliseconds, default 60,000. */
@@ -71,6 +80,10 @@ export interface ChannelCounters {
   readonly failedReads: number
   /** Evicted under 'dropOldest'. */
   readonly droppedRecords: number
-  /** Still unread when `close` ended. */
+  /** Still unread when `close` ended; those in the spill log stay in it. */
   readonly discardedRecords: number
+  /** Written to the spill log, because memory was full. */
+  readonly spilledRecords: number
+  /** Of the pending records, those that are only in the spill log. No running total, a level. */
+  readonly inLogRecords: number
 }

@@ -72,21 +72,32 @@ export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk, Uint8Array, 
 
   /**
    * Takes a payload; an empty one is legal. False means that the soft limit is passed: slow down, or await `ready()`.
-   * Throws PRODUCER_CLOSED/CHANNEL_CLOSED, POOL_EXHAUSTED/BUFFER_FULL, MESSAGE_TOO_LARGE; nothing was taken then.
+   * With `onFull: 'spill'` false, too, for what went into the log.
+   * Throws PRODUCER_CLOSED/CHANNEL_CLOSED, POOL_EXHAUSTED/BUFFER_FULL or WAL_FULL, MESSAGE_TOO_LARGE (WAL_FRAME_TOO_LARGE: for
+   * the log), PRODUCE_FAILED/WAL_FAILED; nothing was taken then.
    */
   write(bytes: Uint8Array): boolean {
     const charge = chargeOf(lengthOf(bytes))
+    if (this.tryAdmit(charge)) return this.#append(bytes, charge)
+    if (this.spills(charge) && this.spillNow(bytes, bytes.length)) return false
     this.admit(charge)
     return this.#append(bytes, charge)
   }
 
-  /** As `write`, but with `onFull: 'block'` waits for room, in the order of the calls; past `maxBlockMs` TIMEOUT/BUFFER_FULL. */
+  /**
+   * As `write`, but with `onFull: 'block'` or 'spill' waits for room (in memory, in the log), in the order of the calls; past
+   * `maxBlockMs` TIMEOUT/BUFFER_FULL.
+   */
   override async writeAsync(bytes: Uint8Array, options: WaitOptions = {}): Promise<boolean> {
     const charge = chargeOf(lengthOf(bytes))
     if (this.tryAdmit(charge)) return this.#append(bytes, charge)
+    const spills = this.spills(charge)
+    if (spills && this.spillNow(bytes, bytes.length)) return false
     // The caller may reuse his bytes once we return to him, which for a waiting write is before they are taken.
     const mine = this.#copies ? Buffer.from(bytes) : bytes
-    return this.admitLater(charge, options, () => this.#append(mine, charge))
+    const append = () => this.#append(mine, charge)
+    if (spills) return this.spillLater(mine, mine.length, charge, append, options)
+    return this.admitLater(charge, options, append)
   }
 
   /** Buffers really allocated for copies, on writing and reading (metric `pool_alloc_total`). */
@@ -99,12 +110,20 @@ export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk, Uint8Array, 
     return this.tryAdmit(charge) ? this.#append(bytes, charge) : undefined
   }
 
-  #append(bytes: Uint8Array, charge: number): boolean {
+  /** Copied in any case: the payload is a view of a page, and would keep all of it. */
+  protected override restore(payload: Uint8Array): number {
+    const charge = chargeOf(payload.length)
+    if (!this.readmit(charge)) return -1
+    this.#append(payload, charge, true)
+    return payload.length
+  }
+
+  #append(bytes: Uint8Array, charge: number, isCopied = this.#copies): boolean {
     const length = bytes.length
     // An item above `maxBytes` gets a buffer of its own.
     if (length > this.maxBytes) this.seal()
     const buffer = this.core.active
-    if (!this.#copies) buffer.keep(bytes)
+    if (!isCopied) buffer.keep(bytes)
     else if (this.#isSafe && length > LEASE_TO_BYTES) buffer.keep(ownCopy(bytes))
     else buffer.copy(bytes, this.#arenas)
     return this.wrote(buffer, length, charge)

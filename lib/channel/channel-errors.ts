@@ -2,8 +2,9 @@
  * What a byte or item channel says when it cannot: one place for code, reason and advice.
  */
 import { MQError } from '../errors/index.js'
+import type { SpillLog } from './spill/spill-log.js'
 
-export type OnFull = 'block' | 'reject' | 'dropOldest'
+export type OnFull = 'block' | 'reject' | 'dropOldest' | 'spill'
 
 interface Use {
   readonly usedBytes: number
@@ -39,6 +40,17 @@ export function bufferFull(bytes: number, use: Use): MQError {
   return new MQError('POOL_EXHAUSTED', text, { reason: 'BUFFER_FULL', bytes, ...use })
 }
 
+/** At the limit of both: memory is full, and the log took nothing. */
+export function spillFull(bytes: number, inLogRecords: number): MQError {
+  const text = `the spill log has no room for ${bytes} B now (${inLogRecords} records are in it): read faster, use writeAsync(), or raise its maxBytes`
+  return new MQError('POOL_EXHAUSTED', text, { reason: 'WAL_FULL', bytes, inLogRecords })
+}
+
+export function spillWaitTimedOut(bytes: number, timeoutMs: number | undefined, inLogRecords: number): MQError {
+  const text = `no room for ${bytes} B in the spill log within ${timeoutMs} ms (${inLogRecords} records are in it): read faster, or raise its maxBytes`
+  return new MQError('TIMEOUT', text, { reason: 'BUFFER_FULL', bytes, timeoutMs, inLogRecords })
+}
+
 export function listenerThrew(cause: unknown): MQError {
   const text = 'a listener of the channel threw: catch inside the listener'
   return new MQError('PRODUCE_FAILED', text, { reason: 'CALLBACK' }, { cause })
@@ -51,8 +63,23 @@ export function optionsOf<T extends object>(options: T): T {
   throw new MQError('INVALID_CONFIG', `a channel takes an object of options, got ${got}`)
 }
 
-export function checkOnFull(onFull: OnFull): void {
+export function checkOnFull(onFull: OnFull, spillLog: SpillLog | undefined): void {
+  if (onFull === 'spill') return checkSpillLog(spillLog)
+  if (spillLog !== undefined) {
+    const text = `a spillLog is given, and onFull is ${String(onFull)}: set onFull to 'spill', or leave the log out`
+    throw new MQError('INVALID_CONFIG', text, { field: 'onFull', value: onFull })
+  }
   if (onFull === 'block' || onFull === 'reject' || onFull === 'dropOldest') return
-  const text = `onFull is ${String(onFull)}: expected 'block', 'reject' or 'dropOldest'`
+  const text = `onFull is ${String(onFull)}: expected 'block', 'reject', 'dropOldest' or 'spill'`
   throw new MQError('INVALID_CONFIG', text, { field: 'onFull', value: onFull })
+}
+
+function checkSpillLog(spillLog: SpillLog | undefined): void {
+  if (spillLog === undefined) {
+    const text = "onFull 'spill' needs a spillLog: make one with openSpillLog({ dir }) of tandem-mq/wal"
+    throw new MQError('INVALID_CONFIG', text, { field: 'spillLog' })
+  }
+  if (spillLog.onRoom === null) return
+  const text = 'this spillLog is in use by another channel: one log has one channel, open another directory'
+  throw new MQError('INVALID_CONFIG', text, { field: 'spillLog' })
 }

@@ -30,7 +30,7 @@ export {
   type WaterMarkOptions,
   WaterMarkPolicy,
 } from './evict-policy.js'
-export { ItemBuffer, ItemChannel, type ItemChannelOptions } from './item-channel.js'
+export { ItemBuffer, ItemChannel, type ItemChannelOptions, type SpillCodec } from './item-channel.js'
 export { type ChannelMeasures, SWITCH_SECONDS } from './measures.js'
 export { type BudgetLimits, MemoryBudget } from './memory-budget.js'
 export { SealedHeap, type Sequenced } from './sealed-heap.js'

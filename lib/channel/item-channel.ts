@@ -4,15 +4,25 @@
  * the budget until it is recycled and may be put back.
  * Invariant: as `BufferedChannel`; a channel is read in one of the two ways. CH-1.
  */
-import { MQError } from '../errors/index.js'
+import { MQError, toMQError } from '../errors/index.js'
 import { BufferedChannel } from './buffered-channel.js'
 import type { BufferedChannelOptions, ReadableBuffer } from './buffered-types.js'
 import { optionsOf } from './channel-errors.js'
 import type { WaitOptions } from './waiters.js'
 
+/** What throws here is SERIALIZATION_FAILED of that write, or an `error` event DESERIALIZATION_FAILED, and the item stays in the log. */
+export interface SpillCodec<T> {
+  /** The bytes must not change until the write has returned, or its promise has settled. */
+  encode(item: T): Uint8Array
+  /** `bytes` is valid until it returns: what is kept is copied. */
+  decode(bytes: Uint8Array): T
+}
+
 export interface ItemChannelOptions<T> extends BufferedChannelOptions {
   /** Bytes an item counts for. Default 0: then `bufferMaxRecords` is the bound. */
   readonly sizeOf?: (item: T) => number
+  /** How an item becomes bytes of the spill log, and an item again. Needed with `onFull: 'spill'`. */
+  readonly codec?: SpillCodec<T>
   /** Told the items of a buffer that is thrown away under 'dropOldest'. */
   readonly onDrop?: (items: readonly T[]) => void
 }
@@ -37,8 +47,10 @@ export class ItemBuffer<T> implements ReadableBuffer {
 export class ItemChannel<T> extends BufferedChannel<ItemBuffer<T>, T> {
   readonly #sizeOf: ((item: T) => number) | null
   readonly #onDrop: ((items: readonly T[]) => void) | null
+  readonly #codec: SpillCodec<T> | null
 
   constructor(options: ItemChannelOptions<T> = {}) {
+    checkCodec(optionsOf(options))
     const hasSize = optionsOf(options).sizeOf !== undefined || options.bufferMaxRecords !== undefined
     super(
       hasSize ? options : { ...options, bufferMaxRecords: DEFAULT_MAX_ITEMS },
@@ -47,20 +59,27 @@ export class ItemChannel<T> extends BufferedChannel<ItemBuffer<T>, T> {
     )
     this.#sizeOf = options.sizeOf ?? null
     this.#onDrop = options.onDrop ?? null
+    this.#codec = options.codec ?? null
   }
 
   /** As `ByteChannel.write`: false above the soft limit; throws when closed, full or too large. */
   write(item: T): boolean {
     const bytes = this.#bytesOf(item)
+    if (this.tryAdmit(bytes)) return this.#append(item, bytes)
+    if (this.spills(bytes) && this.spillNow(this.#encoded(item), bytes)) return false
     this.admit(bytes)
     return this.#append(item, bytes)
   }
 
-  /** As `write`, but with `onFull: 'block'` waits for room, in the order of the calls. */
+  /** As `write`, but with `onFull: 'block'` or 'spill' waits for room (in memory, in the log), in the order of the calls. */
   override async writeAsync(item: T, options: WaitOptions = {}): Promise<boolean> {
     const bytes = this.#bytesOf(item)
     if (this.tryAdmit(bytes)) return this.#append(item, bytes)
-    return this.admitLater(bytes, options, () => this.#append(item, bytes))
+    const append = () => this.#append(item, bytes)
+    if (!this.spills(bytes)) return this.admitLater(bytes, options, append)
+    const payload = this.#encoded(item)
+    if (this.spillNow(payload, bytes)) return false
+    return this.spillLater(payload, bytes, bytes, append, options)
   }
 
   protected override tryWrite(item: T): boolean | undefined {
@@ -88,6 +107,35 @@ export class ItemChannel<T> extends BufferedChannel<ItemBuffer<T>, T> {
       throw new MQError('SERIALIZATION_FAILED', 'undefined is no item: tryRead() says by it that there is none')
     }
     return this.#sizeOf === null ? 0 : this.#sizeOf(item)
+  }
+
+  protected override restore(payload: Uint8Array): number {
+    const item = this.#decoded(payload)
+    const bytes = this.#bytesOf(item)
+    if (!this.readmit(bytes)) return -1
+    this.#append(item, bytes)
+    return bytes
+  }
+
+  #encoded(item: T): Uint8Array {
+    try {
+      const payload = (this.#codec as SpillCodec<T>).encode(item)
+      if (payload instanceof Uint8Array) return payload
+      throw new TypeError(`it gave ${typeof payload}, not a Uint8Array`)
+    } catch (cause) {
+      throw toMQError(cause, 'SERIALIZATION_FAILED', 'the codec cannot represent the item for the spill log')
+    }
+  }
+
+  #decoded(payload: Uint8Array): T {
+    try {
+      const item = (this.#codec as SpillCodec<T>).decode(payload)
+      if (item !== undefined) return item
+      throw new TypeError('it gave undefined, which is no item')
+    } catch (cause) {
+      const text = `the codec cannot read an item of the spill log (${payload.length} B): was it written by another codec?`
+      throw new MQError('DESERIALIZATION_FAILED', text, { bytes: payload.length }, { cause })
+    }
   }
 
   #append(item: T, bytes: number): boolean {
@@ -131,4 +179,10 @@ export class ItemChannel<T> extends BufferedChannel<ItemBuffer<T>, T> {
   protected override dropping(buffer: ItemBuffer<T>): void {
     this.#onDrop?.(buffer.items.slice())
   }
+}
+
+function checkCodec<T>({ onFull, codec }: ItemChannelOptions<T>): void {
+  if (onFull !== 'spill' || codec !== undefined) return
+  const text = "an ItemChannel with onFull 'spill' needs a codec: { encode(item): Uint8Array, decode(bytes): item }"
+  throw new MQError('INVALID_CONFIG', text, { field: 'codec' })
 }

@@ -80,9 +80,19 @@ export class MemoryBudget {
     return this.#usedBytes >= this.#hardBytes || this.#usedRecords >= this.#hardRecords || this.#rooms.size > 0
   }
 
+  /** The use is at or below the resume limit. */
+  get isAtResume(): boolean {
+    return this.#usedBytes <= this.#resumeBytes && this.#usedRecords <= this.#resumeRecords
+  }
+
   /** Callers parked in `waitForRoom`. */
   get waiters(): number {
     return this.#rooms.size
+  }
+
+  /** What `tryTake` would say. */
+  hasRoom(bytes: number, records: number): boolean {
+    return this.#rooms.size === 0 && this.#hasRoom(bytes, records)
   }
 
   /** Takes room if the use is below the hard limit, stays within the limit, and nobody waits. */
@@ -96,7 +106,7 @@ export class MemoryBudget {
       if (usedBytes > this.#peakBytes) this.#peakBytes = usedBytes
       return true
     }
-    if (this.#rooms.size > 0 || !this.#hasRoom(bytes, records)) return false
+    if (!this.hasRoom(bytes, records)) return false
     this.#take(bytes, records)
     return true
   }
@@ -175,7 +185,7 @@ export class MemoryBudget {
   }
 
   #checkResume(): void {
-    if (this.#usedBytes > this.#resumeBytes || this.#usedRecords > this.#resumeRecords) return
+    if (!this.isAtResume) return
     this.#isSoft = false
     this.#resumes.wake(this.#resumes.size, undefined)
     this.onResume?.()
