@@ -557,6 +557,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
     if (this.tryAdmit(chargeBytes)) return // A reader that waited has made room.
     if (this.#spilling !== null) throw this.#refused(spillFull(chargeBytes, this.#spilling.records))
     if (this.#onFull === 'dropOldest' && this.#makeRoom(chargeBytes)) return
+    if (this.#crossings.length > 0) this.#tellCrossings() // What was dropped may have been enough for others.
     throw this.#refused(bufferFull(chargeBytes, this.#use()))
   }
 

@@ -244,7 +244,7 @@ export class DoubleBufferChannel<B extends ChannelBuffer> {
     }
     if (this.active !== buffer || this.#isDue) return // A strategy function wrote: it sealed it, or made it due.
     this.#setNextLook(buffer)
-    if (isFirst) this.#arm(buffer, 0)
+    if (isFirst) this.#arm(buffer, buffer.firstAtMs)
     else if (this.#timer !== null) this.#advanceDeadline(buffer)
   }
 
@@ -305,11 +305,12 @@ export class DoubleBufferChannel<B extends ChannelBuffer> {
   // --- the deadline ------------------------------------------------------------------------------------------------
 
   /** Sets the timer for the next moment at which time can make the buffer due. */
-  #arm(buffer: B, elapsedMs: number): void {
+  #arm(buffer: B, nowMs: number): void {
     const { plan } = this.#settings
-    const earliestMs = plan.earliestMs
-    const afterMs = elapsedMs < earliestMs ? earliestMs : plan.dueAfterMs(buffer.records, buffer.bytes)
-    if (afterMs !== Number.POSITIVE_INFINITY) this.#setTimer(buffer.firstAtMs + afterMs)
+    // Moments are compared and not elapsed times: a rounding error must not set a timer that has fired once more.
+    const earliestMs = buffer.firstAtMs + plan.earliestMs
+    const dueMs = nowMs < earliestMs ? earliestMs : buffer.firstAtMs + plan.dueAfterMs(buffer.records, buffer.bytes)
+    if (dueMs !== Number.POSITIVE_INFINITY) this.#setTimer(dueMs)
   }
 
   #setTimer(dueMs: number): void {
@@ -327,6 +328,7 @@ export class DoubleBufferChannel<B extends ChannelBuffer> {
   /** More fill can bring the composite deadline nearer; a difference below the timers' resolution is not worth one. */
   #advanceDeadline(buffer: B): void {
     const { plan } = this.#settings
+    if (plan.isUserFunction) return // It has just been asked; fill moves no deadline of it.
     const dueMs = buffer.firstAtMs + Math.max(plan.earliestMs, plan.dueAfterMs(buffer.records, buffer.bytes))
     if (dueMs > this.#timerDueMs - 1) return
     this.#cancelTimer()
@@ -346,7 +348,7 @@ export class DoubleBufferChannel<B extends ChannelBuffer> {
     this.#skippedSwitches++
     if (this.active !== buffer || this.#isDue) return // A strategy function wrote: it sealed it, or made it due.
     if (this.#settings.plan.isUserFunction) this.#setTimer(nowMs + Math.max(1, this.#settings.windowMs))
-    else this.#arm(buffer, nowMs - buffer.firstAtMs)
+    else this.#arm(buffer, nowMs)
   }
 
   #isDueAt(buffer: B, nowMs: number): boolean {
@@ -369,7 +371,7 @@ export class DoubleBufferChannel<B extends ChannelBuffer> {
     const isFull = buffer.records >= plan.fullRecords || buffer.bytes >= plan.fullBytes
     const isFilled = !plan.isUserFunction && this.#ask(buffer, nowMs - buffer.firstAtMs)
     if (isFull || isFilled) this.#setTimer(nowMs)
-    else this.#arm(buffer, nowMs - buffer.firstAtMs)
+    else this.#arm(buffer, nowMs)
   }
 
   #announceConfig(): void {

@@ -95,4 +95,45 @@ describe('found by the model', () => {
     expect(() => channel.recycle(buffer)).toThrow(/twice/)
     expect([channel.counters().readRecords, channel.pendingRecords]).toEqual([1, 0])
   })
+
+  it('CH-17: a write that is refused after dropping tells that there is room again', () => {
+    const channel = new ByteChannel({
+      clock: new FakeClock(),
+      bufferMemoryBytes: 100,
+      maxBytes: 1,
+      onFull: 'dropOldest',
+    })
+    const events: string[] = []
+    for (const name of ['backpressure', 'dropped', 'drain'] as const) channel.on(name, () => events.push(name))
+    for (const size of [17, 60, 17]) channel.write(Buffer.alloc(size))
+    expect(() => channel.write(Buffer.alloc(100))).toThrow(/no room/)
+    expect([events, channel.usedBytes]).toEqual([['backpressure', 'dropped', 'drain'], 17])
+  })
+
+  it('CH-7: writes past the window ask a strategy function once each, and no timer besides', () => {
+    const clock = new FakeClock()
+    const askedAtMs: number[] = []
+    const switchStrategy = () => {
+      askedAtMs.push(clock.monotonicMs())
+      return false
+    }
+    const channel = new ByteChannel({ clock, windowMs: 10, switchStrategy })
+    channel.write(Buffer.alloc(1))
+    clock.advance(12)
+    channel.write(Buffer.alloc(1))
+    clock.advance(9)
+    expect(askedAtMs).toEqual([0, 10, 12, 20])
+  })
+
+  it('CH-5: a rounding error sets no timer that has just fired, so that time goes on', () => {
+    const clock = new FakeClock()
+    const channel = new ItemChannel<number>({ clock, windowMs: 1 })
+    for (let round = 0; round < 1000; round++) {
+      clock.advance(0.001 + round / 7919)
+      channel.write(round)
+      clock.advance(1.001)
+      expect(channel.stats().activeRecords).toBe(0)
+    }
+    expect(channel.stats().skippedSwitches).toBeLessThanOrEqual(1000)
+  })
 })
