@@ -32,8 +32,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 }
 /** Files beside the rooms: they wire everything. */
 const TOP = ['mq', 'mq-manager', 'default-mq', 'factories', 'signals', 'closing', 'queue-sender', 'index']
-/** Files that are started, not imported: what `bin` in package.json names. */
-const PROGRAMS = ['lib/cli/main.ts']
+/** Files that are started, not imported: what `bin` in package.json names, and what a server forks. */
+const PROGRAMS = ['lib/cli/main.ts', 'lib/net/server/loops/loop-process.ts']
 /** Packages and built-in modules that only one room may touch. */
 const OWNED: Record<string, readonly string[]> = {
   'node:net': ['net', 'wal'], // wal: the named pipe that locks a directory on Windows (decision 20)

@@ -107,8 +107,8 @@ export class Acceptor {
   /** Stops accepting and ends handshakes; resolves when the last socket that was accepted here is gone. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= new Promise((resolve) => {
-      // An error says that it did not listen: closed all the same.
-      this.#server.close(() => resolve())
+      // An error says that it did not listen: closed all the same. The handle is gone one turn after its 'close'.
+      this.#server.close(() => setImmediate(resolve))
       for (const socket of this.#handshakes.values()) socket.destroy()
     })
     return this.#closing

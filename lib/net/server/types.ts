@@ -86,6 +86,8 @@ export interface Connection<Ctx = undefined, In = Buffer, Out = Uint8Array | str
 /** What a connection may know of its server. */
 export interface ServerFacts {
   readonly connections: number
+  /** Longest message that the server takes: a protocol without a limit of its own compares lengths with it. Bytes. */
+  readonly maxFrameBytes: number
 }
 
 /** What a handler answers: a message, or nothing. */
