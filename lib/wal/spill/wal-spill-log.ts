@@ -55,7 +55,7 @@ export class WalSpillLog implements SpillLog {
   #lent: readonly Lent[] = []
   /** The frame the last `read` ended in the middle of, and where. */
   #open: { readonly lsn: number; readonly items: EntryItems } | null = null
-  #isReading = false
+  #reading: Promise<readonly Lent[]> | null = null
   #closing: Promise<void> | null = null
 
   private constructor(wal: WriteAheadLog, stream: number) {
@@ -109,22 +109,22 @@ export class WalSpillLog implements SpillLog {
   }
 
   async read(maxBytes: number): Promise<readonly Uint8Array[]> {
+    // A channel that was closed may have left its last one on its way.
+    while (this.#reading !== null) await this.#reading.catch(() => {}) // Told by its own call.
     this.#checkOpen()
-    assert(!this.#isReading, 'a spill log is read by one call at a time')
-    this.#isReading = true
     this.#lent = []
+    this.#reading = this.#collect(maxBytes)
     try {
-      const lent = await this.#collect(maxBytes)
-      this.#lent = lent
-      return lent.map(({ payload }) => payload)
+      this.#lent = await this.#reading
     } finally {
-      this.#isReading = false
+      this.#reading = null
     }
+    return this.#lent.map(({ payload }) => payload)
   }
 
   shift(count: number): void {
     this.#checkOpen()
-    assert(!this.#isReading && count <= this.#lent.length, 'only what was read leaves a spill log')
+    assert(this.#reading === null && count <= this.#lent.length, 'only what was read leaves a spill log')
     for (let index = 0; index < count; ) index = this.#settleRun(index, count)
     this.#lent = this.#lent.slice(count)
     this.#records -= count

@@ -266,6 +266,20 @@ describe('the log of a channel that spills', () => {
     expect(await first.drained()).toEqual(from(5, 10))
   })
 
+  it('CH-17: a read that a closed channel left on its way is answered first, and does not disturb the next one', async () => {
+    const stage = await Stage.onNewDisk()
+    await stage.pushAll(from(0, 9))
+    await stage.close()
+    const next = await stage.next()
+    const left = next.log.read(100)
+    expect(() => next.log.shift(1)).toThrow('only what was read')
+    const second = next.log.read(250)
+    expect((await next.world.pump.until(left, 'the read left over')).map(numberOf)).toEqual([0])
+    expect((await next.world.pump.until(second, 'the next read')).map(numberOf)).toEqual([0, 1])
+    next.log.shift(2)
+    expect(await next.drained()).toEqual(from(2, 9))
+  })
+
   it('CH-17: what can never fit is refused by its size, and the log goes on', async () => {
     const stage = await Stage.onNewDisk()
     const error = refused(() => stage.push(0, 5_000))
