@@ -9,6 +9,7 @@ import { CompressionStream, DecompressionStream, TextDecoderStream, TransformStr
 import { createGunzip, createGzip } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import type { ByteChannel } from '../../../lib/channel/index.js'
+import { FakeSpillLog } from '../spill/fake-log.js'
 import { all, bytes, errorsOf, items, numbers, range, sample, sha256 } from './support.js'
 
 const MIB = 1024 * 1024
@@ -82,6 +83,22 @@ describe('CH-17: 5 MB through a channel of 256 KiB', () => {
         expect(sha256(Buffer.concat(out))).toBe(HASH)
         await drained(channel)
       }
+    }
+  })
+
+  it("onFull 'spill': the writer goes on at the soft limit, ends before anybody reads, and readers get all of it", async () => {
+    for (const isWeb of [false, true]) {
+      const log = new FakeSpillLog()
+      const channel = bytes({ bufferMemoryBytes: 256 * 1024, maxRecords: 50, onFull: 'spill', spillLog: log })
+      if (isWeb) await new Blob(pieces()).stream().pipeTo(channel.toWritableStream() as never)
+      else await pipeline(Readable.from(pieces()), channel.toWritable())
+      expect(log.records).toBeGreaterThan(0)
+      expect(channel.pendingRecords).toBe(channel.counters().writtenRecords)
+      const closed = channel.close()
+      const source: AsyncIterable<Uint8Array> = isWeb ? channel.toReadableStream() : channel.toReadable()
+      expect(sha256(Buffer.concat(await all(source)))).toBe(HASH)
+      expect(await closed).toMatchObject({ undelivered: 0 })
+      await drained(channel)
     }
   })
 

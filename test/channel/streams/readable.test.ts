@@ -233,6 +233,26 @@ describe('CH-12: a Readable that is destroyed', () => {
     await channel.close()
   })
 
+  it('a hundred that waited and were destroyed leave nobody behind who would be asked', async () => {
+    const channel = items<number>()
+    const { signal } = new AbortController()
+    for (let n = 0; n < 100; n++) {
+      const readable = channel.toReadable({ signal })
+      readable.resume()
+      await turns(1)
+      readable.destroy()
+    }
+    await turns(1)
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0)
+    const survivor: number[] = []
+    const left = channel.toReadable()
+    left.on('data', (n) => survivor.push(n))
+    for (let n = 0; n < 300; n++) channel.write(n)
+    await channel.close()
+    await once(left, 'end')
+    expect(survivor).toEqual(range(0, 300))
+  })
+
   it('in the same turn as the write that would have ended its wait', async () => {
     const channel = items<number>()
     const readable = channel.toReadable()
