@@ -109,7 +109,7 @@ describe('blocks that run', () => {
     await expect.poll(() => broker.connections, { timeout: 5000 }).toBe(0)
   })
 
-  /** Runs a block in this process, with the broker's address and a directory of ours in the place of the documented ones. */
+  /** Runs a block in this process, with the broker's address and paths of ours in the place of the documented ones. */
   async function run(block: Block, bootstrap: string): Promise<string[]> {
     const file = join(folder, `run-${nameOf(block)}.ts`)
     const printed: string[] = []
@@ -117,7 +117,7 @@ describe('blocks that run', () => {
     Object.assign(globalThis, { $console: console })
     const code = block.code
       .replaceAll("'localhost:9092'", `'${bootstrap}'`)
-      .replaceAll("'./orders.wal'", JSON.stringify(join(folder, `${nameOf(block)}.wal`)))
+      .replaceAll(/'\.\/([\w.-]+)'/g, (_path, name) => JSON.stringify(join(folder, `${nameOf(block)}-${name}`)))
       .replaceAll(/\bconsole\./g, '$console.')
     writeFileSync(file, code)
     await import(file)
