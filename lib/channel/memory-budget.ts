@@ -49,12 +49,12 @@ export class MemoryBudget {
     const { limitBytes, limitRecords, softPercent, resumePercent, hardPercent } = checked(limits)
     this.limitBytes = limitBytes
     this.limitRecords = limitRecords
-    this.#softBytes = (limitBytes * softPercent) / 100
-    this.#softRecords = (limitRecords * softPercent) / 100
-    this.#resumeBytes = (limitBytes * resumePercent) / 100
-    this.#resumeRecords = (limitRecords * resumePercent) / 100
-    this.#hardBytes = (limitBytes * hardPercent) / 100
-    this.#hardRecords = (limitRecords * hardPercent) / 100
+    this.#softBytes = shareOf(limitBytes, softPercent)
+    this.#softRecords = shareOf(limitRecords, softPercent)
+    this.#resumeBytes = shareOf(limitBytes, resumePercent)
+    this.#resumeRecords = shareOf(limitRecords, resumePercent)
+    this.#hardBytes = shareOf(limitBytes, hardPercent)
+    this.#hardRecords = shareOf(limitRecords, hardPercent)
   }
 
   get usedBytes(): number {
@@ -206,6 +206,11 @@ export class MemoryBudget {
   #numbers(bytes: number): Record<string, number> {
     return { bytes, usedBytes: this.#usedBytes, limitBytes: this.limitBytes, usedRecords: this.#usedRecords }
   }
+}
+
+/** 0 % of no limit is no limit: `Infinity * 0` would be no number, and no comparison with it holds. */
+function shareOf(limit: number, percent: number): number {
+  return limit === Number.POSITIVE_INFINITY ? limit : (limit * percent) / 100
 }
 
 function checked(limits: BudgetLimits) {

@@ -136,4 +136,13 @@ describe('found by the model', () => {
     }
     expect(channel.stats().skippedSwitches).toBeLessThanOrEqual(1000)
   })
+
+  it('CH-17: resumePercent 0 without a bound of records is reached by an empty channel', () => {
+    const channel = new ByteChannel({ clock: new FakeClock(), maxRecords: 1, bufferMemoryBytes: 100, resumePercent: 0 })
+    const events: string[] = []
+    for (const name of ['backpressure', 'drain'] as const) channel.on(name, () => events.push(name))
+    channel.write(Buffer.alloc(90))
+    channel.tryRead()
+    expect(events).toEqual(['backpressure', 'drain'])
+  })
 })
