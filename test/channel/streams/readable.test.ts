@@ -247,9 +247,10 @@ describe('CH-12: a Readable that is destroyed', () => {
     const survivor: number[] = []
     const left = channel.toReadable()
     left.on('data', (n) => survivor.push(n))
+    const ended = once(left, 'end')
     for (let n = 0; n < 300; n++) channel.write(n)
     await channel.close()
-    await once(left, 'end')
+    await ended
     expect(survivor).toEqual(range(0, 300))
   })
 
