@@ -30,7 +30,7 @@ const HELP = `npx tsx bench/channel.ts: what a record costs in the channel, besi
 
   --rounds <n>    each row is measured so often, in turn with its group (default 5; 2 with --quick)
   --quick         short runs, under 30 s: shows that it works, measures little
-  --only <words>  rows whose name contains one of these, comma separated: --only "by reference,for await"
+  --only <case>   rows whose name contains this, such as "by reference, 1 KiB"; may be given several times
   --json <file>   everything that was measured, too
 
 A goal that is missed is said, and no failure. Exit code 1: a wrong result, or a run that broke. 2: a wrong option.`
@@ -73,7 +73,7 @@ function parseOptions(args: readonly string[]): ChannelBenchOptions | null {
     options: {
       rounds: { type: 'string' },
       quick: { type: 'boolean', default: false },
-      only: { type: 'string', default: '' },
+      only: { type: 'string', multiple: true, default: [] },
       json: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -82,10 +82,10 @@ function parseOptions(args: readonly string[]): ChannelBenchOptions | null {
   const rounds = Number(values.rounds ?? (values.quick ? '2' : '5'))
   if (!Number.isSafeInteger(rounds) || rounds < 1)
     throw new Error(`--rounds is a whole number from 1, not ${values.rounds}`)
-  const only = values.only.split(',').filter(Boolean)
+  const { only } = values
   if (chosenRows(only).length === 0) {
     const names = CHANNEL_ROWS.map(({ name }) => `  ${name}`).join('\n')
-    throw new Error(`--only ${values.only} names no row. The rows:\n${names}`)
+    throw new Error(`--only ${only.join(' --only ')} names no row. The rows:\n${names}`)
   }
   return { brokers: null, rounds, isQuick: values.quick, only, json: values.json ?? null }
 }

@@ -88,7 +88,7 @@ async function callsWithin(work: ChannelWork, ms: number, warmUpMs: number, most
   const isWarm = () => {
     const wallMs = (nowNs() - beganNs) / 1e6
     const { user, system } = process.cpuUsage(cpuBefore)
-    return wallMs >= warmUpMs && ((user + system) / 1000 >= warmUpMs || wallMs >= 5 * warmUpMs)
+    return wallMs >= warmUpMs && ((user + system) / 1000 >= warmUpMs || wallMs >= 3 * warmUpMs)
   }
   for (let count = Math.min(most, STEP); ; count = Math.min(most, count * 2)) {
     const fromNs = nowNs()
