@@ -26,3 +26,15 @@ export type {
 } from './server/types.js'
 export { type PemSetting, type TlsIdentity, type TlsOptions, tlsOptionsOf } from './tls-options.js'
 export { SIZE_BYTES, type Transport, WRITE_BUFFER_BYTES } from './transport.js'
+export type { UpgradeRequest } from './websocket/handshake.js'
+export { HeaderFields } from './websocket/http-head.js'
+export type { HandshakeOptions, WebSocketFramesOptions, WebSocketOptions } from './websocket/options.js'
+export type { Refusal } from './websocket/refusal.js'
+export type { WebSocketConnection, WebSocketContext, WebSocketFacts, WebSocketOut } from './websocket/session.js'
+export { type Upgraded, upgrade } from './websocket/upgrade.js'
+export {
+  type WebSocketProtocol,
+  webSocketFrames,
+  webSocketOf,
+  webSocketProtocol,
+} from './websocket/websocket-protocol.js'
