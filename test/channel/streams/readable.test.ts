@@ -85,6 +85,18 @@ describe('CH-12: toReadable', () => {
     await channel.close()
   })
 
+  it('ends also when the last record of a turn was the last of all', async () => {
+    const channel = numbers(1000)
+    const closed = channel.close()
+    const readable = channel.toReadable()
+    for (let n = 0; n < 1000; n++) expect(readable.read()).toBe(n)
+    await closed
+    await turns()
+    const ended = once(readable, 'end')
+    readable.resume()
+    await ended
+  })
+
   it('null cannot travel: the stream fails and names it, instead of ending; the rest stays', async () => {
     const channel = items<number | null>()
     for (const item of [1, null, 2]) channel.write(item)
