@@ -650,10 +650,8 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
   }
 
   #divert(isDiverted: boolean): void {
-    if (this.#isDiverted === isDiverted) return
     this.#isDiverted = isDiverted
     this.#isStraight = this.#isOpen && !isDiverted
-    if (isDiverted) this.seal() // Only what is readable makes room, and the log comes behind it.
   }
 
   #tellCrossings(): void {

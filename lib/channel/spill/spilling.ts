@@ -67,7 +67,6 @@ export class Spilling {
   #isReading = false
   #isStopped = false
   #hasFailed = false // since something was brought in the last time
-  #wasFreed = false // memory, while something was brought in
   #isLookDue = false
   readonly #look = () => {
     this.#isLookDue = false
@@ -127,7 +126,6 @@ export class Spilling {
    * this turn. Never at once: it is called from within reading and writing, and gives readers records itself.
    */
   freed(): void {
-    this.#wasFreed = true
     if (this.#isLookDue) return
     this.#isLookDue = true
     queueMicrotask(this.#look)
@@ -218,9 +216,7 @@ export class Spilling {
       while (!this.#isStopped && this.#log.records > 0 && this.#host.hasRoom) {
         if (this.#next === this.#page.length) await this.#turnPage()
         if (this.#isStopped) return
-        this.#wasFreed = false
-        // Readers were served meanwhile: what did not fit may fit now.
-        if (!this.#bringIn() && !this.#wasFreed) break
+        if (!this.#bringIn()) break // Goes on when some is given back; readers that were served have done so already.
       }
     } finally {
       this.#isReading = false

@@ -256,6 +256,31 @@ describe("onFull: 'spill'", () => {
     expect(stage.clock.pendingTimers).toBe(0)
   })
 
+  it('CH-17: a large record that gives up lets a small one behind it in at once', async () => {
+    const stage = new Stage(new FakeSpillLog({ maxRecords: 0 }))
+    stage.write(9)
+    const large = rejected(stage.writeAsync(500, { timeoutMs: 100 }))
+    const small = stage.writeAsync(50)
+    await settle()
+    expect(stage.channel.usedBytes).toBe(900)
+    stage.clock.advance(100)
+    expect(await large).toMatchObject({ code: 'TIMEOUT' })
+    expect(await small).toBe(false)
+    expect(stage.channel.usedBytes).toBe(950)
+  })
+
+  it('CH-16 CH-17: what comes back is copied also with copyOnWrite false: a record does not keep its page', async () => {
+    const stage = new Stage(new FakeSpillLog(), { copyOnWrite: false, readMode: 'zeroCopy' })
+    stage.write(11)
+    const inLog = stage.log.inside[0] as Uint8Array
+    stage.read(10)
+    await settle()
+    const chunk = stage.channel.tryRead() as Chunk
+    expect(Buffer.compare(chunk.bytes, inLog)).toBe(0)
+    expect(chunk.bytes.buffer).not.toBe(inLog.buffer)
+    chunk.release()
+  })
+
   it('CH-17: what a waiting caller does to his bytes changes nothing; with copyOnWrite false they are kept as they are', async () => {
     for (const copyOnWrite of [true, false]) {
       const stage = new Stage(new FakeSpillLog({ maxRecords: 0 }), { copyOnWrite })
@@ -392,6 +417,18 @@ describe("onFull: 'spill'", () => {
     stage.checkConserved()
   })
 
+  it('CH-13 CH-15 CH-17: a page of two is shared by two who wait, whatever the log still holds', async () => {
+    const stage = new Stage(new FakeSpillLog({ isPrompt: false }))
+    stage.write(30)
+    stage.read(10)
+    const batch = stage.channel.readBatch(10)
+    const single = stage.channel.read()
+    await settle()
+    stage.log.answer()
+    expect((await batch).map(numberOf)).toEqual([10])
+    expect(numberOf(await single)).toBe(11)
+  })
+
   it('CH-11 CH-17: chunks that are held count against the budget, and what is in the log comes as they are released', async () => {
     const stage = new Stage(new FakeSpillLog(), { readMode: 'zeroCopy' })
     stage.write(15)
@@ -453,6 +490,18 @@ describe("close with onFull: 'spill'", () => {
     expect(stage.log.records).toBe(4)
     expect(stage.errors).toEqual([])
     stage.checkConserved()
+  })
+
+  it('CH-19: a read that fails after the end is nobody’s any more', async () => {
+    const stage = new Stage(new FakeSpillLog({ isPrompt: false }))
+    stage.write(14)
+    stage.read(10)
+    await settle()
+    await stage.channel.close({ timeoutMs: 0 })
+    stage.log.refuse()
+    await settle()
+    expect(stage.errors).toEqual([])
+    expect(stage.clock.pendingTimers).toBe(0)
   })
 
   it('CH-19: writers that wait are refused, a retry that is due is forgotten', async () => {
