@@ -419,8 +419,9 @@ export class ServerConnection implements Connection<unknown, unknown, unknown>, 
 
   readonly #onWritten = (error?: Error | null): void => {
     this.#callbacks++
-    // Cancelled: 'close' tells everybody.
-    if (error === undefined || error === null) if (this.#callbacks > this.#written) this.#took(this.#callbacks)
+    // Cancelled writes come back too, some without an error: 'close' tells everybody. Most were known to be taken.
+    const isTaken = (error === undefined || error === null) && !this.#socket.destroyed
+    if (isTaken && this.#callbacks > this.#written) this.#took(this.#callbacks)
   }
 
   #took(writes: number): void {
