@@ -64,6 +64,8 @@ export interface ChannelWork {
   run(count: number): void | Promise<void>
   /** Records read so far and found right. */
   verified(): number
+  /** Calls after which nothing grows any more, where that may take longer than the warm-up. */
+  readonly warmUpCalls?: number
   /** Calls per round, where the case prescribes it. Default: as many as fill the time of a round. */
   readonly fixedCount?: number
   /** Latencies since the last question. */

@@ -22,10 +22,9 @@ const STEP = 10_000
 /** Fewer say nothing, however slow the machine is at the moment. */
 const LEAST_CALLS = 20_000
 const HEAP_ROUNDS = 3
-/** Calls of a heap measurement beside others; of one that is the row, and until then all its buffers have grown. */
+/** Calls of a heap measurement beside others, and of one that is the row. */
 const HEAP_CALLS = 100_000
 const HEAP_ROW_CALLS = 1_000_000
-const HEAP_ROW_WARM_UP = 5_000_000
 
 const collect = (globalThis as { gc?: () => void }).gc ?? missingFlag()
 
@@ -68,10 +67,10 @@ function workOf(what: ChannelCase, isQuick: boolean): ChannelWork {
 
 async function begin(job: BeginJob): Promise<Readiness> {
   const work = workOf(job.what, job.isQuick)
+  if (work.warmUpCalls !== undefined) await work.run(work.warmUpCalls)
   const [warmUpMs, roundMs] = job.isQuick ? [100, 50] : [1000, 400]
   const count = work.fixedCount ?? Math.max(LEAST_CALLS, roundTo(await callsWithin(work, roundMs, warmUpMs)))
   if (work.fixedCount !== undefined) await callsWithin(work, roundMs, warmUpMs, Math.min(count, STEP * 10))
-  if (job.figure === 'heap') await work.run(HEAP_ROW_WARM_UP)
   running = { work, job, count }
   const heapBytesPerCall = await leastHeapBytes(work, count, job.isQuick)
   await work.latency?.() // What was measured so far is not of a round.

@@ -40,6 +40,7 @@ export function writeOnly({ payloadBytes, copies }: CaseOf<'write'>): ChannelWor
   })
   const bytes = Buffer.alloc(payloadBytes, 'x')
   return {
+    warmUpCalls: Math.ceil((5 * ORIGINAL.maxBytes) / payloadBytes), // the active buffer and all spares, once around
     run: (count) => {
       for (let index = 0; index < count; index++) channel.write(bytes)
     },
