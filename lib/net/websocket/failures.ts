@@ -28,20 +28,38 @@ export function tooBig(bytes: number, maxPayloadBytes: number): MQError {
 /** The close code that tells a peer why its connection ends; an error without one tells its kind. */
 export function closeCodeOf(error: Error | null): number {
   if (error === null) return CLOSE_CODES.normal
+  const told = toldBy(error)
+  if (told !== undefined) return told.context.closeCode as number
   if (!(error instanceof MQError)) return CLOSE_CODES.internalError
-  const { closeCode } = error.context
-  if (typeof closeCode === 'number' && isSendableCloseCode(closeCode)) return closeCode
-  return GOING_AWAY.has(error.code) ? CLOSE_CODES.goingAway : CLOSE_CODES.internalError
+  return CODES_OF_KINDS.get(error.code) ?? CLOSE_CODES.internalError
 }
 
-/** Ends that are nobody's fault: idle too long, server stopped. */
-const GOING_AWAY: ReadonlySet<string> = new Set(['TIMEOUT', 'CONNECTION_CLOSED', 'CONNECTION_TIMEOUT'])
+/** Ends that are nobody's fault (idle too long, server stopped), and the reactor's own limit. */
+const CODES_OF_KINDS: ReadonlyMap<string, number> = new Map([
+  ['TIMEOUT', CLOSE_CODES.goingAway],
+  ['CONNECTION_CLOSED', CLOSE_CODES.goingAway],
+  ['CONNECTION_TIMEOUT', CLOSE_CODES.goingAway],
+  ['MESSAGE_TOO_LARGE', CLOSE_CODES.tooBig],
+])
 
-/** What the peer may read of an error: our words about its bytes, nothing about our insides. */
+/** What the peer may read of an error: words meant for it, nothing about our insides. */
 export function closeReasonOf(error: Error | null): string {
-  if (!(error instanceof MQError) || typeof error.context.closeCode !== 'number') return ''
-  return cutToReason(typeof error.context.closeReason === 'string' ? error.context.closeReason : error.message)
+  const told = toldBy(error)
+  if (told === undefined) return ''
+  const { closeReason } = told.context
+  return cutToReason(typeof closeReason === 'string' ? closeReason : told.message)
 }
+
+/** The error in the chain that names a close code: a handler's own lies inside ours. */
+function toldBy(error: unknown): MQError | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < MOST_CAUSES; at = at.cause, depth++) {
+    const code = at instanceof MQError ? at.context.closeCode : undefined
+    if (typeof code === 'number' && isSendableCloseCode(code)) return at as MQError
+  }
+  return undefined
+}
+
+const MOST_CAUSES = 8
 
 /** At most 123 bytes of UTF-8, cut between characters. */
 export function cutToReason(text: string): string {

@@ -112,10 +112,12 @@ export class FakeConnection implements WebSocketConnection {
   protocolState: unknown
   readonly sent: Buffer[] = []
   endedWith: Error | null | undefined
-  readonly server = { connections: 1 }
+  readonly server = { connections: 1, maxFrameBytes: 100 * 1024 * 1024 }
+  readonly protocol: WebSocketProtocol
   readonly #waiting: SendOptions[] = []
 
-  constructor(readonly protocol: WebSocketProtocol) {
+  constructor(protocol: WebSocketProtocol) {
+    this.protocol = protocol
     protocol.opened?.(this)
   }
 

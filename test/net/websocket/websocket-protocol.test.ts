@@ -161,6 +161,18 @@ describe('the closing handshake', () => {
       'close:4321:slow',
     ],
     [
+      'a code of the handler inside our error',
+      new MQError(
+        'CONSUME_FAILED',
+        'ours',
+        {},
+        { cause: new MQError('INVALID_TOPIC', 'no such topic', { closeCode: 4404 }) },
+      ),
+      'close:4404:no such topic',
+    ],
+    ['a limit of the server', new MQError('MESSAGE_TOO_LARGE', 'x'), 'close:1009:'],
+    ['a code that nobody may send', new MQError('TIMEOUT', 'x', { closeCode: 1006 }), 'close:1001:'],
+    [
       'a long reason',
       new MQError('CONSUME_FAILED', '\u20ac'.repeat(50), { closeCode: 4000 }),
       `close:4000:${'\u20ac'.repeat(41)}`,
