@@ -85,6 +85,14 @@ describe('CH-12: toReadable', () => {
     await channel.close()
   })
 
+  it('a stream that waits ends when the channel closes with nothing in it', async () => {
+    const channel = items<number>()
+    const reading = channel.toReadable().toArray()
+    await turns()
+    await channel.close()
+    expect(await reading).toEqual([])
+  })
+
   it('ends also when the last record of a turn was the last of all', async () => {
     const channel = numbers(1000)
     const closed = channel.close()

@@ -20,6 +20,14 @@ describe('CH-12: toReadableStream', () => {
     expect(payloads.usedBytes).toBe(0)
   })
 
+  it('a stream that waits ends when the channel closes with nothing in it', async () => {
+    const channel = items<number>()
+    const waiting = channel.toReadableStream().getReader().read()
+    await turns()
+    await channel.close()
+    expect(await waiting).toEqual({ done: true, value: undefined })
+  })
+
   it('reads nothing ahead: one record for each read', async () => {
     const channel = numbers(5)
     const reader = channel.toReadableStream().getReader()
