@@ -558,7 +558,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
     if (this.#spilling !== null) throw this.#refused(spillFull(chargeBytes, this.#spilling.records))
     if (this.#onFull === 'dropOldest' && this.#makeRoom(chargeBytes)) return
     if (this.#crossings.length > 0) this.#tellCrossings() // What was dropped may have been enough for others.
-    throw this.#refused(bufferFull(chargeBytes, this.#use()))
+    throw this.#refused(bufferFull(chargeBytes, this.budget))
   }
 
   /** Drops until the record fits, as far as the policy agrees. */
@@ -598,6 +598,8 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
       bytes: activeBytes + sealedBytes,
       usedBytes: this.budget.usedBytes,
       limitBytes: this.budget.limitBytes,
+      usedRecords: this.budget.usedRecords,
+      limitRecords: this.budget.limitRecords,
       idleMs: this.clock.monotonicMs() - this.#lastReadMs,
     }
   }

@@ -6,9 +6,13 @@ import type { SpillLog } from './spill/spill-log.js'
 
 export type OnFull = 'block' | 'reject' | 'dropOldest' | 'spill'
 
-interface Use {
+/** How full a memory budget is. */
+interface Full {
   readonly usedBytes: number
   readonly limitBytes: number
+  readonly usedRecords: number
+  /** Infinity: not bounded. */
+  readonly limitRecords: number
 }
 
 export function writerClosed(): MQError {
@@ -35,9 +39,12 @@ export function recordTooLarge(bytes: number, limitBytes: number): MQError {
   return new MQError('MESSAGE_TOO_LARGE', text, { bytes, limitBytes })
 }
 
-export function bufferFull(bytes: number, use: Use): MQError {
-  const text = `no room for ${bytes} B (${use.usedBytes} of ${use.limitBytes} B are used): read faster, await ready() or writeAsync(), or raise bufferMemoryBytes`
-  return new MQError('POOL_EXHAUSTED', text, { reason: 'BUFFER_FULL', bytes, ...use })
+export function bufferFull(bytes: number, { usedBytes, limitBytes, usedRecords, limitRecords }: Full): MQError {
+  const isByRecords = usedRecords / limitRecords > usedBytes / limitBytes
+  const used = isByRecords ? `${usedRecords} of ${limitRecords} records` : `${usedBytes} of ${limitBytes} B`
+  const field = isByRecords ? 'bufferMaxRecords' : 'bufferMemoryBytes'
+  const text = `no room for a record of ${bytes} B (${used} are used): read faster, await ready() or writeAsync(), or raise ${field}`
+  return new MQError('POOL_EXHAUSTED', text, { reason: 'BUFFER_FULL', bytes, usedBytes, limitBytes, usedRecords })
 }
 
 /** At the limit of both: memory is full, and the log took nothing. */

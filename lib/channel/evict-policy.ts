@@ -15,6 +15,9 @@ export interface EvictStats {
   /** Use of the memory budget, which also counts what is leased. */
   readonly usedBytes: number
   readonly limitBytes: number
+  readonly usedRecords: number
+  /** Infinity: records are not bounded. */
+  readonly limitRecords: number
   /** Time since a reader last took something. */
   readonly idleMs: number
 }
@@ -35,7 +38,7 @@ export interface EvictMetrics {
 }
 
 export interface WaterMarkOptions {
-  /** The capacity the percents count from. Records, default unset: the memory budget's bytes instead. */
+  /** The capacity the percents count from. Records, default unset: the fuller of the memory budget's two bounds. */
   readonly maxRecords?: number
   /** Evict from this fill; default 80. */
   readonly highWaterPercent?: number
@@ -94,7 +97,7 @@ export class WaterMarkPolicy implements EvictPolicy {
 
   #fillPercent(stats: EvictStats): number {
     if (this.#maxRecords > 0) return (stats.records * 100) / this.#maxRecords
-    return (stats.usedBytes * 100) / stats.limitBytes
+    return Math.max(stats.usedBytes / stats.limitBytes, stats.usedRecords / stats.limitRecords) * 100
   }
 
   #check(): void {

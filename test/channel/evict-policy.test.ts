@@ -1,9 +1,24 @@
 import { describe, expect, it } from 'vitest'
-import { ByteChannel, type EvictPolicy, type EvictStats, WaterMarkPolicy } from '../../lib/channel/index.js'
+import {
+  ByteChannel,
+  type EvictPolicy,
+  type EvictStats,
+  ItemChannel,
+  WaterMarkPolicy,
+} from '../../lib/channel/index.js'
 import { FakeClock } from '../../lib/util/index.js'
 
 function stats(more: Partial<EvictStats>): EvictStats {
-  return { records: 0, bytes: 0, usedBytes: 0, limitBytes: 1000, idleMs: 0, ...more }
+  return {
+    records: 0,
+    bytes: 0,
+    usedBytes: 0,
+    limitBytes: 1000,
+    usedRecords: 0,
+    limitRecords: Infinity,
+    idleMs: 0,
+    ...more,
+  }
 }
 
 describe('WaterMarkPolicy', () => {
@@ -19,6 +34,26 @@ describe('WaterMarkPolicy', () => {
     const policy = new WaterMarkPolicy()
     expect(policy.shouldEvict(stats({ records: 10, usedBytes: 799 }))).toBe(false)
     expect(policy.evict(stats({ records: 10, usedBytes: 1000 }))).toBe(5)
+  })
+
+  it('CH-18: where records are bounded, the fuller of the two bounds counts', () => {
+    const policy = new WaterMarkPolicy()
+    const of = (usedBytes: number, usedRecords: number) =>
+      stats({ records: 10, usedBytes, usedRecords, limitRecords: 100 })
+    expect(policy.shouldEvict(of(0, 79))).toBe(false)
+    expect(policy.shouldEvict(of(0, 80))).toBe(true)
+    expect(policy.shouldEvict(of(800, 1))).toBe(true)
+    expect(policy.evict(of(0, 100))).toBe(5)
+  })
+
+  it("CH-17, CH-18: items without a size: 'dropOldest' drops at bufferMaxRecords, and a refusal names it", () => {
+    const dropping = new ItemChannel<number>({ bufferMaxRecords: 100, maxRecords: 10, onFull: 'dropOldest' })
+    for (let n = 0; n < 200; n++) dropping.write(n)
+    expect(dropping.counters().droppedRecords).toBeGreaterThan(100)
+    expect(dropping.pendingRecords).toBeLessThanOrEqual(95)
+    const refusing = new ItemChannel<number>({ bufferMaxRecords: 100, onFull: 'reject' })
+    for (let n = 0; n < 95; n++) refusing.write(n)
+    expect(() => refusing.write(95)).toThrow(/95 of 100 records are used.*raise bufferMaxRecords/)
   })
 
   it('CH-18: one eviction is bounded below and above, and by what is there', () => {
@@ -62,6 +97,16 @@ describe('WaterMarkPolicy', () => {
     clock.advance(7)
     expect(() => channel.write(Buffer.alloc(95))).toThrowError(expect.objectContaining({ code: 'POOL_EXHAUSTED' }))
     expect(channel.pendingRecords).toBe(10)
-    expect(asked).toEqual([{ records: 10, bytes: 950, usedBytes: 950, limitBytes: 1000, idleMs: 7 }])
+    expect(asked).toEqual([
+      {
+        records: 10,
+        bytes: 950,
+        usedBytes: 950,
+        limitBytes: 1000,
+        usedRecords: 10,
+        limitRecords: Number.POSITIVE_INFINITY,
+        idleMs: 7,
+      },
+    ])
   })
 })
