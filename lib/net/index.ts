@@ -5,6 +5,18 @@ export { type Listener, type ListenOptions, listen } from './listen.js'
 export { type LoadBalance, type LoopFacts, leastConnection, roundRobin } from './server/balance.js'
 export type { NetMeasures, NetReadings } from './server/measures.js'
 export type { ConnectionLimits, ResolvedServerOptions, ServerOptions } from './server/options.js'
+export { type KafkaFramingOptions, kafkaProtocol } from './server/protocols/kafka.js'
+export { type LengthPrefixedOptions, lengthPrefixedProtocol } from './server/protocols/length-prefixed.js'
+export { type LineOptions, lineProtocol } from './server/protocols/line.js'
+export {
+  type MessageCodec,
+  type ProtobufCodecOptions,
+  type ProtobufOptions,
+  protobufProtocol,
+  type TypedMessage,
+} from './server/protocols/protobuf.js'
+export { rawProtocol } from './server/protocols/raw.js'
+export { RingBuffer } from './server/ring-buffer.js'
 export {
   type Adoption,
   Server,
@@ -13,6 +25,7 @@ export {
   type ServerState,
   type StopOptions,
 } from './server/server.js'
+export { StoragePool } from './server/storage-pool.js'
 export type {
   Connection,
   ConnectionState,
@@ -24,6 +37,7 @@ export type {
   ServerFacts,
   Unpacked,
 } from './server/types.js'
+export { TimingWheel, type TimingWheelOptions } from './timing-wheel.js'
 export { type PemSetting, type TlsIdentity, type TlsOptions, tlsOptionsOf } from './tls-options.js'
 export { SIZE_BYTES, type Transport, WRITE_BUFFER_BYTES } from './transport.js'
 export type { UpgradeRequest } from './websocket/handshake.js'
@@ -38,3 +52,4 @@ export {
   webSocketOf,
   webSocketProtocol,
 } from './websocket/websocket-protocol.js'
+export type { IdleHandle, WheelHandle } from './wheel/timer.js'

@@ -37,7 +37,7 @@ export interface ProtobufOptions {
 
 export interface ProtobufCodecOptions extends ProtobufOptions {
   /** By type. A frame of another type closes the connection; sending one throws SERIALIZATION_FAILED. */
-  readonly codecs: Readonly<Record<string, MessageCodec<never>>>
+  readonly codecs: Readonly<Record<string, MessageCodec>>
 }
 
 /**
@@ -96,9 +96,9 @@ class Coded implements Protocol<string, unknown, TypedMessage<unknown>> {
   readonly #frames: TypedFrames
   readonly #codecs: ReadonlyMap<string, MessageCodec>
 
-  constructor(frames: TypedFrames, codecs: Readonly<Record<string, MessageCodec<never>>>) {
+  constructor(frames: TypedFrames, codecs: Readonly<Record<string, MessageCodec>>) {
     this.#frames = frames
-    this.#codecs = new Map(Object.entries(codecs) as [string, MessageCodec][])
+    this.#codecs = new Map(Object.entries(codecs))
   }
 
   unpack(c: unknown, ring: RingBuffer): Unpacked<string, unknown> | undefined {
