@@ -24,6 +24,11 @@ export class BudgetModel {
     this.#onResume = onResume
   }
 
+  /** Share of the fuller bound that is in use. */
+  get fill(): number {
+    return Math.max(this.usedBytes / this.#limits.bytes, this.usedRecords / this.#limits.records)
+  }
+
   /** Takes room for one record if the use is below the hard limit and stays within the limit. */
   tryTake(bytes: number): boolean {
     const { bytes: limitBytes, records: limitRecords, hardPercent, softPercent } = this.#limits

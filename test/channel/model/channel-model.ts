@@ -1,107 +1,30 @@
 /**
- * What a channel is, as lists: records in one order, some sealed, some held; and who waits for what.
- * It is told what was called and what can be seen from outside (which write ended in a seal, when), says what must follow, and
- * fails when the published rules do not allow what was seen. Source: features.md CH-2, CH-4..CH-9, CH-11..CH-19.
+ * What a channel is, as lists: records in one order, who waits for what, what is held; and the end.
+ * It is told what was called and what was seen from outside, and says what must follow.
+ * Source: features.md CH-11..CH-19.
  */
 import { BudgetModel } from './budget.js'
-import { type Due, dueAfter, isFulfilled, isFull, type Tuning } from './rules.js'
+import {
+  type Alarm,
+  type Call,
+  type CallbackModel,
+  type Continuation,
+  check,
+  type IteratorModel,
+  type Rec,
+  type SealedModel,
+  type Waiting,
+} from './model-types.js'
+import { evictCount } from './rules.js'
 import type { Setup } from './setup.js'
+import { SwitchModel } from './switch-model.js'
 
-export interface Rec {
-  readonly n: number
-  readonly bytes: number
-  readonly charge: number
-}
-
-/** A call that gave a promise: what must become of it, and what became of it. */
-export interface Call {
-  readonly id: number
-  readonly what: 'writeAsync' | 'read' | 'batch' | 'next' | 'ready' | 'close'
-  expected: string | null
-  actual: string | null
-  /** Records it must give. */
-  records: readonly Rec[]
-  items: readonly unknown[]
-  controller: AbortController | null
-  iterator: IteratorModel | null
-}
-
-export interface IteratorModel {
-  isDone: boolean
-}
-
-interface Waiting {
-  readonly call: Call
-  /** Most records (readers). */
-  readonly max: number
-  /** What it wants to write. */
-  readonly record: Rec | null
-  readonly untilMs: number
-}
-
-/** A writer whose wait is over, but whose promise has not gone on. */
-interface Continuation {
-  readonly call: Call
-  readonly record: Rec
-  /** Null: it has its room. */
-  readonly error: string | null
-}
-
-export interface SealedModel {
-  readonly sequence: number
-  readonly records: readonly Rec[]
-  readonly bytes: number
-  read: number
-}
-
-/** A seal or a question to the strategy function, seen from outside. */
-export interface SeenSeal {
-  readonly written: number
-  readonly atMs: number
-}
-export interface SeenAsk {
-  readonly records: number
-  readonly atMs: number
-  readonly answer: boolean
-}
-
-/** What happens at a known time, the deadline apart. */
-export interface Alarm {
-  readonly atMs: number
-  fire(): void
-}
-
-export interface CallbackModel {
-  readonly id: number
-  isRunning: boolean
-}
-
-/** Below this two times are the same; timers of ours are never so close to each other. */
-export const EPSILON_MS = 1e-9
-
-export class ModelError extends Error {}
-
-export function check(isRight: boolean, text: () => string): void {
-  if (!isRight) throw new ModelError(text())
-}
-
-export class ChannelModel {
+export class ChannelModel extends SwitchModel {
   readonly budget: BudgetModel
-  readonly seals: SeenSeal[] = []
-  readonly asks: SeenAsk[] = []
-  tuning: Tuning
-  active: Rec[] = []
-  activeBytes = 0
-  sealed: SealedModel[] = []
-  sealedBytes = 0
   reading: SealedModel | null = null
   readonly taken: SealedModel[] = []
-  sequence = 0
-  configVersion = 1
   isOpen = true
   state: 'open' | 'closing' | 'closed' = 'open'
-  written = 0
-  writtenBytes = 0
   refused = 0
   readRecords = 0
   readBytes = 0
@@ -120,17 +43,12 @@ export class ChannelModel {
   /** The end was reached in this operation: let promises go on before anything else is called. */
   hasJustClosed = false
   #next = 0
-  #firstAtMs = 0
-  #updatedAtMs = -1
-  #askAtMs = 0
   #close: { call: Call; pending: number; untilMs: number; isOver: boolean } | null = null
   readonly #setup: Setup
-  readonly #now: () => number
 
   constructor(setup: Setup, now: () => number) {
+    super(setup.tuning, now)
     this.#setup = setup
-    this.#now = now
-    this.tuning = setup.tuning
     const resumed = () => this.#settleAll(this.readyWaiters, 'ok')
     this.budget = new BudgetModel(setup.limits, () => this.#letWritersIn(), resumed)
   }
@@ -182,60 +100,21 @@ export class ChannelModel {
     if (record.charge > this.#setup.limits.bytes) error = 'MESSAGE_TOO_LARGE'
     else if (isAborted) error = 'aborted'
     else if (this.writers.length > 0 || !this.budget.tryTake(record.charge)) {
-      this.writers.push({ call, record, max: 0, untilMs: this.#now() + timeoutMs })
+      this.writers.push({ call, record, max: 0, untilMs: this.now() + timeoutMs })
       return
     }
     this.continuations.push({ call, record, error })
   }
 
-  /** A record that has its room, by the rules of the switch. */
+  /** A record that has its room. */
   append(record: Rec): string {
-    const { tuning } = this
-    if (record.bytes > tuning.maxBytes) this.seal('an item above maxBytes gets a buffer of its own')
-    const isFirst = this.active.length === 0
-    const nowMs = this.#now()
-    if (isFirst) {
-      this.#firstAtMs = nowMs
-      this.#askAtMs = nowMs + tuning.windowMs
-      this.#updatedAtMs = -1
-    }
-    const elapsedMs = nowMs - this.#firstAtMs
-    const wasDue = !isFirst && tuning.switchStrategy !== 'own' && isFulfilled(tuning, this.#fill, elapsedMs)
-    this.active.push(record)
-    this.activeBytes += record.bytes
-    this.written++
-    this.writtenBytes += record.bytes
-    const isSealed = this.seals[0]?.written === this.written
-    if (this.#isDueAtWrite(isFirst, wasDue, elapsedMs, isSealed)) this.seal(`record ${record.n} makes the buffer due`)
+    this.put(record)
     return `ok:${!this.budget.isSoft}`
-  }
-
-  /** Whether this write must end in a seal; where the rules leave room, what was seen decides. */
-  #isDueAtWrite(isFirst: boolean, wasDue: boolean, elapsedMs: number, isSealed: boolean): boolean {
-    const { tuning } = this
-    if (isFull(tuning, this.#fill)) return true
-    if (tuning.switchStrategy === 'own') {
-      const ask = this.asks.shift()
-      check(ask?.records === this.active.length, () => 'the strategy function is asked at each write')
-      return ask?.answer === true
-    }
-    const may = isFulfilled(tuning, this.#fill, elapsedMs)
-    if (!isSealed) return may && (isFirst || !wasDue) && isFulfilled(tuning, this.#fill, elapsedMs, true)
-    return may // If not, the seal belongs to what follows, or to nothing: `deadline` will tell.
-  }
-
-  get #fill(): { records: number; bytes: number } {
-    return { records: this.active.length, bytes: this.activeBytes }
-  }
-
-  #tellActive(): string {
-    const elapsedMs = this.#now() - this.#firstAtMs
-    return `${this.active.length} records, ${this.activeBytes} B after ${elapsedMs} ms under ${JSON.stringify(this.tuning)}`
   }
 
   #makeRoom(charge: number): boolean {
     while (!this.budget.tryTake(charge)) {
-      const count = this.#evictCount()
+      const count = evictCount(this.#setup.policy, this.budget.fill, this.pending)
       if (this.sealed.length === 0 || count === 0) return false
       let gone = 0
       for (let oldest = this.sealed[0]; gone < count && oldest !== undefined; oldest = this.sealed[0]) {
@@ -250,16 +129,6 @@ export class ChannelModel {
     return true
   }
 
-  /** 0: the policy says no. */
-  #evictCount(): number {
-    const { policy, limits } = this.#setup
-    if (policy === 'no') return 0
-    if (policy === 'two') return 2
-    const percent = (this.budget.usedBytes * 100) / limits.bytes
-    if (this.pending === 0 || percent < 80) return 0
-    return Math.min(this.pending, Math.max(1, Math.ceil((1 - 50 / percent) * this.pending)))
-  }
-
   #refuse(code: string): string {
     this.refused++
     return code
@@ -272,60 +141,6 @@ export class ChannelModel {
       this.writers.shift()
       this.continuations.push({ call, record, error: null })
     }
-  }
-
-  // --- sealing -----------------------------------------------------------------------------------------------------
-
-  /** Something seals now: that must have been seen, at this number of written records. */
-  seal(why: string): boolean {
-    if (this.active.length === 0) return false
-    const seen = this.seals.shift()
-    check(seen?.written === this.written, () => `not sealed, though ${why}: ${this.#tellActive()}`)
-    this.sequence++
-    this.sealed.push({ sequence: this.sequence, records: this.active, bytes: this.activeBytes, read: 0 })
-    this.sealedBytes += this.activeBytes
-    this.active = []
-    this.activeBytes = 0
-    this.#serve()
-    return true
-  }
-
-  /** When time alone seals what is active: null = never. */
-  due(): Due | null {
-    if (this.active.length === 0) return null
-    const nowMs = this.#now()
-    if (this.tuning.switchStrategy === 'own') {
-      const atMs = isFull(this.tuning, this.#fill) ? this.#updatedAtMs : this.#askAtMs
-      return atMs === Number.POSITIVE_INFINITY ? null : { mayMs: atMs, mustMs: Math.max(nowMs, atMs) }
-    }
-    const { mayMs, mustMs } = dueAfter(this.tuning, this.#fill)
-    if (mayMs === Number.POSITIVE_INFINITY) return null
-    return { mayMs: this.#firstAtMs + mayMs, mustMs: Math.max(nowMs, this.#firstAtMs + mustMs) }
-  }
-
-  /** Time has gone on: seals and questions that were seen must be due. */
-  deadline(): void {
-    for (let ask = this.asks[0]; ask !== undefined; ask = this.asks[0]) {
-      this.asks.shift()
-      const { atMs, answer, records } = ask
-      const isRight = atMs >= this.#askAtMs - EPSILON_MS && records === this.active.length
-      check(isRight, () => `asked at ${atMs} ms about ${records} records, due at ${this.#askAtMs} ms`)
-      this.#askAtMs = atMs + Math.max(1, this.tuning.windowMs)
-      if (answer) this.seal('the strategy function said yes')
-    }
-    for (let seen = this.seals[0]; seen !== undefined; seen = this.seals[0]) {
-      const due = this.due()
-      const { atMs } = seen
-      check(due !== null && atMs >= due.mayMs - EPSILON_MS, () => `sealed too early: ${this.#tellActive()}`)
-      this.seal('its time has come')
-    }
-  }
-
-  update(tuning: Tuning): void {
-    this.tuning = tuning
-    this.configVersion++
-    this.#updatedAtMs = this.#now()
-    if (this.active.length > 0) this.#askAtMs = Math.max(this.#now(), this.#firstAtMs + tuning.windowMs)
   }
 
   // --- reading -----------------------------------------------------------------------------------------------------
@@ -352,13 +167,7 @@ export class ChannelModel {
   }
 
   #takeUpTo(max: number): Rec[] {
-    const records: Rec[] = []
-    while (records.length < max) {
-      const record = this.tryRead()
-      if (record === undefined) break
-      records.push(record)
-    }
-    return records
+    return Array.from({ length: Math.min(max, this.readable) }, () => this.tryRead() as Rec)
   }
 
   /** `read`, `readBatch` and `next` of an iterator. */
@@ -376,7 +185,7 @@ export class ChannelModel {
     const records = this.#takeUpTo(max)
     if (records.length > 0) this.#got(call, records)
     else if (isEnded) this.#endReader(call)
-    else this.readers.push({ call, max, record: null, untilMs: this.#now() + timeoutMs })
+    else this.readers.push({ call, max, record: null, untilMs: this.now() + timeoutMs })
   }
 
   #got(call: Call, records: readonly Rec[]): void {
@@ -395,7 +204,7 @@ export class ChannelModel {
   }
 
   /** n records wake min(n, waiters), oldest first; a batch leaves one for each behind it. */
-  #serve(): void {
+  protected serve(): void {
     for (let first = this.readers[0]; first !== undefined && this.readable > 0; first = this.readers[0]) {
       this.readers.shift()
       const left = this.readable - this.readers.length
@@ -478,7 +287,7 @@ export class ChannelModel {
     if (!this.isOpen) call.expected = 'PRODUCER_CLOSED'
     else if (isAborted) call.expected = 'aborted'
     else if (!this.budget.isSoft) call.expected = 'ok'
-    else this.readyWaiters.push({ call, max: 0, record: null, untilMs: this.#now() + timeoutMs })
+    else this.readyWaiters.push({ call, max: 0, record: null, untilMs: this.now() + timeoutMs })
   }
 
   /** The caller of a waiting call gave up, or its time is over. */
@@ -532,9 +341,8 @@ export class ChannelModel {
 
   /** Timers that must be there, the deadline apart. */
   get timers(): number {
-    const isTimed = ({ untilMs }: Waiting) => untilMs !== Number.POSITIVE_INFINITY
-    const waiting = [this.readers, this.writers, this.readyWaiters].map((queue) => queue.filter(isTimed).length)
-    return waiting.reduce((sum, count) => sum + count, this.#close === null || this.#close.isOver ? 0 : 1)
+    const timed = [...this.readers, ...this.writers, ...this.readyWaiters].filter(({ untilMs }) => untilMs < Infinity)
+    return timed.length + (this.#close === null || this.#close.isOver ? 0 : 1)
   }
 
   // --- the end -----------------------------------------------------------------------------------------------------
@@ -545,7 +353,7 @@ export class ChannelModel {
       return
     }
     this.isOpen = false
-    const untilMs = this.#now() + (isDraining ? timeoutMs : 0)
+    const untilMs = this.now() + (isDraining ? timeoutMs : 0)
     this.#close = { call, pending: this.pending, untilMs, isOver: false }
     for (const { call: writer, record } of this.writers.splice(0)) {
       this.continuations.push({ call: writer, record: record as Rec, error: 'PRODUCER_CLOSED' })
@@ -578,7 +386,7 @@ export class ChannelModel {
   /** `close` waits for callbacks that still run. */
   checkIdle(): void {
     if (this.state !== 'closed' || this.#close === null || this.#close.isOver) return
-    if (this.running === 0 || this.#close.untilMs <= this.#now()) this.#finishClose()
+    if (this.running === 0 || this.#close.untilMs <= this.now()) this.#finishClose()
   }
 
   #finishClose(): void {

@@ -10,7 +10,7 @@ import {
   type ItemChannelOptions,
   type WaitOptions,
 } from '../../../lib/channel/index.js'
-import type { Rec } from './channel-model.js'
+import type { Rec } from './model-types.js'
 import type { Setup } from './setup.js'
 
 export type Options = ByteChannelOptions & ItemChannelOptions<Rec>

@@ -1,8 +1,8 @@
 /** What a step does: the call on the channel, then the same on the model. `a` and `b` choose among what there is. */
 import type { ItemBuffer } from '../../../lib/channel/index.js'
 import { seededRandom } from '../../../lib/util/index.js'
-import { type Call, check } from './channel-model.js'
 import type { BatchChannel } from './makers.js'
+import { type Call, check } from './model-types.js'
 import { payloadOf, scribble, sizeFor } from './payloads.js'
 import type { Player, TakenPair } from './player.js'
 import { makeTuning, type Op } from './setup.js'

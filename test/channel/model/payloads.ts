@@ -3,7 +3,7 @@
  * Why a scratch copy: with `copyOnWrite` the writer may reuse his bytes at once, and here he does.
  */
 import { seededRandom } from '../../../lib/util/index.js'
-import { check, type Rec } from './channel-model.js'
+import { check, type Rec } from './model-types.js'
 import type { Setup } from './setup.js'
 
 const LARGEST = 80_000

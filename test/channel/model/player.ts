@@ -6,17 +6,17 @@
 import type { ArenaPool, BufferedChannel, ChannelStats, Chunk, ItemBuffer } from '../../../lib/channel/index.js'
 import { MQError } from '../../../lib/errors/index.js'
 import { FakeClock, type RandomSource, seededRandom } from '../../../lib/util/index.js'
+import { ChannelModel } from './channel-model.js'
+import { type AnyChannel, type MakeChannel, optionsFor } from './makers.js'
 import {
   type Call,
-  ChannelModel,
   check,
   EPSILON_MS,
   type IteratorModel,
   ModelError,
   type Rec,
   type SealedModel,
-} from './channel-model.js'
-import { type AnyChannel, type MakeChannel, optionsFor } from './makers.js'
+} from './model-types.js'
 import { checkBytes } from './payloads.js'
 import type { Tuning } from './rules.js'
 import type { Setup } from './setup.js'
@@ -264,7 +264,6 @@ export class Player {
   compare(): void {
     const { model, channel } = this
     const stats = channel.stats()
-    const same = (name: string, is: unknown, must: unknown) => check(is === must, () => `${name} is ${is}, not ${must}`)
     same('activeRecords', stats.activeRecords, model.active.length)
     same('activeBytes', stats.activeBytes, model.activeBytes)
     same('sealedBuffers', stats.sealedBuffers, model.sealed.length)
@@ -307,7 +306,6 @@ export class Player {
   #checkEvents(): void {
     const { model } = this
     const { crossings, configs, dropped, errors } = this.#events
-    const same = (name: string, is: unknown, must: unknown) => check(is === must, () => `${name}: ${is}, not ${must}`)
     if (crossings.length + model.budget.crossings.length > 0) {
       same('events', crossings.join(), model.budget.crossings.join())
       crossings.length = 0
@@ -367,6 +365,10 @@ export class Player {
     this.model.errorEvents++
     throw new Error('a strategy that throws')
   }
+}
+
+function same(name: string, is: unknown, must: unknown): void {
+  if (is !== must) throw new ModelError(`${name}: ${is}, not ${must}`)
 }
 
 /** The code of an error; what is not ours ends the run. */

@@ -70,3 +70,11 @@ function seenFill({ maxRecords, maxBytes }: Tuning, { records, bytes }: Fill): n
   const ofBytes = bytes / maxBytes - (maxBytes < 128 ? 0 : LOOK)
   return Math.max(0, ofRecords, ofBytes)
 }
+
+/** How many records a policy lets go: the built-in one from 80 % of the fuller bound down to 50 %. 0: it says no. CH-18. */
+export function evictCount(policy: 'water-mark' | 'no' | 'two', fill: number, pending: number): number {
+  if (policy !== 'water-mark') return policy === 'no' ? 0 : 2
+  const percent = fill * 100
+  if (pending === 0 || percent < 80) return 0
+  return Math.min(pending, Math.max(1, Math.ceil((1 - 50 / percent) * pending)))
+}

@@ -70,7 +70,8 @@ async function end(player: Player): Promise<void> {
   player.advance(100_000)
   await player.settle()
   while (running.length > 0) await operations.finish(player, 0, 1)
-  if (player.setup.kind === 'batches') await operations.take(player, 0, 0)
+  // What was put back after the end can still be taken.
+  while (player.model.sealed.length > 0) await operations.take(player, 0, 0)
   while (player.taken.length > 0) await operations.recycle(player, 0, 0)
   while (player.held.length > 0) await operations.release(player, 0, 0)
   await player.settle()
@@ -104,14 +105,20 @@ export async function campaign(
   totals: Totals,
   onRun: () => void = () => {},
 ): Promise<Failure | null> {
-  for (let run = 0; run < runs; run++) {
-    const setup = makeSetup(seed + run)
-    const steps = makeSteps(setup)
-    const text = await play(setup, steps, make, totals)
-    if (text !== null) return { setup, steps, text }
-    onRun()
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0 // Every tenth call is refused, and a stack costs more than all the rest.
+  try {
+    for (let run = 0; run < runs; run++) {
+      const setup = makeSetup(seed + run)
+      const steps = makeSteps(setup)
+      const text = await play(setup, steps, make, totals)
+      if (text !== null) return { setup, steps, text }
+      onRun()
+    }
+    return null
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
   }
-  return null
 }
 
 /** Removes steps while it still fails, in halves, quarters, and at last one by one. */

@@ -1,7 +1,7 @@
 /**
  * Callbacks of a run: some keep their chunk, some give a promise that is settled by a later step, some throw, some write or leave.
  */
-import { type CallbackModel, check, ModelError } from './channel-model.js'
+import { type CallbackModel, check, ModelError } from './model-types.js'
 import { operations } from './operations.js'
 import type { Held, Player } from './player.js'
 
