@@ -19,6 +19,13 @@ const MUST_SHIP = [
   'dist/index.d.ts',
   'dist/cli/main.js',
   'docs/broker.md',
+  'docs/channel.md',
+  'docs/pictures/ownership.svg',
+  'docs/pictures/put-back.svg',
+  'docs/pictures/rotation.svg',
+  'docs/pictures/spill.svg',
+  'docs/pictures/switch-rule.svg',
+  'docs/pictures/water-marks.svg',
   'docs/migrating-from-kafkajs.md',
   'docs/wal.md',
   'LICENSE',
@@ -44,7 +51,9 @@ function pack() {
   const missing = MUST_SHIP.filter((path) => !shipped.includes(path))
   const foreign = shipped.filter(
     (path) =>
-      !/^(dist\/|docs\/(broker|migrating-from-kafkajs|wal)\.md$|[A-Z]+\.md$|LICENSE$|package\.json$)/.test(path),
+      !/^(dist\/|docs\/(broker|channel|migrating-from-kafkajs|wal)\.md$|docs\/pictures\/[\w-]+\.svg$|[A-Z]+\.md$|LICENSE$|package\.json$)/.test(
+        path,
+      ),
   )
   if (missing.length + foreign.length > 0)
     throw new Error(`tarball lacks [${missing}] and should not hold [${foreign}]`)
