@@ -9,9 +9,6 @@ import type { RingBuffer } from '../ring-buffer.js'
 import type { Packed, Protocol, Unpacked } from '../types.js'
 import { checkWhole, MAX_FRAME_BYTES, malformedFrame, tooLargeFrame, tooLargeMessage, unknownOption } from './frames.js'
 
-/** Up to here header and data are copied into one piece, which costs less than writing two. */
-const JOIN_BYTES = 4096
-
 export interface LengthPrefixedOptions {
   /** Width of the length: 1, 2 or 4. Default 4. */
   readonly lengthBytes?: 1 | 2 | 4
@@ -66,13 +63,12 @@ class LengthPrefixed implements Protocol<undefined, Buffer, Uint8Array | string>
   pack(_: unknown, data: Uint8Array | string): Packed {
     const bytes = typeof data === 'string' ? Buffer.byteLength(data) : data.length
     if (bytes > this.#maxFrameBytes) throw tooLargeMessage(bytes, this.#maxFrameBytes)
-    const isJoined = typeof data === 'string' || bytes <= JOIN_BYTES
-    const frame = Buffer.allocUnsafe(this.#lengthBytes + (isJoined ? bytes : 0))
+    const isText = typeof data === 'string'
+    const frame = Buffer.allocUnsafe(this.#lengthBytes + (isText ? bytes : 0))
     if (this.#isLittle) frame.writeUIntLE(bytes + this.#extraBytes, 0, this.#lengthBytes)
     else frame.writeUIntBE(bytes + this.#extraBytes, 0, this.#lengthBytes)
-    if (typeof data === 'string') frame.write(data, this.#lengthBytes)
-    else if (isJoined) frame.set(data, this.#lengthBytes)
-    else return [frame, data]
+    if (!isText) return [frame, data]
+    frame.write(data, this.#lengthBytes)
     return frame
   }
 
