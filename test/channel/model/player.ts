@@ -63,7 +63,7 @@ export class Player {
   /** What was done, for whoever reads a failing story; null: nobody does. */
   readonly story: string[] | null
   readonly #arenas: ArenaPool
-  readonly #events = { crossings: [] as string[], configs: [] as number[], dropped: 0, errors: 0 }
+  readonly #events = { crossings: [] as string[], configs: [] as number[], dropped: 0, droppedRecords: 0, errors: 0 }
   #expectedConfigs: number[] = []
   #isConfigDue = false
   #attached = 0
@@ -305,7 +305,7 @@ export class Player {
 
   #checkEvents(): void {
     const { model } = this
-    const { crossings, configs, dropped, errors } = this.#events
+    const { crossings, configs, dropped, droppedRecords, errors } = this.#events
     if (crossings.length + model.budget.crossings.length > 0) {
       same('events', crossings.join(), model.budget.crossings.join())
       crossings.length = 0
@@ -313,6 +313,7 @@ export class Player {
     }
     same('config events', configs.join(), this.#expectedConfigs.join())
     same('dropped events', dropped, model.dropEvents)
+    same('records that dropped told', droppedRecords, model.dropped)
     same('error events', errors, model.errorEvents)
     same('failedReads', this.channel.counters().failedReads, model.failedReads)
     const isEnded = model.state === 'closed' && !this.calls.some(({ what }) => what === 'close')
@@ -347,7 +348,10 @@ export class Player {
     channel.on('backpressure', () => events.crossings.push('backpressure'))
     channel.on('drain', () => events.crossings.push('drain'))
     channel.on('config', ({ configVersion }) => events.configs.push(configVersion))
-    channel.on('dropped', () => events.dropped++)
+    channel.on('dropped', ({ records }) => {
+      events.dropped++
+      events.droppedRecords += records
+    })
     channel.on('error', () => events.errors++)
   }
 
