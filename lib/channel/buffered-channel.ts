@@ -79,6 +79,8 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
   #isDiverted = false
   /** Open and not diverted: what is written goes into memory. */
   #isStraight = true
+  /** Records are on their way to readers that wait: nobody is told anything meanwhile. */
+  #isServing = false
   #isReporting = false
   /** Crossings of the budget's limits that are told as soon as our own change of state is finished. */
   #crossings: ('backpressure' | 'drain')[] = []
@@ -128,7 +130,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
           return makeBuffer()
         },
         clearBuffer: (buffer) => this.#clear(buffer),
-        onSealed: () => this.#readers.serve(),
+        onSealed: () => this.#serve(),
         onConfig: (configVersion) => this.#events.emit('config', { configVersion, settings: this.settings }),
         onError: (error) => this.#events.emit('error', error),
         waiting: () => this.#readers.waiting,
@@ -200,7 +202,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
   /** Makes what was written readable now; false when there is nothing. */
   seal(): boolean {
     const sealed = this.core.seal()
-    if (sealed !== null) this.#readers.serve()
+    if (sealed !== null) this.#serve()
     return sealed !== null
   }
 
@@ -515,6 +517,21 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
     }
   }
 
+  /**
+   * To those who wait. A listener that is told of room in the middle of it may write, which serves them too, or end a wait:
+   * then a record that is already taken would reach nobody. So listeners hear of it afterwards.
+   */
+  #serve(): void {
+    if (this.#isServing) return
+    this.#isServing = true
+    try {
+      this.#readers.serve()
+    } finally {
+      this.#isServing = false
+    }
+    if (this.#crossings.length > 0) this.#tellCrossings()
+  }
+
   #takeNext(): B | null {
     this.#reading = this.core.take() ?? null
     if (this.#reading !== null) this.overdue.tick(this.clock.monotonicMs())
@@ -657,6 +674,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
   }
 
   #tellCrossings(): void {
+    if (this.#isServing) return
     const crossings = this.#crossings
     this.#crossings = []
     for (const name of crossings) this.#events.emit(name, this.#use())
