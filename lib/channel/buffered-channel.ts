@@ -597,12 +597,21 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
       if (buffer === undefined) break
       records += buffer.records
       bytes += buffer.bytes
-      this.dropping(buffer)
+      this.#tellDropping(buffer)
       this.core.recycle(buffer)
     }
     this.#droppedRecords += records
     if (records > 0) this.#events.emit('dropped', { records, bytes, policy: this.#evictPolicy.name })
     return records
+  }
+
+  /** Who is told and throws must not keep the buffer from being given back. */
+  #tellDropping(buffer: B): void {
+    try {
+      this.dropping(buffer)
+    } catch (cause) {
+      this.#listenerThrew(cause)
+    }
   }
 
   /** Told before a buffer is thrown away. */

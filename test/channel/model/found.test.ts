@@ -145,4 +145,24 @@ describe('found by the model', () => {
     channel.tryRead()
     expect(events).toEqual(['backpressure', 'drain'])
   })
+
+  it('CH-18, trap 25: an onDrop that throws raises error; its records are dropped, counted and given back', async () => {
+    const channel = new ItemChannel<number>({
+      clock: new FakeClock(),
+      maxRecords: 1,
+      bufferMemoryBytes: 100,
+      sizeOf: () => 50,
+      onFull: 'dropOldest',
+      onDrop: () => {
+        throw new Error('mine')
+      },
+    })
+    const errors: unknown[] = []
+    channel.on('error', (error) => errors.push(error))
+    for (const item of [1, 2, 3]) channel.write(item)
+    expect(errors).toMatchObject([{ context: { reason: 'CALLBACK' }, cause: { message: 'mine' } }])
+    expect([channel.counters().droppedRecords, channel.pendingRecords, channel.usedBytes]).toEqual([1, 2, 100])
+    expect(readAll(channel)).toEqual([2, 3])
+    expect(await channel.close()).toEqual({ delivered: 0, undelivered: 0 })
+  })
 })
