@@ -100,6 +100,34 @@ describe('RingBuffer', () => {
     expect(second.buffer.byteLength).toBe(65_536)
   })
 
+  it('NT-3: a long message is copied when its storage is wrapped, has no room behind it, or is far longer', () => {
+    const bytes = Buffer.from(Uint8Array.from({ length: 80_000 }, (_, index) => index % 251))
+    const wrapped = new RingBuffer()
+    wrapped.write(bytes.subarray(0, 60_000))
+    wrapped.retrieve(20_000)
+    wrapped.write(bytes.subarray(60_000))
+    expect([wrapped.capacity, wrapped.take(40_000).equals(bytes.subarray(20_000, 60_000))]).toEqual([65_536, true])
+    wrapped.write(bytes.subarray(0, 100))
+    expect(wrapped.bytes().equals(Buffer.concat([bytes.subarray(60_000), bytes.subarray(0, 100)]))).toBe(true)
+    const narrow = new RingBuffer()
+    narrow.write(bytes.subarray(0, 60_000))
+    narrow.withData(Buffer.from(bytes.subarray(60_000)))
+    expect([narrow.take(70_000).equals(bytes.subarray(0, 70_000)), narrow.length]).toEqual([true, 10_000])
+    const wide = new RingBuffer(200_000)
+    wide.write(bytes.subarray(0, 50_000))
+    const message = wide.take(50_000)
+    expect([message.equals(bytes.subarray(0, 50_000)), message.buffer.byteLength]).toEqual([true, 50_000])
+  })
+
+  it('NT-3: what is left of a chunk does not stay in the large storage that came before it', () => {
+    const ring = new RingBuffer()
+    ring.write(Buffer.alloc(40_000))
+    ring.withData(Buffer.from('ab'))
+    ring.retrieve(40_001)
+    ring.keep()
+    expect([text(ring), ring.capacity]).toEqual(['b', 256])
+  })
+
   it('NT-3: numbers are big-endian, also across the seam, and undefined while bytes are missing', () => {
     const bytes = Buffer.from('0102f3f4f5f6f7f8f9', 'hex')
     for (let cut = 0; cut <= bytes.length; cut++) {

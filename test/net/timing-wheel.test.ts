@@ -86,6 +86,29 @@ describe('TimingWheel', () => {
     expect([wheel.size, clock.held]).toEqual([0, 0])
   })
 
+  it('NT-8: an empty wheel that stood still for long begins where time is, and sleeps no longer than a timer can', () => {
+    const clock = new CountingClock()
+    const { wheel } = wheelOn(clock)
+    clock.advance(1_000_000)
+    wheel.runAfter(5, () => {})
+    clock.advance(10)
+    expect([clock.armed, wheel.size]).toEqual([1, 0])
+    const late = new LateClock()
+    const { wheel: sleeper } = wheelOn(late)
+    sleeper.runAfter(sleeper.longestMs, () => {})
+    expect(late.delayMs).toBe(0x7fffffff)
+  })
+
+  it('NT-8: stopping one leaves the order of the others of its tick', () => {
+    const clock = new FakeClock()
+    const { wheel } = wheelOn(clock)
+    const ran: number[] = []
+    const timers = Array.from({ length: 6 }, (_, index) => wheel.runAfter(10, () => ran.push(index)))
+    for (const index of [2, 0, 5]) timers[index]?.stop()
+    clock.advance(10)
+    expect(ran).toEqual([1, 3, 4])
+  })
+
   it('NT-8: a deadline that is touched asks nothing of the clock, and falls due its time after the last touch', () => {
     const clock = new CountingClock()
     const { wheel } = wheelOn(clock)

@@ -111,6 +111,13 @@ describe('lines', () => {
         ['12345', '\r', '\n'].map((s) => Buffer.from(s)),
       ).length,
     ).toBe(1)
+    const twoBytes = lineProtocol({ maxFrameBytes: 5, delimiter: '--' })
+    expect(
+      unpackAll(
+        twoBytes,
+        ['12345-', '-'].map((s) => Buffer.from(s)),
+      ).length,
+    ).toBe(1)
     for (const stream of ['123456', '123456\n', '12345\r\r\n', '1\n123456']) {
       const error = errorOf(() => lines(stream, { maxFrameBytes: 5 }))
       expect([error.code, error.context.reason], stream).toEqual(['CONNECTION_FAILED', 'TOO_LARGE'])
