@@ -40,12 +40,18 @@ export type {
 export { TimingWheel, type TimingWheelOptions } from './timing-wheel.js'
 export { type PemSetting, type TlsIdentity, type TlsOptions, tlsOptionsOf } from './tls-options.js'
 export { SIZE_BYTES, type Transport, WRITE_BUFFER_BYTES } from './transport.js'
-export type { UpgradeRequest } from './websocket/handshake.js'
 export { HeaderFields } from './websocket/http-head.js'
 export type { HandshakeOptions, WebSocketFramesOptions, WebSocketOptions } from './websocket/options.js'
 export type { Refusal } from './websocket/refusal.js'
-export type { WebSocketConnection, WebSocketContext, WebSocketFacts, WebSocketOut } from './websocket/session.js'
-export { type Upgraded, upgrade } from './websocket/upgrade.js'
+export type {
+  Upgraded,
+  UpgradeRequest,
+  WebSocketConnection,
+  WebSocketContext,
+  WebSocketFacts,
+  WebSocketOut,
+} from './websocket/types.js'
+export { upgrade } from './websocket/upgrade.js'
 export {
   type WebSocketProtocol,
   webSocketFrames,

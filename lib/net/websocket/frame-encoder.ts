@@ -1,9 +1,10 @@
 /**
  * Messages and control frames into bytes (RFC 6455 section 5.2). Hot path.
- * Why header and payload are two pieces: a payload is written from where it lies. A short one is copied behind its header,
- * because two pieces cost the system call more than the copy; a masked one always, because its bytes change.
+ * Why header and payload are two pieces: a payload is written from where it lies (the connection gathers what is short).
+ * Control frames are copied, because their payload lies in memory that is used again; masked ones, because their bytes change.
  * Invariant: a frame that leaves here is never fragmented, has the minimal length form and no reserved bit.
  */
+import { assert } from '../../util/index.js'
 import type { Packed } from '../server/types.js'
 import { xorMask } from './mask.js'
 import {
@@ -14,25 +15,27 @@ import {
   LENGTH_64,
   MASK_BIT,
   MASK_BYTES,
+  MAX_CONTROL_BYTES,
   MAX_HEADER_BYTES,
   TEXT,
 } from './opcodes.js'
 
-/** Payloads below this are copied behind their header. Bytes. */
-export const COPIED_BELOW = 1024
-
 const MAX_UINT16 = 0xffff
 const UINT32 = 0x1_0000_0000
 
-/** One unmasked frame; the bytes of a long payload must stay as they are until they were sent. */
+/** One unmasked frame of data. The payload is not copied: `Connection.send` says how long it must stay as it is. */
 export function encodeFrame(opcode: number, payload: Uint8Array): Packed {
-  const { length } = payload
-  const isCopied = length < COPIED_BELOW
-  const headerBytes = headerBytesOf(length)
-  const bytes = Buffer.allocUnsafe(headerBytes + (isCopied ? length : 0))
-  writeHeader(bytes, opcode, length, 0)
-  if (!isCopied) return [bytes, payload]
-  bytes.set(payload, headerBytes)
+  const header = Buffer.allocUnsafe(headerBytesOf(payload.length))
+  writeHeader(header, opcode, payload.length, 0)
+  return [header, payload]
+}
+
+/** One unmasked control frame, with a copy of its payload of at most 125 bytes. */
+export function encodeControl(opcode: number, payload: Uint8Array): Buffer {
+  assert(payload.length <= MAX_CONTROL_BYTES, 'a control frame carries at most 125 bytes')
+  const bytes = Buffer.allocUnsafe(2 + payload.length)
+  writeHeader(bytes, opcode, payload.length, 0)
+  bytes.set(payload, 2)
   return bytes
 }
 
@@ -67,8 +70,8 @@ export function closePayload(code: number, reason = ''): Buffer {
   return payload
 }
 
-export function encodeClose(code: number, reason = ''): Packed {
-  return encodeFrame(CLOSE, closePayload(code, reason))
+export function encodeClose(code: number, reason = ''): Buffer {
+  return encodeControl(CLOSE, closePayload(code, reason))
 }
 
 function headerBytesOf(length: number): number {

@@ -6,20 +6,11 @@
  * a compressed length says nothing about the memory it becomes, and clients must accept the refusal (section 9.1).
  */
 import { createHash } from 'node:crypto'
-import { type HeaderFields, isToken, parseHead } from './http-head.js'
+import { type HeaderFields, parseHead } from './http-head.js'
 import type { HandshakeSettings } from './options.js'
-import { refusal } from './refusal.js'
-
-/** A request for an upgrade, before it is accepted. */
-export interface UpgradeRequest {
-  /** Path and query, as sent. */
-  readonly target: string
-  readonly headers: HeaderFields
-  /** What the client offers, in its order of preference. */
-  readonly subprotocols: readonly string[]
-  /** Undefined: not a browser, or one that hides it. */
-  readonly origin: string | undefined
-}
+import { chosenRefusal, refusal } from './refusal.js'
+import { isToken } from './tokens.js'
+import type { Upgraded, UpgradeRequest } from './types.js'
 
 /** What both ways in know of a request. */
 export interface RawRequest {
@@ -29,9 +20,7 @@ export interface RawRequest {
   readonly headers: HeaderFields
 }
 
-export interface Accepted {
-  readonly request: UpgradeRequest
-  readonly subprotocol: string | undefined
+export interface Accepted extends Upgraded {
   /** The 101 response. */
   readonly response: Buffer
 }
@@ -60,7 +49,7 @@ export function judge(raw: RawRequest, settings: HandshakeSettings): Accepted {
   const request = requestOf(raw)
   checkOrigin(request.origin, settings.origins)
   const refused = settings.onUpgrade?.(request)
-  if (refused !== undefined) throw refusal(refused.status, refused.text ?? 'the upgrade is refused', refused.headers)
+  if (refused !== undefined) throw chosenRefusal(refused)
   const subprotocol = request.subprotocols.find((name) => settings.subprotocols.includes(name))
   return { request, subprotocol, response: acceptance(key, subprotocol) }
 }

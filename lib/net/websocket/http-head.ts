@@ -6,9 +6,8 @@
  */
 import type { RingBuffer } from '../server/ring-buffer.js'
 import { refusal } from './refusal.js'
+import { isFieldValue, isToken } from './tokens.js'
 
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-const NOT_IN_A_VALUE = /[^\t\x20-\x7e\x80-\xff]/
 const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
 const END_OF_HEAD = 0x0d0a0d0a
@@ -49,10 +48,6 @@ export class HeaderFields {
   }
 }
 
-export function isToken(text: string): boolean {
-  return TOKEN.test(text)
-}
-
 /** Bytes of the head with its empty line, or -1 when it has not come. Looks from `from` on. Throws refusal 400 on a bare line feed. */
 export function endOfHead(ring: RingBuffer, from: number): number {
   for (let at = ring.indexOf(LINE_FEED, from); at !== -1; at = ring.indexOf(LINE_FEED, at + 1)) {
@@ -77,7 +72,7 @@ function parseField(line: string): [string, string] {
   const name = line.slice(0, Math.max(colon, 0))
   const value = trimBlanks(line.slice(colon + 1))
   if (!isToken(name)) throw refusal(400, 'a header line must be a name, a colon and a value')
-  if (NOT_IN_A_VALUE.test(value)) throw refusal(400, `the header ${name} has a control character`)
+  if (!isFieldValue(value)) throw refusal(400, `the header ${name} has a control character`)
   return [name, value]
 }
 

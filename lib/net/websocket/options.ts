@@ -4,10 +4,9 @@
  */
 import { MQError } from '../../errors/index.js'
 import { type Clock, systemClock } from '../../util/index.js'
-import type { UpgradeRequest } from './handshake.js'
-import { isToken } from './http-head.js'
 import type { Refusal } from './refusal.js'
-import type { WebSocketConnection } from './session.js'
+import { isToken } from './tokens.js'
+import type { Upgraded, UpgradeRequest, WebSocketConnection } from './types.js'
 
 /** Of a connection whose upgrade is done. */
 export interface WebSocketFramesOptions {
@@ -15,6 +14,8 @@ export interface WebSocketFramesOptions {
   readonly maxPayloadBytes?: number
   /** How long a peer may take to answer our close frame. Milliseconds, default 5000, minimum 1. */
   readonly closeTimeoutMs?: number
+  /** What `upgrade()` gave, for `webSocketOf(c)`. Of one connection: its protocol object is its own then. */
+  readonly upgraded?: Upgraded
   readonly clock?: Clock
 }
 
@@ -28,7 +29,7 @@ export interface HandshakeOptions {
   readonly onUpgrade?: (request: UpgradeRequest) => Refusal | undefined
 }
 
-export interface WebSocketOptions extends WebSocketFramesOptions, HandshakeOptions {
+export interface WebSocketOptions extends Omit<WebSocketFramesOptions, 'upgraded'>, HandshakeOptions {
   /** Request line and header fields; above it 431. Bytes, default 16,384, minimum 256. */
   readonly maxHeaderBytes?: number
   /** From the connection to its complete request; then 408. Milliseconds, default 10,000, minimum 1. */
@@ -46,6 +47,7 @@ export interface HandshakeSettings {
 export interface FrameSettings {
   readonly maxPayloadBytes: number
   readonly closeTimeoutMs: number
+  readonly upgraded: Upgraded | undefined
   readonly clock: Clock
 }
 
@@ -59,6 +61,7 @@ export function frameSettings(options: WebSocketFramesOptions): FrameSettings {
   return {
     maxPayloadBytes: whole('maxPayloadBytes', options.maxPayloadBytes ?? MAX_PAYLOAD_BYTES, 1),
     closeTimeoutMs: whole('closeTimeoutMs', options.closeTimeoutMs ?? CLOSE_TIMEOUT_MS, 1),
+    upgraded: options.upgraded,
     clock: options.clock ?? systemClock,
   }
 }

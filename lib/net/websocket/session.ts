@@ -5,48 +5,22 @@
  */
 import { MQError } from '../../errors/index.js'
 import type { TimerHandle } from '../../util/index.js'
-import type { Connection, SendOptions } from '../server/types.js'
+import type { SendOptions } from '../server/types.js'
 import { FrameDecoder } from './frame-decoder.js'
-import { encodeFrame } from './frame-encoder.js'
-import type { UpgradeRequest } from './handshake.js'
+import { encodeControl } from './frame-encoder.js'
 import { CLOSE_CODES, PONG } from './opcodes.js'
 import type { FrameSettings } from './options.js'
-
-/** What a message is; its data are bytes either way, those of text are UTF-8. */
-export interface WebSocketContext {
-  readonly opcode: 'text' | 'binary'
-}
-
-/** What can be sent: a string is text, bytes are binary; the rest says what it is. */
-export type WebSocketOut =
-  | string
-  | Uint8Array
-  | { readonly opcode: 'text' | 'binary'; readonly data: string | Uint8Array }
-  /** At most 125 bytes; the pong is not shown. */
-  | { readonly opcode: 'ping'; readonly data?: Uint8Array }
-  /** Begins the closing handshake. Code 1000 (default) or 3000..4999, reason of at most 123 bytes of UTF-8. */
-  | { readonly opcode: 'close'; readonly code?: number; readonly reason?: string }
-
-export type WebSocketConnection = Connection<WebSocketContext, Buffer, WebSocketOut>
+import type { UpgradeRequest, WebSocketConnection, WebSocketFacts } from './types.js'
 
 /** Pongs that wait to be sent: 128 of at most 127 bytes are 16 KiB. */
 export const MAX_PONGS = 128
-
-/** Facts of a connection for handlers, by `webSocketOf(c)`. */
-export interface WebSocketFacts {
-  /** Undefined until the upgrade is done, or when node:http did it. */
-  readonly request: UpgradeRequest | undefined
-  readonly subprotocol: string | undefined
-  /** Of the peer's close frame: 1005 when it had none in it, 1006 while none came. Section 7.1.5. */
-  readonly closeCode: number
-  readonly closeReason: string
-}
 
 export class WebSocketSession implements WebSocketFacts {
   request: UpgradeRequest | undefined = undefined
   subprotocol: string | undefined = undefined
   closeCode: number = CLOSE_CODES.abnormal
   closeReason = ''
+  pongs = 0
   readonly decoder: FrameDecoder
   /** Frames may be sent: the upgrade is done, and our close frame has not been sent. */
   isOpen = false
@@ -58,7 +32,7 @@ export class WebSocketSession implements WebSocketFacts {
   readonly #c: WebSocketConnection
   readonly #pongOptions: SendOptions = { onSent: () => this.#pongSent() }
   #timer: TimerHandle | null = null
-  #pongs = 0
+  #pongsOnTheirWay = 0
   #owedPong: Buffer | null = null
 
   constructor(c: WebSocketConnection, settings: FrameSettings) {
@@ -80,7 +54,7 @@ export class WebSocketSession implements WebSocketFacts {
   /** Answers a ping, at once or when the pongs before it have been taken. `payload` is copied. */
   pong(payload: Buffer): void {
     if (!this.isOpen || this.#c.state !== 'open') return
-    if (this.#pongs < MAX_PONGS) this.#send(payload)
+    if (this.#pongsOnTheirWay < MAX_PONGS) this.#send(payload)
     else this.#owedPong = Buffer.from(payload)
   }
 
@@ -92,12 +66,12 @@ export class WebSocketSession implements WebSocketFacts {
   }
 
   #send(payload: Buffer): void {
-    this.#pongs++
-    this.#c.sendPacked(encodeFrame(PONG, payload), this.#pongOptions)
+    this.#pongsOnTheirWay++
+    this.#c.sendPacked(encodeControl(PONG, payload), this.#pongOptions)
   }
 
   #pongSent(): void {
-    this.#pongs--
+    this.#pongsOnTheirWay--
     const owed = this.#owedPong
     if (owed === null || this.#c.state !== 'open') return
     this.#owedPong = null

@@ -5,15 +5,11 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { findMQError } from '../../errors/index.js'
-import { judge, type UpgradeRequest } from './handshake.js'
+import { judge } from './handshake.js'
 import { HeaderFields } from './http-head.js'
 import { type HandshakeOptions, handshakeSettings } from './options.js'
 import { refusalBytes } from './refusal.js'
-
-export interface Upgraded {
-  readonly request: UpgradeRequest
-  readonly subprotocol: string | undefined
-}
+import type { Upgraded } from './types.js'
 
 /**
  * Answers an `upgrade` event of node:http: 101 and what was agreed, or null when it was refused and the socket is ended.
@@ -22,7 +18,8 @@ export interface Upgraded {
  *
  * ```ts
  * http.on('upgrade', (request, socket, head) => {
- *   if (upgrade(request, socket) !== null) server.adopt(socket as Socket, head, { protocol: webSocketFrames(), handler })
+ *   const upgraded = upgrade(request, socket)
+ *   if (upgraded !== null) server.adopt(socket as Socket, head, { protocol: webSocketFrames({ upgraded }), handler })
  * })
  * ```
  */

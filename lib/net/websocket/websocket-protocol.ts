@@ -14,7 +14,7 @@ import type { RingBuffer } from '../server/ring-buffer.js'
 import type { Packed, Protocol, Unpacked } from '../server/types.js'
 import { closeCodeOf, closeReasonOf } from './failures.js'
 import { MORE } from './frame-decoder.js'
-import { encodeClose, encodeFrame, encodeText } from './frame-encoder.js'
+import { encodeClose, encodeControl, encodeFrame, encodeText } from './frame-encoder.js'
 import { type Accepted, judge, parseRequest } from './handshake.js'
 import { endOfHead } from './http-head.js'
 import {
@@ -37,14 +37,8 @@ import {
   type WebSocketOptions,
 } from './options.js'
 import { refusal, refusalBytes } from './refusal.js'
-import {
-  sessionOf,
-  type WebSocketConnection,
-  type WebSocketContext,
-  type WebSocketFacts,
-  type WebSocketOut,
-  WebSocketSession,
-} from './session.js'
+import { sessionOf, WebSocketSession } from './session.js'
+import type { WebSocketConnection, WebSocketContext, WebSocketFacts, WebSocketOut } from './types.js'
 
 export type WebSocketProtocol = Protocol<WebSocketContext, Buffer, WebSocketOut>
 
@@ -84,6 +78,8 @@ class WebSocketFrames implements WebSocketProtocol {
   opened(c: WebSocketConnection): void {
     const session = new WebSocketSession(c, this.settings)
     session.isOpen = true
+    session.request = this.settings.upgraded?.request
+    session.subprotocol = this.settings.upgraded?.subprotocol
     c.protocolState = session
   }
 
@@ -103,7 +99,8 @@ class WebSocketFrames implements WebSocketProtocol {
         case CLOSE:
           this.#closedByPeer(c, session)
           break
-        default: // a pong: nothing of ours waits for it, and it is never answered (trap 21)
+        default: // a pong: it is never answered (trap 21)
+          session.pongs++
       }
     }
     ring.retrieveAll()
@@ -121,7 +118,7 @@ class WebSocketFrames implements WebSocketProtocol {
       case 'binary':
         return encodeFrame(BINARY, typeof data.data === 'string' ? Buffer.from(data.data) : data.data)
       case 'ping':
-        return encodeFrame(PING, checkedPing(data.data ?? EMPTY))
+        return encodeControl(PING, checkedPing(data.data ?? EMPTY))
       case 'close':
         return this.#beginClose(c, session, data.code ?? CLOSE_CODES.normal, data.reason ?? '')
     }
@@ -203,7 +200,12 @@ class RawWebSocket extends WebSocketFrames {
     const session = sessionOf(c)
     if (session.request !== undefined) return super.farewell(c, error)
     session.stopTimer()
-    return refusalBytes(error) ?? refusalBytes(refusal(503, 'the server ends this connection'))
+    return (
+      refusalBytes(error) ??
+      refusalBytes(
+        isOurFault(error) ? refusal(500, 'the upgrade failed') : refusal(503, 'the server ends this connection'),
+      )
+    )
   }
 
   /** True when the upgrade is done. Throws the refusal. */
@@ -229,6 +231,11 @@ class RawWebSocket extends WebSocketFrames {
     session.scannedBytes = ring.length
     return undefined
   }
+}
+
+/** Something threw, and it was not the bytes of the client. */
+function isOurFault(error: Error | null): boolean {
+  return error !== null && !(error instanceof MQError && error.code === 'CONNECTION_CLOSED')
 }
 
 function notOpen(session: WebSocketSession): MQError {

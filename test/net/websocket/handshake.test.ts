@@ -130,7 +130,7 @@ describe('the upgrade', () => {
     expect(head).toMatch(/^Connection: close/m)
     expect(head).toContain(`Content-Length: ${Buffer.byteLength(body)}`)
     expect(c.state).toBe('closing')
-    expect(c.endedWith).toMatchObject({ name: 'MQError', retryable: false, context: { status } })
+    expect(c.endedWith).toMatchObject({ name: 'MQError', retryable: false, context: { httpStatus: status } })
   })
 
   it('GW-2: RFC 6455 section 4.4: 426 names the version that is spoken, 405 the method', () => {
@@ -204,6 +204,24 @@ describe('the upgrade', () => {
     c.receive(Buffer.from(request()))
     expect(String(c.sent[0])).toMatch(/ 101 /)
     expect(readServer(c.sent.slice(1))).toEqual(['text:welcome'])
+  })
+
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new Error('the directory of users is down')
+      },
+    ],
+    ['gives a status that refuses nothing', () => ({ status: 200 })],
+    [
+      'gives a header that would break the response',
+      () => ({ status: 401, headers: { 'X-Name': 'a\r\nSet-Cookie: b' } }),
+    ],
+  ])('GW-4: an onUpgrade that %s is answered with 500 and nothing of the inside', (_what, onUpgrade) => {
+    const answer = answerTo(request(), { onUpgrade })
+    expect(statusOf(answer)).toBe(500)
+    expect(answer).not.toMatch(/directory|Cookie/)
   })
 
   it('a server that stops during a request answers 503', () => {

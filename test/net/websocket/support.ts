@@ -3,7 +3,7 @@ import { MQError } from '../../../lib/errors/index.js'
 import { RingBuffer } from '../../../lib/net/server/ring-buffer.js'
 import type { ConnectionState, Packed, SendOptions } from '../../../lib/net/server/types.js'
 import { FrameDecoder, MORE, type PeerRole } from '../../../lib/net/websocket/frame-decoder.js'
-import type { WebSocketConnection, WebSocketOut } from '../../../lib/net/websocket/session.js'
+import type { WebSocketConnection, WebSocketOut } from '../../../lib/net/websocket/types.js'
 import type { WebSocketProtocol } from '../../../lib/net/websocket/websocket-protocol.js'
 
 export interface FrameParts {

@@ -3,11 +3,11 @@ import { createServer, request as httpRequest } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import {
+  type Handler,
   type HandshakeOptions,
   Server,
   type Upgraded,
   upgrade,
-  type WebSocketConnection,
   type WebSocketContext,
   type WebSocketOut,
   webSocketFrames,
@@ -25,6 +25,7 @@ afterEach(async () => {
 interface Served {
   readonly port: number
   readonly outcomes: (Upgraded | null | Error)[]
+  readonly agreed: (string | undefined)[]
   /** Close code of the first connection that ended. */
   readonly closed: Promise<number>
 }
@@ -32,19 +33,21 @@ interface Served {
 async function serve(options: HandshakeOptions = {}): Promise<Served> {
   const outcomes: Served['outcomes'] = []
   const closed = deferred<number>()
-  const server = new Server<WebSocketContext, Buffer, WebSocketOut>(
-    {
-      onMessage: (_c, { opcode }, data) => ({ opcode, data }),
-      onClose: (c: WebSocketConnection) => closed.resolve(webSocketOf(c).closeCode),
-    },
-    { address: '127.0.0.1:0', protocol: webSocketFrames() },
-  )
+  const agreed: (string | undefined)[] = []
+  const handler: Handler<WebSocketContext, Buffer, WebSocketOut> = {
+    onConnect: (c) => void agreed.push(webSocketOf(c).subprotocol),
+    onMessage: (_c, { opcode }, data) => ({ opcode, data }),
+    onClose: (c) => closed.resolve(webSocketOf(c).closeCode),
+  }
+  const server = new Server(handler, { address: '127.0.0.1:0', protocol: webSocketFrames() })
+  const adopt = (socket: Socket, head: Buffer, upgraded: Upgraded) =>
+    server.adopt(socket, head, { protocol: webSocketFrames({ upgraded }), handler })
   const http = createServer((_request, response) => void response.end('a page'))
   http.on('upgrade', (request, socket, head) => {
     try {
       const upgraded = upgrade(request, socket, options)
       outcomes.push(upgraded)
-      if (upgraded !== null) server.adopt(socket as Socket, head)
+      if (upgraded !== null) adopt(socket as Socket, head, upgraded)
     } catch (error) {
       outcomes.push(error as Error)
     }
@@ -52,16 +55,20 @@ async function serve(options: HandshakeOptions = {}): Promise<Served> {
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
   cleanups.push(() => new Promise((resolve) => http.close(resolve)))
   cleanups.push(() => server.stop())
-  return { port: (http.address() as AddressInfo).port, outcomes, closed: closed.promise }
+  return { port: (http.address() as AddressInfo).port, outcomes, agreed, closed: closed.promise }
 }
+
+const HEAD = 'Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n'
+const KEY = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n'
 
 describe('upgrade()', () => {
   it('GW-2: a request of node:http becomes a connection, with the frames behind it, and the other routes stay', async () => {
-    const { port, outcomes, closed } = await serve({ subprotocols: ['chat'] })
-    const peer = new Peer(port)
+    const { port, outcomes, agreed, closed } = await serve({ subprotocols: ['chat'] })
+    const peer = new Peer(port, `GET / HTTP/1.1\r\n${HEAD}${KEY}Sec-WebSocket-Protocol: other, chat\r\n\r\n`)
     await peer.write(Buffer.concat([text('at once'), close(3000)]))
     expect(await peer.ended.promise).toEqual({ told: ['text:at once', 'close:3000:'], inOrder: true })
-    expect(outcomes).toEqual([expect.objectContaining({ subprotocol: undefined })])
+    expect(outcomes).toEqual([expect.objectContaining({ subprotocol: 'chat' })])
+    expect(agreed).toEqual(['chat'])
     expect(await closed).toBe(3000)
     const status = await new Promise((resolve, reject) => {
       const asked = httpRequest({ port, host: '127.0.0.1', agent: false }, (response) => {
@@ -72,8 +79,6 @@ describe('upgrade()', () => {
     expect(status).toBe(200)
   })
 
-  const HEAD = 'Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n'
-  const KEY = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n'
   it.each([
     [400, 'no key', `GET / HTTP/1.1\r\n${HEAD}\r\n`],
     [400, 'two keys', `GET / HTTP/1.1\r\n${HEAD}${KEY}${KEY}\r\n`],

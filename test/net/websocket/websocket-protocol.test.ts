@@ -57,6 +57,7 @@ describe('pings', () => {
     expect(c.sent).toHaveLength(1)
     c.receive(pong('once'))
     expect(c.sent).toHaveLength(1)
+    expect(webSocketOf(c).pongs).toBe(1)
   })
 
   it('GW-2: a flood of pings fills no write buffer: beyond the bound only the last is answered (section 5.5.3)', () => {
