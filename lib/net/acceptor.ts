@@ -28,8 +28,8 @@ export interface Peer {
 }
 
 export interface AcceptorOptions {
-  /** Bytes pending in user space from which a socket says "full". */
-  readonly writeBufferBytes: number
+  /** Bytes pending in user space from which a socket says "full"; as many are read ahead while reading pauses. */
+  readonly highWaterMark: number
   readonly tls?: TlsServerOptions | undefined
   /** False: the peer's end ends our side too. Default false. */
   readonly allowHalfOpen?: boolean | undefined
@@ -156,13 +156,7 @@ function peerOf(socket: Socket): string {
 }
 
 function makeServer(options: AcceptorOptions): Server {
-  const {
-    writeBufferBytes: highWaterMark,
-    tls,
-    noDelay = true,
-    allowHalfOpen = false,
-    pauseOnConnect = false,
-  } = options
+  const { highWaterMark, tls, noDelay = true, allowHalfOpen = false, pauseOnConnect = false } = options
   const tcp = { noDelay, highWaterMark, allowHalfOpen, pauseOnConnect }
   if (tls === undefined) return createServer(tcp)
   const { cert, key, passphrase, ca, clientCertificate = 'none' } = tls

@@ -58,8 +58,8 @@ class TcpListener implements Listener {
     this.#port = options.port
     this.#options = options
     this.#onTransport = onTransport
-    const { writeBufferBytes = WRITE_BUFFER_BYTES, tls } = options
-    this.#acceptor = new Acceptor({ writeBufferBytes, tls }, (socket, peer) => this.#accept(socket, peer))
+    const { writeBufferBytes: highWaterMark = WRITE_BUFFER_BYTES, tls } = options
+    this.#acceptor = new Acceptor({ highWaterMark, tls }, (socket, peer) => this.#accept(socket, peer))
   }
 
   async listen(): Promise<void> {

@@ -69,6 +69,9 @@ export interface ResolvedServerOptions<Ctx = unknown, In = unknown, Out = unknow
   readonly logger: Logger
 }
 
+/** What a socket reads ahead while its connection pauses: one read. The limit of its writes is `writeBufferBytes`, not Node's. */
+export const READ_AHEAD_BYTES = 64 * 1024
+
 const DEFAULT_LIMITS: ConnectionLimits = {
   writeBufferBytes: 1024 * 1024,
   maxFrameBytes: 100 * 1024 * 1024,

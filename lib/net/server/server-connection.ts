@@ -55,7 +55,8 @@ export class ServerConnection implements Connection<unknown, unknown, unknown>, 
   readonly #writeLimit: number // bytes
   #phase: typeof OPEN | typeof CLOSING | typeof CLOSED = OPEN
   #isTold = false // the handler heard of it
-  #isOpened = false // the protocol did
+  #isBegun = false // the protocol did
+  #isOpened = false // and did not throw
   #isBusy = true // in our own turn: what is sent is written at its end
   #isReading = true
   #isPaused = false // by the user
@@ -102,8 +103,9 @@ export class ServerConnection implements Connection<unknown, unknown, unknown>, 
   begin(head: Uint8Array | null): void {
     this.#timers.begin()
     try {
-      this.#isOpened = true
+      this.#isBegun = true
       this.protocol.opened?.(this)
+      this.#isOpened = true
       if (this.#phase === OPEN) this.#connect()
     } catch (error) {
       this.#fail(protocolFailed(this, error))
@@ -499,7 +501,7 @@ export class ServerConnection implements Connection<unknown, unknown, unknown>, 
     this.userBuffer.reset()
     this.#loop.gone(this)
     this.#tellLost()
-    if (this.#isOpened) this.#call('closed', () => this.protocol.closed?.(this))
+    if (this.#isBegun) this.#call('closed', () => this.protocol.closed?.(this))
     if (this.#isTold) this.#call('onClose', () => this.#handler.onClose?.(this, this.#closeError))
     assert(this.#outbox.bytes === 0, 'a closed connection queues nothing')
   }

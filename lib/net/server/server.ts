@@ -14,7 +14,7 @@ import type { WheelHandle } from '../wheel/timer.js'
 import { EventLoop } from './event-loop.js'
 import { LoopPool } from './loops/loop-pool.js'
 import { type NetMeasures, type NetReadings, netReadings, sumOf } from './measures.js'
-import { type ResolvedServerOptions, resolveOptions, type ServerOptions } from './options.js'
+import { READ_AHEAD_BYTES, type ResolvedServerOptions, resolveOptions, type ServerOptions } from './options.js'
 import { canReusePort, reusePortMissing } from './reuse-port.js'
 import type { Connection, Handler, Protocol, ServerFacts } from './types.js'
 
@@ -170,9 +170,8 @@ export class Server<Ctx = undefined, In = Buffer, Out = Uint8Array | string> imp
   }
 
   #makeAcceptor(): Acceptor {
-    const { writeBufferBytes, noDelay, tls } = this.options
-    const admits = () => this.#admits()
-    const common = { writeBufferBytes, noDelay, admits }
+    const { noDelay, tls } = this.options
+    const common = { highWaterMark: READ_AHEAD_BYTES, noDelay, admits: () => this.#admits() }
     const pool = this.#pool
     // A TLS session cannot be handed to a process, so the loop that gets the connection makes the handshake.
     if (pool !== null) return new Acceptor({ ...common, pauseOnConnect: true }, (socket) => pool.handOver(socket))

@@ -247,4 +247,28 @@ describe('the end of a connection', () => {
       expect([where, closes.all, errors]).toEqual([where, [null], []])
     }
   })
+
+  it('NT-1: connections that are reset at once, before or after their first bytes, leave nothing behind', async () => {
+    const open = new Set<number>()
+    const { server, port, errors } = await framed({
+      onConnect: (c) => void open.add(c.id),
+      onMessage: (c, _ctx, data) => {
+        c.send(data)
+        return Promise.resolve(data)
+      },
+      onClose: (c) => void open.delete(c.id),
+    })
+    for (let index = 0; index < 60; index++) {
+      const one = await client(port)
+      if (index % 3 > 0) one.write(frame(Buffer.alloc(100 * index)))
+      if (index % 3 === 2) await turn()
+      one.socket.resetAndDestroy()
+    }
+    const last = await client(port)
+    last.write(frame('x'))
+    await last.bytes(10)
+    while (server.connections > 1) await turn()
+    expect(open.size).toBe(1)
+    expect(errors).toEqual([])
+  })
 })

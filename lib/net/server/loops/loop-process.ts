@@ -9,6 +9,7 @@ import { systemClock } from '../../../util/index.js'
 import { Acceptor } from '../../acceptor.js'
 import { TimingWheel } from '../../timing-wheel.js'
 import { EventLoop } from '../event-loop.js'
+import { READ_AHEAD_BYTES } from '../options.js'
 import { rawProtocol } from '../protocols/raw.js'
 import type { Handler, Protocol } from '../types.js'
 import type { FromLoop, ToLoop } from './messages.js'
@@ -50,8 +51,7 @@ class LoopProcess {
       onChange: () => this.#tellSoon(),
     })
     // Never listens: connections are put into it. With TLS the handshake is made here.
-    const { writeBufferBytes, noDelay } = limits
-    const common = { writeBufferBytes, noDelay, allowHalfOpen: true }
+    const common = { highWaterMark: READ_AHEAD_BYTES, noDelay: limits.noDelay, allowHalfOpen: true }
     this.#acceptor = new Acceptor({ ...common, ...(tls === null ? {} : { tls }) }, (socket) => {
       this.#loop.take(socket, protocol, handler)
     })
