@@ -104,7 +104,7 @@ describe('TimingWheel', () => {
     const { wheel } = wheelOn(clock)
     const ran: number[] = []
     const timers = Array.from({ length: 6 }, (_, index) => wheel.runAfter(10, () => ran.push(index)))
-    for (const index of [2, 0, 5]) timers[index]?.stop()
+    for (const index of [0, 5, 2]) timers[index]?.stop()
     clock.advance(10)
     expect(ran).toEqual([1, 3, 4])
   })

@@ -148,7 +148,10 @@ export class RingBuffer {
 
   // Reading
 
-  /** Bytes for good, contiguous, free to be changed: a view of the chunk, else a copy. Throws INVALID_OFFSET beyond `length`. */
+  /**
+   * Bytes for good, contiguous, free to be changed: a view of the chunk, else a copy. A view keeps its chunk (up to 64 KiB) in
+   * memory: copy what is to be kept for long. Throws INVALID_OFFSET beyond `length`.
+   */
   take(bytes: number): Buffer {
     if (bytes <= 0) return NOTHING
     const at = this.#firstAt
