@@ -6,15 +6,14 @@
  *     \--destroy(), error of the socket------------------------------------------------^
  *
  * Reading goes on while nobody paused it, the write buffer is within its limit and not too many answers are owed; what was
- * read already waits in the ring. Invariant: the handler's `onClose` runs once, after everything else; every `onSent` runs once.
+ * read already waits in the ring. Invariant: the handler's `onClose` runs once, after everything else.
  */
 import type { Socket } from 'node:net'
 import { MQError } from '../../errors/index.js'
-import { assert, Deque } from '../../util/index.js'
 import { ConnectionTimers } from './connection-timers.js'
+import { ConnectionWriter, type OnSent, type WriterOwner } from './connection-writer.js'
 import { closedByPeer, closedHere, handlerFailed, notOpen, protocolFailed, tooLong, truncated } from './failures.js'
 import type { LoopServices } from './loop-services.js'
-import { Outbox } from './outbox.js'
 import { type AnswerSink, PendingAnswers } from './pending-answers.js'
 import { rawProtocol } from './protocols/raw.js'
 import { RingBuffer } from './ring-buffer.js'
@@ -31,15 +30,8 @@ const CLOSED = 2
 
 type AnyProtocol = Protocol<unknown, unknown, unknown>
 type AnyHandler = Handler<unknown, unknown, unknown>
-type OnSent = (error: Error | null) => void
 
-interface Receipt {
-  /** The write after which the bytes are the system's. */
-  readonly write: number
-  readonly onSent: OnSent
-}
-
-export class ServerConnection implements Connection<unknown, unknown, unknown>, AnswerSink {
+export class ServerConnection implements Connection<unknown, unknown, unknown>, AnswerSink, WriterOwner {
   readonly id: number
   readonly peerAddr: string
   readonly protocol: AnyProtocol
@@ -50,9 +42,8 @@ export class ServerConnection implements Connection<unknown, unknown, unknown>, 
   readonly #loop: LoopServices
   readonly #socket: Socket
   readonly #handler: AnyHandler
-  readonly #outbox: Outbox
+  readonly #writer: ConnectionWriter
   readonly #timers: ConnectionTimers
-  readonly #writeLimit: number // bytes
   #phase: typeof OPEN | typeof CLOSING | typeof CLOSED = OPEN
   #isTold = false // the handler heard of it
   #isBegun = false // the protocol did
@@ -63,14 +54,8 @@ export class ServerConnection implements Connection<unknown, unknown, unknown>, 
   #isDraining = false // takes no more messages
   #isWriteShut = false
   #peerEnded = false
-  #needsDrain = false
   #closeError: Error | null = null
-  #writes = 0 // handed to the socket
-  #callbacks = 0 // of them, came back
-  #written = 0 // of them, taken by the system
-  #inFlight = 0 // bytes handed over and not known to be taken
   #pending: PendingAnswers | null = null
-  #receipts: Deque<Receipt> | null = null
   #values: Map<string, unknown> | null = null
 
   constructor(
@@ -89,8 +74,7 @@ export class ServerConnection implements Connection<unknown, unknown, unknown>, 
     this.#loop = loop
     this.#socket = socket
     this.#handler = handler
-    this.#outbox = new Outbox(loop.slabs)
-    this.#writeLimit = loop.limits.writeBufferBytes
+    this.#writer = new ConnectionWriter(socket, loop, this)
     this.#timers = new ConnectionTimers(loop, this)
     socket.allowHalfOpen = true
     socket.on('error', (error) => {
@@ -133,7 +117,7 @@ export class ServerConnection implements Connection<unknown, unknown, unknown>, 
   }
 
   get writeBufferLength(): number {
-    return this.#outbox.bytes + this.#socket.writableLength
+    return this.#writer.bytes
   }
 
   /** Answers that are owed. */
@@ -171,7 +155,7 @@ export class ServerConnection implements Connection<unknown, unknown, unknown>, 
   shutdownWrite(): void {
     if (this.#phase !== OPEN || this.#isWriteShut) return
     this.#isWriteShut = true
-    this.#flush()
+    this.#writer.flush()
     this.#socket.end()
   }
 
@@ -191,7 +175,7 @@ export class ServerConnection implements Connection<unknown, unknown, unknown>, 
     this.#closeError ??= error
     this.#pending?.clear()
     this.#sayFarewell()
-    this.#flush()
+    this.#writer.flush()
     if (!this.#isWriteShut) this.#socket.end()
     this.#timers.closing()
     // What still comes is read and dropped: a socket closed with unread bytes would reset, and the peer lose our last ones.
@@ -221,7 +205,7 @@ export class ServerConnection implements Connection<unknown, unknown, unknown>, 
   flush(): void {
     if (this.#isBusy) return
     this.#isBusy = true
-    this.#flush()
+    this.#writer.flush()
     this.#isBusy = false
     this.#settleReading()
   }
@@ -243,6 +227,21 @@ export class ServerConnection implements Connection<unknown, unknown, unknown>, 
   }
 
   progressed(): void {
+    this.#readOn()
+  }
+
+  // WriterOwner
+
+  callOnSent(onSent: OnSent, error: Error | null): void {
+    this.#call('onSent', () => onSent(error))
+  }
+
+  drained(): void {
+    if (this.#phase === OPEN && this.#isTold) this.#call('onDrain', () => this.#handler.onDrain?.(this))
+  }
+
+  tookBytes(): void {
+    this.#timers.active()
     this.#readOn()
   }
 
@@ -272,7 +271,7 @@ export class ServerConnection implements Connection<unknown, unknown, unknown>, 
     for (let wantsMore = true; wantsMore; ) {
       // What held the rest back may be gone with the bytes that were just written.
       wantsMore = this.#cutMessages()
-      this.#flush()
+      this.#writer.flush()
       wantsMore &&= this.#mayRead()
     }
     this.#isBusy = false
@@ -354,7 +353,7 @@ export class ServerConnection implements Connection<unknown, unknown, unknown>, 
       this.#phase === OPEN &&
       !this.#isPaused &&
       !this.#isDraining &&
-      this.writeBufferLength <= this.#writeLimit &&
+      this.#writer.isWithinLimit &&
       this.pendingMessages < this.#loop.limits.maxPendingMessages
     )
   }
@@ -395,68 +394,18 @@ export class ServerConnection implements Connection<unknown, unknown, unknown>, 
   // Writing
 
   #queue(packed: Packed, onSent: OnSent | undefined): boolean {
-    const outbox = this.#outbox
-    outbox.add(packed, this.#socket.writableLength > 0)
-    if (onSent !== undefined) {
-      this.#receipts ??= new Deque()
-      this.#receipts.pushBack({ write: outbox.bytes > 0 ? this.#writes + 1 : this.#writes, onSent })
-    }
-    if (!this.#isBusy) this.#loop.flushSoon(this)
-    if (this.writeBufferLength <= this.#writeLimit) return true
-    this.#needsDrain = true
-    if (!this.#isBusy) this.#settleReading()
-    return false
-  }
-
-  #flush(): void {
-    const outbox = this.#outbox
-    if (outbox.bytes > 0) {
-      this.#inFlight += outbox.bytes
-      this.#writes++
-      outbox.writeTo(this.#socket, this.#onWritten)
-      // Mostly the system takes everything at once.
-      if (this.#socket.writableLength === 0) this.#took(this.#writes)
-    } else if (this.#receipts !== null) this.#tellSent()
-  }
-
-  readonly #onWritten = (error?: Error | null): void => {
-    this.#callbacks++
-    // Cancelled writes come back too, some without an error: 'close' tells everybody. Most were known to be taken.
-    const isTaken = (error === undefined || error === null) && !this.#socket.destroyed
-    if (isTaken && this.#callbacks > this.#written) this.#took(this.#callbacks)
-  }
-
-  #took(writes: number): void {
-    this.#written = writes
-    const left = this.#socket.writableLength
-    this.#loop.bytesOut += this.#inFlight - left
-    this.#inFlight = left
-    this.#timers.active()
-    if (left === 0) this.#outbox.settled()
-    if (this.#receipts !== null) this.#tellSent()
-    if (this.#needsDrain && this.writeBufferLength === 0) this.#drained()
-    this.#readOn()
-  }
-
-  #tellSent(): void {
-    const receipts = this.#receipts as Deque<Receipt>
-    for (let first = receipts.peekFront(); first !== undefined; first = receipts.peekFront()) {
-      if (first.write > this.#written) return
-      receipts.popFront()
-      this.#call('onSent', () => first.onSent(null))
-    }
-  }
-
-  #drained(): void {
-    this.#needsDrain = false
-    if (this.#phase === OPEN && this.#isTold) this.#call('onDrain', () => this.#handler.onDrain?.(this))
+    const isWithinLimit = this.#writer.queue(packed, onSent)
+    if (this.#isBusy) return isWithinLimit
+    this.#loop.flushSoon(this)
+    if (!isWithinLimit) this.#settleReading()
+    return isWithinLimit
   }
 
   #demandOpen(options: SendOptions | undefined): void {
     if (this.#phase === OPEN && !this.#isWriteShut) return
     const error = notOpen(this)
     const onSent = options?.onSent
-    if (onSent !== undefined) this.#call('onSent', () => onSent(error))
+    if (onSent !== undefined) this.callOnSent(onSent, error)
     throw error
   }
 
@@ -485,7 +434,7 @@ export class ServerConnection implements Connection<unknown, unknown, unknown>, 
     if (this.#isWriteShut || !this.#isOpened) return
     try {
       const bytes = this.protocol.farewell?.(this, this.#closeError)
-      if (bytes !== undefined) this.#outbox.add(bytes, this.#socket.writableLength > 0)
+      if (bytes !== undefined) this.#writer.queue(bytes, undefined)
     } catch (error) {
       this.#loop.raise(protocolFailed(this, error))
     }
@@ -497,20 +446,11 @@ export class ServerConnection implements Connection<unknown, unknown, unknown>, 
     this.#isBusy = true // nothing is read or written any more
     this.#timers.stop()
     this.#pending?.clear()
-    this.#outbox.drop()
     this.userBuffer.reset()
     this.#loop.gone(this)
-    this.#tellLost()
+    this.#writer.drop(this.#closeError ?? closedHere(this))
     if (this.#isBegun) this.#call('closed', () => this.protocol.closed?.(this))
     if (this.#isTold) this.#call('onClose', () => this.#handler.onClose?.(this, this.#closeError))
-    assert(this.#outbox.bytes === 0, 'a closed connection queues nothing')
-  }
-
-  #tellLost(): void {
-    const receipts = this.#receipts
-    if (receipts === null) return
-    this.#receipts = null
-    for (const { onSent } of receipts) this.#call('onSent', () => onSent(this.#closeError ?? closedHere(this)))
   }
 }
 
