@@ -131,23 +131,27 @@ async function runOne(options: NetOptions, echo: Echo, connections: number): Pro
 }
 
 /** Round by round, because runs that stand side by side met the same machine; the median of them. */
-function ratioOf({ tandem, ...others }: Runs, to: Exclude<Echo, 'tandem'>): number {
-  const rates = others[to]
+function ratioOf({ tandem, ...others }: Runs, to: Exclude<Echo, 'tandem'>, of = rateOfRun): number {
   return spread(
     tandem.flatMap((run, index) => {
-      const other = rates[index]
-      return other === undefined ? [] : [run.messagesPerSecond / other.messagesPerSecond]
+      const other = others[to][index]
+      return other === undefined ? [] : [of(run) / of(other)]
     }),
   ).median
 }
+
+const rateOfRun = (run: NetMeasurement): number => run.messagesPerSecond
+const cpuOf = (run: NetMeasurement): number => run.cpuUsPerMessage
 
 function tableOf(rows: readonly { connections: number; runs: Runs }[]): string {
   const head = [
     'connections',
     ...ECHOES.map((echo) => `${echo}, MiB/s (min..max)`),
     ...ECHOES.map((echo) => `${echo}, CPU us`),
-    'to plain',
-    'to plain-view',
+    'MiB/s to plain',
+    'MiB/s to plain-view',
+    'CPU to plain',
+    'CPU to plain-view',
   ]
   const lines = rows.map(({ connections, runs }) => [
     String(connections),
@@ -155,6 +159,8 @@ function tableOf(rows: readonly { connections: number; runs: Runs }[]): string {
     ...ECHOES.map((echo) => spread(runs[echo].map((run) => run.cpuUsPerMessage)).median.toFixed(2)),
     `${ratioOf(runs, 'plain').toFixed(3)} x`,
     `${ratioOf(runs, 'plain-view').toFixed(3)} x`,
+    `${ratioOf(runs, 'plain', cpuOf).toFixed(3)} x`,
+    `${ratioOf(runs, 'plain-view', cpuOf).toFixed(3)} x`,
   ])
   return [head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }

@@ -7,6 +7,7 @@
  *
  * Reading goes on while nobody paused it, the write buffer is within its limit and not too many answers are owed; what was
  * read already waits in the ring. Invariant: the handler's `onClose` runs once, after everything else.
+ * Longer than other files: reading, ending and what the user calls all turn on the same few flags.
  */
 import type { Socket } from 'node:net'
 import { MQError } from '../../errors/index.js'
