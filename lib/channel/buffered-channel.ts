@@ -3,10 +3,8 @@
  * Invariants: written = read + dropped + discarded + pending at every moment; each record is charged to the budget once and given
  * back once (on reading, release, eviction or close); nobody overtakes a writer that waits. CH-16, CH-17, CH-19.
  */
-import type { Readable, Writable } from 'node:stream'
-import type { ReadableStream, WritableStream } from 'node:stream/web'
 import { type MQError, toMQError } from '../errors/index.js'
-import { Buckets, type Clock, Emitter, systemClock } from '../util/index.js'
+import { Buckets, Emitter, systemClock } from '../util/index.js'
 import type {
   BufferedChannelEvents,
   BufferedChannelOptions,
@@ -26,24 +24,14 @@ import {
 } from './channel-errors.js'
 import type { ChannelState, ChannelStats, CloseOptions, CloseResult } from './channel-types.js'
 import { DoubleBufferChannel } from './double-buffer-channel.js'
-import { type EvictPolicy, type EvictStats, WaterMarkPolicy } from './evict-policy.js'
+import type { EvictStats } from './evict-policy.js'
+import { type EvictHost, Evicting } from './evicting.js'
 import { type ChannelMeasures, SWITCH_SECONDS } from './measures.js'
 import { MemoryBudget } from './memory-budget.js'
 import { OverdueLeases } from './overdue-leases.js'
-import { Readers } from './read/readers.js'
-import type { ReadSource } from './read/source.js'
-import { type ChannelSettings, type ChannelUpdate, channelSettings } from './settings.js'
+import { ReadChannel } from './read-channel.js'
+import { type ChannelSettings, type ChannelUpdate, channelSettings, tuningOf } from './settings.js'
 import { type SpillHost, Spilling } from './spill/spilling.js'
-import { readableOf, writableOf } from './streams/node-streams.js'
-import type {
-  ReadableOptions,
-  ReadableStreamOptions,
-  ReadPort,
-  WritableOptions,
-  WritableStreamOptions,
-  WritePort,
-} from './streams/stream-port.js'
-import { readableStreamOf, writableStreamOf } from './streams/web-streams.js'
 import type { WaitOptions } from './waiters.js'
 
 const DEFAULT_MEMORY_BYTES = 64 * 1024 * 1024
@@ -58,14 +46,17 @@ export function chargeOf(bytes: number): number {
 }
 
 /** `Input` is what is written, `Streamed` what streams carry of a record. */
-export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = Item, Streamed = Item> {
+export abstract class BufferedChannel<
+  B extends ReadableBuffer,
+  Item,
+  Input = Item,
+  Streamed = Item,
+> extends ReadChannel<Item, Input, Streamed> {
   protected readonly core: DoubleBufferChannel<B>
   protected readonly budget: MemoryBudget
-  protected readonly clock: Clock
   readonly #events: Emitter<BufferedChannelEvents>
-  readonly #readers: Readers<Item>
   readonly #onFull: OnFull
-  readonly #evictPolicy: EvictPolicy
+  readonly #evicting: Evicting | null
   readonly #maxBlockMs: number
   protected maxBytes: number
   protected readonly overdue = new OverdueLeases()
@@ -106,13 +97,13 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
       onFull = 'block',
       maxBlockMs = DEFAULT_BLOCK_MS,
     } = optionsOf(options)
+    super(clock)
     checkOnFull(onFull, options.spillLog)
     const settings = channelSettings({ ...defaults, ...tuningOf(options) })
-    this.clock = clock
     this.maxBytes = settings.maxBytes
     this.#onFull = onFull
     this.#maxBlockMs = maxBlockMs
-    this.#evictPolicy = options.evictPolicy ?? new WaterMarkPolicy()
+    this.#evicting = onFull === 'dropOldest' ? new Evicting(this.#evictHost(), options.evictPolicy) : null
     this.#lastReadMs = clock.monotonicMs()
     this.#events = new Emitter<BufferedChannelEvents>((error) => this.#listenerThrew(error))
     this.budget = new MemoryBudget({
@@ -122,7 +113,6 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
     })
     this.budget.onSoft = () => this.#crossings.push('backpressure')
     this.budget.onResume = () => this.#crossings.push('drain')
-    this.#readers = new Readers<Item>(this.#source())
     this.core = new DoubleBufferChannel<B>(
       {
         createBuffer: () => {
@@ -132,8 +122,8 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
         clearBuffer: (buffer) => this.#clear(buffer),
         onSealed: () => this.#serve(),
         onConfig: (configVersion) => this.#events.emit('config', { configVersion, settings: this.settings }),
-        onError: (error) => this.#events.emit('error', error),
-        waiting: () => this.#readers.waiting,
+        onError: (error) => this.raise(error),
+        waiting: () => this.readers.waiting,
       },
       settings,
       {
@@ -149,7 +139,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
     this.#spilling?.start()
   }
 
-  get state(): ChannelState {
+  override get state(): ChannelState {
     return this.core.state === 'open' && !this.#isOpen ? 'closing' : this.core.state
   }
 
@@ -194,13 +184,13 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
   }
 
   /** Resolves below the soft limit: at once, or with the next `drain`. */
-  async ready(options: WaitOptions = {}): Promise<void> {
+  override async ready(options: WaitOptions = {}): Promise<void> {
     if (!this.#isOpen) throw writerClosed()
     await this.budget.ready({ ...options, clock: optionsOf(options).clock ?? this.clock })
   }
 
   /** Makes what was written readable now; false when there is nothing. */
-  seal(): boolean {
+  override seal(): boolean {
     const sealed = this.core.seal()
     if (sealed !== null) this.#serve()
     return sealed !== null
@@ -224,7 +214,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
       refusedWrites: this.#refusedWrites,
       readRecords: this.#readRecords,
       readBytes: this.#readBytes,
-      failedReads: this.#readers.failures,
+      failedReads: this.readers.failures,
       droppedRecords: this.#droppedRecords,
       discardedRecords: this.#discardedRecords,
       spilledRecords: this.#spilling?.spilled ?? 0,
@@ -245,7 +235,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
       writeFailures: this.#refusedWrites,
       writtenBytes: this.#writtenBytes,
       reads: this.#readRecords,
-      readFailures: this.#readers.failures,
+      readFailures: this.readers.failures,
       readBytes: this.#readBytes,
       switches,
       skippedSwitches,
@@ -258,66 +248,9 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
   }
 
   /** The oldest record that is sealed, or undefined. Readers that wait come first. */
-  tryRead(): Item | undefined {
+  override tryRead(): Item | undefined {
     const buffer = this.#reading ?? this.#takeNext()
     return buffer === null ? undefined : this.#readFrom(buffer)
-  }
-
-  /**
-   * Waits for the next record. Rejects TIMEOUT, `signal.reason`, or CONSUMER_CLOSED/CHANNEL_CLOSED when the channel is
-   * closed and drained.
-   */
-  read(options: WaitOptions = {}): Promise<Item> {
-    return this.#readers.read(options)
-  }
-
-  /** From 1 to `max` records, in order; waits only for the first. Rejects as `read`, and INVALID_CONFIG for a bad `max`. */
-  readBatch(max: number, options: WaitOptions = {}): Promise<Item[]> {
-    return this.#readers.readBatch(max, options)
-  }
-
-  /**
-   * Gives each record to the next free callback, in a turn of its own; a promise that it returns is awaited before its next
-   * record. A failure raises `error` (CONSUME_FAILED/CALLBACK), lets the record go, and the next one comes. Returns the
-   * function that ends the subscription.
-   */
-  onData(callback: (item: Item) => unknown): () => void {
-    return this.#readers.onData(callback)
-  }
-
-  /** The records to come, for `for await`: ends when the channel is closed and drained. */
-  register(options: Pick<WaitOptions, 'signal'> = {}): AsyncIterableIterator<Item, undefined, undefined> {
-    return this.#readers.iterate(options)
-  }
-
-  [Symbol.asyncIterator](): AsyncIterableIterator<Item, undefined, undefined> {
-    return this.register()
-  }
-
-  /** As `write`, but with `onFull: 'block'` waits for room, in the order of the calls. */
-  abstract writeAsync(record: Input, options?: WaitOptions): Promise<boolean>
-
-  /**
-   * The records to come as a Readable of Node: a stream of bytes without bounds of records (`objectMode: true` keeps them), of an
-   * item channel one in object mode. Ends when the channel is closed and drained. Throws INVALID_CONFIG.
-   */
-  toReadable(options: ReadableOptions = {}): Readable {
-    return readableOf(this.#port(), options)
-  }
-
-  /** A Writable of Node: each write is one record, and waits above the soft limit. Throws INVALID_CONFIG. */
-  toWritable(options: WritableOptions = {}): Writable {
-    return writableOf(this.#port(), options)
-  }
-
-  /** The records to come as a stream of the web, one chunk each; nothing is read ahead. Throws INVALID_CONFIG. */
-  toReadableStream(options: ReadableStreamOptions = {}): ReadableStream<Streamed> {
-    return readableStreamOf(this.#port(), options)
-  }
-
-  /** As `toWritable`, for the web. */
-  toWritableStream(options: WritableStreamOptions = {}): WritableStream<Input> {
-    return writableStreamOf(this.#port(), options)
   }
 
   /**
@@ -325,7 +258,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
    * (30,000); with `drain: false` it discards at once. What is in the log then stays there, counted as undelivered; the log is
    * its owner's to close. Both numbers count the records that were pending. Idempotent.
    */
-  close(options: CloseOptions = {}): Promise<CloseResult> {
+  override close(options: CloseOptions = {}): Promise<CloseResult> {
     this.#closing ??= this.#close(options)
     return this.#closing
   }
@@ -466,56 +399,19 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
   /** Empties the kind's own fields. */
   protected abstract wipe(buffer: B): void
 
-  /** As `write`, but undefined, and nothing was taken, if that needs waiting or dropping, or is refused. Hot path. */
-  protected abstract tryWrite(record: Input): boolean | undefined
+  protected override get readableRecords(): number {
+    return this.#inMemoryRecords - this.core.active.records
+  }
 
-  /** True: the records are payloads. */
-  protected abstract get holdsBytes(): boolean
+  protected override get makesRoom(): boolean {
+    return this.#onFull !== 'block' && this.#onFull !== 'reject'
+  }
 
-  /** What a stream carries: it outlives the channel, and what the record held is given back. */
-  protected abstract detach(item: Item): Streamed
-
-  /** A callback failed with this in its hands: a kind whose records hold memory takes it back. */
-  protected letGo(_item: Item): void {}
+  protected override raise(error: MQError): void {
+    this.#events.emit('error', error)
+  }
 
   // --- reading -----------------------------------------------------------------------------------------------------
-
-  #source(): ReadSource<Item> {
-    const channel = this
-    return {
-      clock: this.clock,
-      get readable() {
-        return channel.#inMemoryRecords - channel.core.active.records
-      },
-      get isEnded() {
-        return channel.state === 'closed'
-      },
-      tryRead: () => this.tryRead(),
-      letGo: (item) => this.letGo(item),
-      raise: (error) => this.#events.emit('error', error),
-    }
-  }
-
-  /** What streams see of us. */
-  #port(): ReadPort<Item, Streamed> & WritePort<Input> {
-    const channel = this
-    return {
-      holdsBytes: this.holdsBytes,
-      makesRoom: this.#onFull !== 'block' && this.#onFull !== 'reject',
-      get isEnded() {
-        return channel.state === 'closed'
-      },
-      tryRead: () => this.tryRead(),
-      onData: (callback, onEnd) => this.#readers.onData(callback, onEnd),
-      detach: (item) => this.detach(item),
-      raise: (error) => this.#events.emit('error', error),
-      tryWrite: (record) => this.tryWrite(record),
-      writeAsync: (record, options) => this.writeAsync(record, options),
-      ready: (options) => this.ready(options),
-      seal: () => this.seal(),
-      close: (options) => this.close(options),
-    }
-  }
 
   /**
    * To those who wait. A listener that is told of room in the middle of it may write, which serves them too, or end a wait:
@@ -525,7 +421,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
     if (this.#isServing) return
     this.#isServing = true
     try {
-      this.#readers.serve()
+      this.readers.serve()
     } finally {
       this.#isServing = false
     }
@@ -573,49 +469,39 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
     this.seal()
     if (this.tryAdmit(chargeBytes)) return // A reader that waited has made room.
     if (this.#spilling !== null) throw this.#refused(spillFull(chargeBytes, this.#spilling.records))
-    if (this.#onFull === 'dropOldest' && this.#makeRoom(chargeBytes)) return
+    if (this.#evicting?.makeRoom(chargeBytes) === true) return
     if (this.#crossings.length > 0) this.#tellCrossings() // What was dropped may have been enough for others.
     throw this.#refused(bufferFull(chargeBytes, this.budget))
   }
 
-  /** Drops until the record fits, as far as the policy agrees. */
-  #makeRoom(chargeBytes: number): boolean {
-    while (!this.budget.tryTake(chargeBytes, 1)) {
-      const stats = this.#evictStats()
-      if (this.core.sealedBuffers === 0 || !this.#evictPolicy.shouldEvict(stats)) return false
-      if (this.#drop(this.#evictPolicy.evict(stats)) === 0) return false
+  /** Told before a buffer is thrown away. */
+  protected dropping(_buffer: B): void {}
+
+  #evictHost(): EvictHost {
+    return {
+      tryTake: (chargeBytes) => this.budget.tryTake(chargeBytes, 1),
+      stats: () => this.#evictStats(),
+      drop: () => this.#dropOldest(),
+      dropped: (records, bytes, policy) => {
+        this.#droppedRecords += records
+        this.#events.emit('dropped', { records, bytes, policy })
+      },
     }
-    return true
   }
 
-  /** Whole buffers, oldest first, until `count` records are gone. */
-  #drop(count: number): number {
-    let records = 0
-    let bytes = 0
-    while (records < count) {
-      const buffer = this.core.take()
-      if (buffer === undefined) break
-      records += buffer.records
-      bytes += buffer.bytes
-      this.#tellDropping(buffer)
-      this.core.recycle(buffer)
-    }
-    this.#droppedRecords += records
-    if (records > 0) this.#events.emit('dropped', { records, bytes, policy: this.#evictPolicy.name })
-    return records
-  }
-
-  /** Who is told and throws must not keep the buffer from being given back. */
-  #tellDropping(buffer: B): void {
+  /** The oldest sealed buffer, thrown away whole. Who is told of it and throws must not keep it from being given back. */
+  #dropOldest(): { readonly records: number; readonly bytes: number } | null {
+    const buffer = this.core.take()
+    if (buffer === undefined) return null
+    const { records, bytes } = buffer
     try {
       this.dropping(buffer)
     } catch (cause) {
       this.#listenerThrew(cause)
     }
+    this.core.recycle(buffer)
+    return { records, bytes }
   }
-
-  /** Told before a buffer is thrown away. */
-  protected dropping(_buffer: B): void {}
 
   #evictStats(): EvictStats {
     const { activeBytes, sealedBytes } = this.core.stats()
@@ -647,9 +533,9 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
     const reading = this.#reading
     this.#reading = null
     if (reading !== null) this.core.recycle(reading)
-    this.#readers.end()
+    this.readers.end()
     this.#tellCrossings()
-    await this.#readers.settled(isDraining ? untilMs - this.clock.monotonicMs() : 0)
+    await this.readers.settled(isDraining ? untilMs - this.clock.monotonicMs() : 0)
     this.#detachMetrics()
     await this.#metrics?.flush?.()
     return { delivered: pending - undelivered, undelivered }
@@ -673,7 +559,7 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
       bringIn: (payload) => this.restore(payload),
       seal: () => void this.seal(),
       divert: (isDiverted) => this.#divert(isDiverted),
-      raise: (error) => this.#events.emit('error', error),
+      raise: (error) => this.raise(error),
     }
   }
 
@@ -705,10 +591,4 @@ export abstract class BufferedChannel<B extends ReadableBuffer, Item, Input = It
     this.#refusedWrites++
     return error
   }
-}
-
-function tuningOf(options: BufferedChannelOptions): ChannelUpdate {
-  const { maxRecords, maxBytes, windowMs, switchStrategy, timeWeight, sizeWeight, threshold, fillPercent } = options
-  const all = { maxRecords, maxBytes, windowMs, switchStrategy, timeWeight, sizeWeight, threshold, fillPercent }
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
 }

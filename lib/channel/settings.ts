@@ -90,6 +90,13 @@ export function isChannelField(field: string): field is keyof ChannelTuning {
   return Object.hasOwn(RULES, field)
 }
 
+/** The settings among the options of a channel; those that are unset are left out. */
+export function tuningOf(options: ChannelUpdate): ChannelUpdate {
+  return Object.fromEntries(
+    FIELDS.filter((field) => options[field] !== undefined).map((field) => [field, options[field]]),
+  )
+}
+
 function pick(config: ChannelTuning): ChannelTuning {
   const { maxRecords, maxBytes, windowMs, switchStrategy, timeWeight, sizeWeight, threshold, fillPercent } = config
   return { maxRecords, maxBytes, windowMs, switchStrategy, timeWeight, sizeWeight, threshold, fillPercent }

@@ -50,7 +50,7 @@ function hiddenMembers(): Set<string> {
   )
   const text = sources.join('\n')
   const marked = [
-    ...text.matchAll(/^ {2}protected (?:override |readonly |abstract |async )*(\w+)/gm),
+    ...text.matchAll(/^ {2}protected (?:override |readonly |abstract |async |get )*(\w+)/gm),
     ...text.matchAll(/@internal[^/]*\*\/\s+(?:async )?(\w+)/g),
   ]
   return new Set(marked.map(([, name = '']) => name))
