@@ -8,7 +8,7 @@ import { compileWorkers } from './harness/compiled.js'
 import { ECHOES, type Echo } from './harness/net-job.js'
 import { measureEcho, measureIdle, type NetMeasurement } from './harness/net-run.js'
 import { environmentOf, optionsOrExit } from './harness/start.js'
-import { spread } from './harness/summary.js'
+import { type Spread, spread } from './harness/summary.js'
 
 const HELP = `npx tsx bench/net.ts: echo ping-pong, our server beside plain node:net with frames cut by hand.
 
@@ -43,7 +43,8 @@ interface NetOptions {
   readonly isStrict: boolean
 }
 
-type Runs = Record<Echo, NetMeasurement[]>
+/** By round; null = the run failed. */
+type Runs = Record<Echo, (NetMeasurement | null)[]>
 
 process.exitCode = await main(process.argv.slice(2))
 
@@ -108,7 +109,7 @@ async function compare(options: NetOptions): Promise<number> {
       for (const echo of round % 2 === 1 ? ECHOES : [...ECHOES].reverse()) {
         const run = await runOne(options, echo, connections)
         if (run === null) failures++
-        else runs[echo].push(run)
+        runs[echo].push(run)
         if (options.isJson) print(JSON.stringify({ connections, round, echo, ...run }))
       }
     }
@@ -132,16 +133,24 @@ async function runOne(options: NetOptions, echo: Echo, connections: number): Pro
 
 /** Round by round, because runs that stand side by side met the same machine; the median of them. */
 function ratioOf({ tandem, ...others }: Runs, to: Exclude<Echo, 'tandem'>, of = rateOfRun): number {
-  return spread(
-    tandem.flatMap((run, index) => {
-      const other = others[to][index]
-      return other === undefined ? [] : [of(run) / of(other)]
-    }),
-  ).median
+  const ratios = tandem.flatMap((run, index) => {
+    const other = others[to][index]
+    return run === null || other === null || other === undefined ? [] : [of(run) / of(other)]
+  })
+  return spread(ratios).median
 }
 
-const rateOfRun = (run: NetMeasurement): number => run.messagesPerSecond
-const cpuOf = (run: NetMeasurement): number => run.cpuUsPerMessage
+function rateOfRun(run: NetMeasurement): number {
+  return run.messagesPerSecond
+}
+
+function cpuOfRun(run: NetMeasurement): number {
+  return run.cpuUsPerMessage
+}
+
+function spreadOf(runs: Runs[Echo], of: (run: NetMeasurement) => number): Spread {
+  return spread(runs.flatMap((run) => (run === null ? [] : [of(run)])))
+}
 
 function tableOf(rows: readonly { connections: number; runs: Runs }[]): string {
   const head = [
@@ -156,17 +165,17 @@ function tableOf(rows: readonly { connections: number; runs: Runs }[]): string {
   const lines = rows.map(({ connections, runs }) => [
     String(connections),
     ...ECHOES.map((echo) => rateOf(runs[echo])),
-    ...ECHOES.map((echo) => spread(runs[echo].map((run) => run.cpuUsPerMessage)).median.toFixed(2)),
+    ...ECHOES.map((echo) => spreadOf(runs[echo], cpuOfRun).median.toFixed(2)),
     `${ratioOf(runs, 'plain').toFixed(3)} x`,
     `${ratioOf(runs, 'plain-view').toFixed(3)} x`,
-    `${ratioOf(runs, 'plain', cpuOf).toFixed(3)} x`,
-    `${ratioOf(runs, 'plain-view', cpuOf).toFixed(3)} x`,
+    `${ratioOf(runs, 'plain', cpuOfRun).toFixed(3)} x`,
+    `${ratioOf(runs, 'plain-view', cpuOfRun).toFixed(3)} x`,
   ])
   return [head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
 
-function rateOf(runs: readonly NetMeasurement[]): string {
-  const { median, min, max } = spread(runs.map((run) => run.mibPerSecond))
+function rateOf(runs: Runs[Echo]): string {
+  const { median, min, max } = spreadOf(runs, (run) => run.mibPerSecond)
   return `${median.toFixed(1)} (${min.toFixed(1)}..${max.toFixed(1)})`
 }
 
