@@ -8,8 +8,7 @@
 import { span } from './titles.js'
 
 const FEATURES = [
-  ...span('CH', 1, 10),
-  ...span('CH', 17, 20),
+  ...span('CH', 1, 20),
   ...span('CD', 1, 4),
   ...span('CL', 1, 7),
   ...span('PR', 1, 24),
