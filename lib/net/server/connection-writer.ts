@@ -16,6 +16,8 @@ export type OnSent = (error: Error | null) => void
 
 /** Whose bytes they are. What the callbacks of the user throw is his affair. */
 export interface WriterOwner {
+  /** A turn has ended: calls `flush` of the writer. */
+  flush(): void
   callOnSent(onSent: OnSent, error: Error | null): void
   /** Everything was taken since `queue` said that it is too much. */
   drained(): void
@@ -83,6 +85,8 @@ export class ConnectionWriter {
       // Mostly the system takes everything at once.
       if (this.#socket.writableLength === 0) this.#took(this.#writes)
     } else if (this.#receipts !== null) this.#tellSent()
+    // Whoever was told just now may have sent more, behind the only write of this turn.
+    if (outbox.bytes > 0) this.#loop.flushSoon(this.#owner)
   }
 
   /** The socket is gone: what it did not take is lost. */
