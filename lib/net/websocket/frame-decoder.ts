@@ -9,6 +9,7 @@
  *   head (2 bytes) -> rest of the header (length, mask) -> payload -> head ...
  *                                                              |-> a message or a control frame is complete
  */
+import { isUtf8 } from 'node:buffer'
 import type { MQError } from '../../errors/index.js'
 import type { RingBuffer } from '../server/ring-buffer.js'
 import { invalidUtf8, protocolError, tooBig } from './failures.js'
@@ -150,7 +151,6 @@ export class FrameDecoder {
       throw protocolError('a new message began before the last fragment of the one before')
     } else {
       this.#messageOpcode = opcode
-      this.#utf8.reset()
     }
   }
 
@@ -257,8 +257,7 @@ export class FrameDecoder {
     const code = payload.readUInt16BE(0)
     if (!isSendableCloseCode(code)) throw protocolError(`${code} is no close code that may be sent`)
     const reason = payload.subarray(2)
-    this.#utf8.reset()
-    if (!this.#utf8.push(reason) || !this.#utf8.isComplete) throw invalidUtf8('a close reason')
+    if (!isUtf8(reason)) throw invalidUtf8('a close reason')
     this.closeCode = code
     this.closeReason = reason.toString()
   }

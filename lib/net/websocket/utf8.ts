@@ -3,7 +3,8 @@
  * when its last one came (RFC 6455 section 8.1, RFC 3629). Hot path.
  * Why two ways: whole characters go through Node's native check; only a character that a cut divides (at most three
  * bytes) is walked byte by byte, with the ranges of RFC 3629 section 4.
- * Invariant: between pieces the state is what the missing bytes of one character may be, never the bytes themselves.
+ * Invariant: between pieces the state is what the missing bytes of one character may be, never the bytes themselves; at the
+ * end of a text that is complete it is what it was at its beginning.
  */
 import { isUtf8 } from 'node:buffer'
 
@@ -20,12 +21,6 @@ export class Utf8Validator {
   /** True between characters: text may end here. */
   get isComplete(): boolean {
     return this.#missing === 0
-  }
-
-  reset(): void {
-    this.#missing = 0
-    this.#low = CONTINUATION_LOW
-    this.#high = CONTINUATION_HIGH
   }
 
   /** Takes the next bytes of the text. False: no bytes that follow can make it valid. */

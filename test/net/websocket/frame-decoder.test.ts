@@ -77,6 +77,12 @@ const ROWS: readonly Row[] = [
   ['5.5.1', 'a close with the longest reason', [close(1000, long(123))], [`close:1000:${long(123)}`]],
   ['5.5.1', 'a reason that is not UTF-8', [close(1000, Buffer.of(0xff))], ['error:1007']],
   ['5.5.1', 'a reason that ends inside a character', [close(1000, Buffer.of(0xe2, 0x82))], ['error:1007']],
+  [
+    '5.5.1',
+    'a close inside a character of a text',
+    [text(Buffer.of(0xe2), false), close(1000, '\u20ac')],
+    ['close:1000:\u20ac'],
+  ],
   // 5.6, 8.1
   ['5.6', 'binary may be any bytes', [binary(Buffer.of(0xff, 0xfe, 0x80))], ['binary:\xff\xfe\x80']],
   ['8.1', 'text that is not UTF-8', [text(Buffer.of(0xc3, 0x28))], ['error:1007']],

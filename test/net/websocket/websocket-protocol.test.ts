@@ -175,8 +175,8 @@ describe('the closing handshake', () => {
     ['a code that nobody may send', new MQError('TIMEOUT', 'x', { closeCode: 1006 }), 'close:1001:'],
     [
       'a long reason',
-      new MQError('CONSUME_FAILED', '\u20ac'.repeat(50), { closeCode: 4000 }),
-      `close:4000:${'\u20ac'.repeat(41)}`,
+      new MQError('CONSUME_FAILED', `a${'\u20ac'.repeat(50)}`, { closeCode: 4000 }),
+      `close:4000:a${'\u20ac'.repeat(40)}`,
     ],
   ])('GW-2: a connection that ends (%s) says why in its farewell', (_what, error, told) => {
     const c = open()
