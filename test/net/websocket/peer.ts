@@ -24,7 +24,7 @@ export class Peer {
   readonly #waiting: { count: number; done: Deferred<void> }[] = []
   #bytes = Buffer.alloc(0)
 
-  /** Connects and asks for an upgrade; `answersClose`: the peer answers a close frame of the server by ending. */
+  /** Connects and sends `request`. */
   constructor(port: number, request = REQUEST) {
     this.#socket = connect(port, '127.0.0.1')
     let inOrder = true
