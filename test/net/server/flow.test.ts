@@ -49,6 +49,25 @@ describe('the flow of bytes', () => {
     expect(await sent.count(3)).toEqual(['empty null', 'x null', 'behind null'])
   })
 
+  it('NT-6: what is sent from onSent and onDrain leaves', async () => {
+    const { port } = await raw(
+      {
+        onMessage: (c) => {
+          c.send('one ', { onSent: () => c.send('two ', { onSent: () => c.send('three ') }) })
+        },
+        onDrain: (c) => {
+          if (c.get('drained') === undefined) c.send('drained')
+          c.set('drained', true)
+        },
+      },
+      { writeBufferBytes: 3 },
+    )
+    const one = await client(port)
+    one.write('go')
+    const text = await one.text('one two three drained'.length)
+    expect(text.split(/(?<= )|(?=drained)/).sort()).toEqual(['drained', 'one ', 'three ', 'two '])
+  })
+
   it('GW-3: a client that floods and does not read is read no further; others are served; then all of it arrives', async () => {
     const connections: Connection<undefined, Buffer, Uint8Array>[] = []
     let most = 0
