@@ -20,7 +20,7 @@ it('every entry of the package can be required as well as imported', () => {
       string,
       { default: string },
     ][]
-    expect(entries).toHaveLength(5)
+    expect(entries).toHaveLength(7)
     mkdirSync(home, { recursive: true })
     writeFileSync(join(home, 'package.json'), manifest)
     const { resolve } = createRequire(join(folder, 'user.cjs'))
