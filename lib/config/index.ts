@@ -24,6 +24,7 @@ export type {
   ReadMode,
   ResolvedConsumerConfig,
 } from './consumer-types.js'
+export type { GatewaySettings, GatewayTlsSettings, SlowClientPolicy } from './gateway-types.js'
 export type {
   ClientConfig,
   ConsumerConfig,
@@ -80,5 +81,6 @@ export {
   resolveProducerConfig,
   resolveProducerUpdate,
 } from './resolve.js'
+export { resolveGatewayOptions } from './resolve-gateway.js'
 export { resolveQueueOptions } from './resolve-queue.js'
 export type { WalDurability, WalSettings } from './wal-types.js'
