@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 const FOLDER = fileURLToPath(new URL('../../examples/', import.meta.url))
 const TSX = fileURLToPath(new URL('../../node_modules/tsx/dist/cli.mjs', import.meta.url))
 /** What the others share, and the demo, which has a step of its own. */
-const NOT_RUN = ['demo.ts', 'demo-records.ts', 'example.ts']
+const NOT_RUN = ['demo.ts', 'demo-records.ts', 'example.ts', 'web-socket-client.ts']
 const LIMIT_MS = 120_000
 
 const files = readdirSync(FOLDER).filter((name) => name.endsWith('.ts') && !NOT_RUN.includes(name))
