@@ -30,7 +30,7 @@ export function readTimedOut(timeoutMs: number | undefined): MQError {
 }
 
 export function badBatchSize(max: number): MQError {
-  const text = `readBatch(${max}): expected an integer of at least 1, or Infinity`
+  const text = `readBatch(${String(max)}): expected an integer of at least 1, or Infinity`
   return new MQError('INVALID_CONFIG', text, { field: 'max', value: max })
 }
 
@@ -60,6 +60,16 @@ export function spillWaitTimedOut(bytes: number, timeoutMs: number | undefined, 
 
 export function listenerThrew(cause: unknown): MQError {
   const text = 'a listener of the channel threw: catch inside the listener'
+  return new MQError('PRODUCE_FAILED', text, { reason: 'CALLBACK' }, { cause })
+}
+
+export function policyThrew(cause: unknown): MQError {
+  const text = 'the evictPolicy threw, so the record was refused: return a boolean and a number of records'
+  return new MQError('PRODUCE_FAILED', text, { reason: 'CALLBACK' }, { cause })
+}
+
+export function metricsFailed(cause: unknown): MQError {
+  const text = 'the metrics of the channel failed when it was detached: its last totals may be missing'
   return new MQError('PRODUCE_FAILED', text, { reason: 'CALLBACK' }, { cause })
 }
 
