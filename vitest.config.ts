@@ -26,7 +26,7 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/integration/**', 'node_modules/**', ...FAULTS],
+    exclude: ['test/browser/**', 'test/integration/**', 'node_modules/**', ...FAULTS],
     testTimeout: 20_000,
     hookTimeout: 20_000,
     dangerouslyIgnoreUnhandledErrors: false,

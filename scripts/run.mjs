@@ -16,13 +16,16 @@ const OLDEST_NODE = [20, 19]
 const TASKS = {
   bench: [['tsx', 'bench/produce.ts']],
   'bench-consume': [['tsx', 'bench/consume.ts']],
+  browser: [['vitest', 'run', '-c', 'vitest.browser.config.ts']],
   build: [
     [process.execPath, 'scripts/lib/clean.mjs', 'dist'],
     ['tsc', '-p', 'tsconfig.build.json'],
+    [process.execPath, 'scripts/lib/copy.mjs', 'lib/gateway/browser', 'dist/gateway/browser', '.html', '.css'],
   ],
   check: [
     ['biome', 'check', '.'],
     ['tsc', '-p', 'tsconfig.json'],
+    ['tsc', '-p', 'tsconfig.browser.json'],
   ],
   demo: [['tsx', 'examples/demo.ts']],
   faults: [['vitest', 'run', '-c', 'vitest.faults.config.ts']],

@@ -2,11 +2,11 @@
  * What a `stats` frame carries and the dashboard draws, once per second. GW-1, features.md part 5.
  * Why only plain numbers and texts: it travels as JSON. Why parts of the snapshots: the gateway knows neither lanes nor
  * brokers; whoever has more fields passes them on, and the page ignores what it does not know.
+ * Why it imports nothing: the pages are checked against it with the types of browsers, the rooms with those of Node.
  */
-import type { ConsumerMetrics } from '../../consumer/index.js'
-import type { ProducerMetrics } from '../../producer/index.js'
 
-export interface StatsFrame extends BackendStats {
+/** Without an instance behind it a gateway gives its own figures only, and the page leaves out the rest. */
+export interface StatsFrame extends Partial<BackendStats> {
   /** Milliseconds since 1970. */
   readonly time: number
   readonly gateway: GatewayStats
@@ -14,28 +14,32 @@ export interface StatsFrame extends BackendStats {
 
 /** What the side of Kafka gives: parts of `getMetrics()`. */
 export interface BackendStats {
-  readonly producer: Pick<
-    ProducerMetrics,
-    | 'totalMessages'
-    | 'successMessages'
-    | 'failedMessages'
-    | 'pendingMessages'
-    | 'messagesPerSecond'
-    | 'bytesPerSecond'
-    | 'batches'
-    | 'meanBatchRecords'
-    | 'compressionRatio'
-    | 'p50LatencyMs'
-    | 'p99LatencyMs'
-    | 'bufferUsedBytes'
-    | 'bufferLimitBytes'
-    | 'inFlightRequests'
-    | 'circuitState'
-  >
-  readonly consumer: Pick<
-    ConsumerMetrics,
-    'totalMessages' | 'messagesPerSecond' | 'bytesPerSecond' | 'lag' | 'lagByPartition' | 'assignedPartitions'
-  >
+  readonly producer: {
+    readonly totalMessages: number
+    readonly successMessages: number
+    readonly failedMessages: number
+    readonly pendingMessages: number
+    readonly messagesPerSecond: number
+    readonly bytesPerSecond: number
+    readonly batches: number
+    readonly meanBatchRecords: number
+    readonly compressionRatio: number
+    readonly p50LatencyMs: number
+    readonly p99LatencyMs: number
+    readonly bufferUsedBytes: number
+    readonly bufferLimitBytes: number
+    readonly inFlightRequests: number
+    readonly circuitState: string
+  }
+  readonly consumer: {
+    readonly totalMessages: number
+    readonly messagesPerSecond: number
+    readonly bytesPerSecond: number
+    readonly lag: number
+    /** -1 unknown. */
+    readonly lagByPartition: Readonly<Record<string, number>>
+    readonly assignedPartitions: number
+  }
   readonly connectionPool: {
     readonly totalConnections: number
     readonly activeConnections: number
