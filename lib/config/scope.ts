@@ -3,9 +3,9 @@
  * `collect` walks what the caller passed along a scope and returns checked values by field path; it never changes
  * its input. Invariant: an entry is good (normalised) or bad (a finding names it), so relations can skip bad ones.
  */
+import { nearestName } from '../util/index.js'
 import type { FieldSpec, FieldTable } from './field.js'
 import type { Findings } from './issues.js'
-import { nearestName } from './nearest.js'
 import { fieldsOf, isPlainObject, isSame } from './objects.js'
 import { HIDDEN, kindOf, looksSecret, shown, text } from './shown.js'
 

@@ -7,9 +7,10 @@ type Listener<T> = (event: T) => void
 
 export class Emitter<Events extends object> {
   readonly #listeners = new Map<keyof Events, Set<Listener<never>>>()
-  readonly #onListenerError: (error: unknown) => void
+  readonly #onListenerError: (error: unknown, event: unknown) => void
 
-  constructor(onListenerError: (error: unknown) => void = () => {}) {
+  /** `onListenerError` is told what a listener threw, and the event that it was told. */
+  constructor(onListenerError: (error: unknown, event: unknown) => void = () => {}) {
     this.#onListenerError = onListenerError
   }
 
@@ -43,7 +44,7 @@ export class Emitter<Events extends object> {
       try {
         await (listener as (event: Events[K]) => unknown)(event)
       } catch (error) {
-        this.#onListenerError(error)
+        this.#onListenerError(error, event)
       }
     })
     await Promise.all(calls)
@@ -56,9 +57,9 @@ export class Emitter<Events extends object> {
       try {
         const result = (listener as (event: Events[K]) => unknown)(event)
         // An async listener that fails throws later, and nobody else awaits it.
-        if (result instanceof Promise) result.catch(this.#onListenerError)
+        if (result instanceof Promise) result.catch((error) => this.#onListenerError(error, event))
       } catch (error) {
-        this.#onListenerError(error)
+        this.#onListenerError(error, event)
       }
     }
   }

@@ -21,6 +21,7 @@ export {
 } from './hooks.js'
 export { consoleLogger, LOG_LEVELS, type Logger, type LogLevel, silentLogger } from './logger.js'
 export { MinHeap } from './min-heap.js'
+export { nearestName } from './nearest.js'
 export { Pauses } from './pauses.js'
 export { type RandomSource, randomInt, seededRandom, systemRandom } from './random.js'
 export { RateWindow } from './rate-window.js'
