@@ -8,6 +8,8 @@
  */
 import { assert } from '../util/index.js'
 import { Arena } from './arena.js'
+import { optionsOf } from './channel-errors.js'
+import { boolean, checkOptions, count, type OptionRule, type OptionRules, wrongOption } from './options.js'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -40,6 +42,18 @@ export interface ArenaPoolStats {
 /** What a poisoned byte looks like: an odd value that is no magic number of any format of ours. */
 const POISON = 0xdb
 
+const sizeClass: OptionRule = [
+  (value) => Number.isSafeInteger(value) && (value as number) >= 1 && Number.isInteger(Math.log2(value as number)),
+  'a power of two',
+]
+const RULES: OptionRules = {
+  minBytes: sizeClass,
+  maxBytes: sizeClass,
+  maxRetainedBytes: count,
+  maxKeptPerClass: count,
+  poison: boolean,
+}
+
 export class ArenaPool {
   readonly #minBytes: number
   readonly #minLog: number
@@ -55,8 +69,9 @@ export class ArenaPool {
   #takes = 0
 
   constructor(options: ArenaPoolOptions = {}) {
-    const { minBytes = 16 * KIB, maxBytes = MIB } = options
-    assert(isPowerOfTwo(minBytes) && isPowerOfTwo(maxBytes) && minBytes <= maxBytes, 'arena classes are powers of two')
+    const { minBytes = 16 * KIB, maxBytes = MIB } = optionsOf(options)
+    checkOptions(options, RULES)
+    if (minBytes > maxBytes) throw wrongOption('minBytes', minBytes, `at most maxBytes, ${maxBytes}`)
     this.#minBytes = minBytes
     this.#minLog = Math.log2(minBytes)
     this.#classes = Array.from({ length: Math.log2(maxBytes) - this.#minLog + 1 }, () => [])
@@ -151,8 +166,4 @@ export class ArenaPool {
 /** The small classes of CH-10: 64, 128, 256, 512 and 1,024 B, at most 1,024 kept of each (under 2 MiB in all). */
 export function smallArenaPool(options: { readonly poison?: boolean } = {}): ArenaPool {
   return new ArenaPool({ ...options, minBytes: 64, maxBytes: KIB, maxKeptPerClass: 1024, maxRetainedBytes: 2 * MIB })
-}
-
-function isPowerOfTwo(bytes: number): boolean {
-  return bytes >= 1 && Number.isInteger(Math.log2(bytes))
 }

@@ -4,7 +4,7 @@
  * back once (on reading, release, eviction or close); nobody overtakes a writer that waits. CH-16, CH-17, CH-19.
  */
 import { type MQError, toMQError } from '../errors/index.js'
-import { Buckets, Emitter, systemClock } from '../util/index.js'
+import { Buckets, deferred, Emitter, systemClock } from '../util/index.js'
 import type {
   BufferedChannelEvents,
   BufferedChannelOptions,
@@ -15,9 +15,12 @@ import type {
 import {
   bufferFull,
   checkOnFull,
+  isListenerReport,
   listenerThrew,
+  metricsFailed,
   type OnFull,
   optionsOf,
+  policyThrew,
   recordTooLarge,
   spillFull,
   writerClosed,
@@ -28,17 +31,20 @@ import type { EvictStats } from './evict-policy.js'
 import { type EvictHost, Evicting } from './evicting.js'
 import { type ChannelMeasures, SWITCH_SECONDS } from './measures.js'
 import { MemoryBudget } from './memory-budget.js'
+import { callable, checkCloseOptions, checkOption, checkWait, oneOf } from './options.js'
 import { OverdueLeases } from './overdue-leases.js'
 import { ReadChannel } from './read-channel.js'
 import { type ChannelSettings, type ChannelUpdate, channelSettings, tuningOf } from './settings.js'
 import { type SpillHost, Spilling } from './spill/spilling.js'
 import type { WaitOptions } from './waiters.js'
 
-const DEFAULT_MEMORY_BYTES = 64 * 1024 * 1024
+export const DEFAULT_MEMORY_BYTES = 64 * 1024 * 1024
 const DEFAULT_BLOCK_MS = 60_000
 const DEFAULT_CLOSE_MS = 30_000
 /** The least a record is charged: its slot in our lists costs memory too, also when the payload is empty. */
-const SLOT_BYTES = 16
+export const SLOT_BYTES = 16
+
+const EVENT = oneOf('backpressure', 'drain', 'config', 'dropped', 'error')
 
 /** What a record of this many payload bytes is charged. */
 export function chargeOf(bytes: number): number {
@@ -72,9 +78,8 @@ export abstract class BufferedChannel<
   #isStraight = true
   /** Records are on their way to readers that wait: nobody is told anything meanwhile. */
   #isServing = false
-  #isReporting = false
-  /** Crossings of the budget's limits that are told as soon as our own change of state is finished. */
-  #crossings: ('backpressure' | 'drain')[] = []
+  /** What listeners are told as soon as our own change of state is finished: crossings of the limits, and what was dropped. */
+  #news: (() => void)[] = []
   #reading: B | null = null
   #lastReadMs: number
   /** Written into memory: at once, or through the log. */
@@ -105,14 +110,16 @@ export abstract class BufferedChannel<
     this.#maxBlockMs = maxBlockMs
     this.#evicting = onFull === 'dropOldest' ? new Evicting(this.#evictHost(), options.evictPolicy) : null
     this.#lastReadMs = clock.monotonicMs()
-    this.#events = new Emitter<BufferedChannelEvents>((error) => this.#listenerThrew(error))
+    this.#events = new Emitter<BufferedChannelEvents>((error, event) => this.#listenerThrew(error, event))
     this.budget = new MemoryBudget({
       ...options,
       limitBytes: options.bufferMemoryBytes ?? DEFAULT_MEMORY_BYTES,
       limitRecords: options.bufferMaxRecords,
     })
-    this.budget.onSoft = () => this.#crossings.push('backpressure')
-    this.budget.onResume = () => this.#crossings.push('drain')
+    const tellSoft = () => this.#events.emit('backpressure', this.#use())
+    const tellResume = () => this.#events.emit('drain', this.#use())
+    this.budget.onSoft = () => this.#news.push(tellSoft)
+    this.budget.onResume = () => this.#news.push(tellResume)
     this.core = new DoubleBufferChannel<B>(
       {
         createBuffer: () => {
@@ -180,13 +187,19 @@ export abstract class BufferedChannel<
 
   /** Returns the function that ends the subscription. A listener that throws hurts nobody else. */
   on<K extends keyof BufferedChannelEvents>(name: K, listener: (event: BufferedChannelEvents[K]) => void): () => void {
+    checkOption('event', name, EVENT)
+    checkOption('listener', listener, callable)
     return this.#events.on(name, listener)
   }
 
   /** Resolves below the soft limit: at once, or with the next `drain`. */
   override async ready(options: WaitOptions = {}): Promise<void> {
+    checkWait(options)
     if (!this.#isOpen) throw writerClosed()
-    await this.budget.ready({ ...options, clock: optionsOf(options).clock ?? this.clock })
+    // As a writer that waits: what is not sealed could never be read and make room.
+    if (this.budget.isSoft && options.signal?.aborted !== true) this.seal()
+    if (!this.#isOpen) throw writerClosed() // By a listener that was told of room.
+    await this.budget.ready({ ...options, clock: options.clock ?? this.clock })
   }
 
   /** Makes what was written readable now; false when there is nothing. */
@@ -259,8 +272,17 @@ export abstract class BufferedChannel<
    * its owner's to close. Both numbers count the records that were pending. Idempotent.
    */
   override close(options: CloseOptions = {}): Promise<CloseResult> {
-    this.#closing ??= this.#close(options)
-    return this.#closing
+    if (this.#closing !== null) return this.#closing
+    const settled = deferred<CloseResult>()
+    try {
+      checkCloseOptions(options)
+    } catch (error) {
+      settled.reject(error) // Nothing was closed: the next call may say it better.
+      return settled.promise
+    }
+    this.#closing = settled.promise // First: a listener that is told of the end may close, too.
+    this.#close(options).then(settled.resolve, settled.reject)
+    return settled.promise
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -268,6 +290,18 @@ export abstract class BufferedChannel<
   }
 
   // --- for the kinds -----------------------------------------------------------------------------------------------
+
+  /** An item above `maxBytes` gets a buffer of its own. Listeners hear of it when the item is in: they may close, or write. */
+  protected sealBefore(): void {
+    if (this.core.seal() === null) return
+    const wasServing = this.#isServing
+    this.#isServing = true
+    try {
+      this.readers.serve()
+    } finally {
+      this.#isServing = wasServing
+    }
+  }
 
   /** Lets one record in if that needs neither waiting nor dropping. Hot path: two comparisons and the budget. */
   protected tryAdmit(chargeBytes: number): boolean {
@@ -289,6 +323,7 @@ export abstract class BufferedChannel<
       return append()
     }
     this.seal() // A waiting writer ends the window: what is not sealed could never be read and make room.
+    if (!this.#isOpen) throw this.#refused(writerClosed()) // By a listener that was told of room.
     const { signal, timeoutMs = this.#maxBlockMs, clock = this.clock } = options
     this.#blockedWriters++
     try {
@@ -309,7 +344,8 @@ export abstract class BufferedChannel<
     if (this.#spilling === null || !this.#isOpen || chargeBytes > this.budget.limitBytes) return false
     if (this.#isDiverted) return true
     this.seal()
-    // A reader that waited may have made room; or what it is told of has written.
+    // A reader that waited may have made room; or what it is told of has written, or closed.
+    if (!this.#isOpen) return false
     return this.#isDiverted || !this.budget.hasRoom(chargeBytes, 1)
   }
 
@@ -357,7 +393,7 @@ export abstract class BufferedChannel<
     this.#enteredRecords++
     this.#enteredBytes += bytes
     this.core.wrote()
-    if (this.#crossings.length > 0) this.#tellCrossings()
+    if (this.#news.length > 0) this.#tellNews()
     return !this.budget.isSoft
   }
 
@@ -365,6 +401,13 @@ export abstract class BufferedChannel<
   protected takeBuffer(): B | undefined {
     this.#lastReadMs = this.clock.monotonicMs()
     return this.core.take()
+  }
+
+  /** After the end its records count as discarded, and nobody could read them. */
+  protected putBackBuffer(buffer: B): void {
+    if (this.state === 'closed') return this.recycleBuffer(buffer)
+    this.core.putBack(buffer)
+    this.#serve()
   }
 
   protected recycleBuffer(buffer: B): void {
@@ -375,7 +418,7 @@ export abstract class BufferedChannel<
       this.#readRecords += records
       this.#readBytes += bytes
     }
-    if (this.#crossings.length > 0) this.#tellCrossings()
+    if (this.#news.length > 0) this.#tellNews()
     if (this.#isDiverted) this.#spilling?.freed()
   }
 
@@ -388,7 +431,7 @@ export abstract class BufferedChannel<
   /** One record's charge returns to the budget. */
   protected giveBack(chargeBytes: number): void {
     this.budget.give(chargeBytes, 1)
-    if (this.#crossings.length > 0) this.#tellCrossings()
+    if (this.#news.length > 0) this.#tellNews()
     if (this.#isDiverted) this.#spilling?.freed()
   }
 
@@ -425,7 +468,7 @@ export abstract class BufferedChannel<
     } finally {
       this.#isServing = false
     }
-    if (this.#crossings.length > 0) this.#tellCrossings()
+    if (this.#news.length > 0) this.#tellNews()
   }
 
   #takeNext(): B | null {
@@ -468,39 +511,64 @@ export abstract class BufferedChannel<
     if (chargeBytes > this.budget.limitBytes) throw this.#refused(recordTooLarge(chargeBytes, this.limitBytes))
     this.seal()
     if (this.tryAdmit(chargeBytes)) return // A reader that waited has made room.
+    if (!this.#isOpen) throw this.#refused(writerClosed()) // By a listener that was told of it.
     if (this.#spilling !== null) throw this.#refused(spillFull(chargeBytes, this.#spilling.records))
-    if (this.#evicting?.makeRoom(chargeBytes) === true) return
-    if (this.#crossings.length > 0) this.#tellCrossings() // What was dropped may have been enough for others.
+    if (this.#evicting !== null && this.#evict(this.#evicting, chargeBytes)) return
+    if (this.#news.length > 0) this.#tellNews() // What was dropped may have been enough for others.
     throw this.#refused(bufferFull(chargeBytes, this.budget))
   }
 
-  /** Told before a buffer is thrown away. */
-  protected dropping(_buffer: B): void {}
+  /** True: the room is taken. What is dropped is told when the record is in, or refused: who is told may write, or close. */
+  #evict(evicting: Evicting, chargeBytes: number): boolean {
+    try {
+      if (evicting.makeRoom(chargeBytes)) return true
+    } catch (cause) {
+      this.#tellNews()
+      throw this.#refused(policyThrew(cause))
+    }
+    if (this.#isOpen) return false
+    throw this.#refused(writerClosed()) // By the policy.
+  }
+
+  /** What is to be told of a buffer that is thrown away. */
+  protected dropping(_buffer: B): (() => void) | null {
+    return null
+  }
 
   #evictHost(): EvictHost {
+    let newsBefore = 0
     return {
-      tryTake: (chargeBytes) => this.budget.tryTake(chargeBytes, 1),
-      stats: () => this.#evictStats(),
+      tryTake: (chargeBytes) => this.#isOpen && this.budget.tryTake(chargeBytes, 1),
+      stats: () => {
+        newsBefore = this.#news.length
+        return this.#evictStats()
+      },
       drop: () => this.#dropOldest(),
       dropped: (records, bytes, policy) => {
         this.#droppedRecords += records
-        this.#events.emit('dropped', { records, bytes, policy })
+        const tell = () => this.#events.emit('dropped', { records, bytes, policy })
+        this.#news.splice(newsBefore, 0, tell) // Before the room that it made.
       },
     }
   }
 
-  /** The oldest sealed buffer, thrown away whole. Who is told of it and throws must not keep it from being given back. */
+  /** The oldest sealed buffer, thrown away whole. */
   #dropOldest(): { readonly records: number; readonly bytes: number } | null {
-    const buffer = this.core.take()
+    const buffer = this.#isOpen ? this.core.take() : undefined
     if (buffer === undefined) return null
     const { records, bytes } = buffer
-    try {
-      this.dropping(buffer)
-    } catch (cause) {
-      this.#listenerThrew(cause)
-    }
+    const tell = this.dropping(buffer)
+    if (tell !== null) this.#news.push(() => this.#tellDropped(tell))
     this.core.recycle(buffer)
     return { records, bytes }
+  }
+
+  #tellDropped(tell: () => void): void {
+    try {
+      tell()
+    } catch (cause) {
+      this.#listenerThrew(cause, null)
+    }
   }
 
   #evictStats(): EvictStats {
@@ -519,7 +587,7 @@ export abstract class BufferedChannel<
   // --- the end -----------------------------------------------------------------------------------------------------
 
   async #close(options: CloseOptions): Promise<CloseResult> {
-    const { timeoutMs = DEFAULT_CLOSE_MS, drain: isDraining = true } = optionsOf(options)
+    const { timeoutMs = DEFAULT_CLOSE_MS, drain: isDraining = true } = options
     const untilMs = this.clock.monotonicMs() + timeoutMs
     this.#isOpen = false
     this.#isStraight = false
@@ -534,11 +602,20 @@ export abstract class BufferedChannel<
     this.#reading = null
     if (reading !== null) this.core.recycle(reading)
     this.readers.end()
-    this.#tellCrossings()
+    this.#tellNews()
     await this.readers.settled(isDraining ? untilMs - this.clock.monotonicMs() : 0)
-    this.#detachMetrics()
-    await this.#metrics?.flush?.()
+    await this.#endMetrics()
     return { delivered: pending - undelivered, undelivered }
+  }
+
+  /** Metrics of somebody else that fail do not take the answer from whoever closes. */
+  async #endMetrics(): Promise<void> {
+    try {
+      this.#detachMetrics()
+      await this.#metrics?.flush?.()
+    } catch (cause) {
+      this.raise(metricsFailed(cause))
+    }
   }
 
   async #endSpilling(spilling: Spilling, timeoutMs: number): Promise<void> {
@@ -568,23 +645,20 @@ export abstract class BufferedChannel<
     this.#isStraight = this.#isOpen && !isDiverted
   }
 
-  #tellCrossings(): void {
+  #tellNews(): void {
     if (this.#isServing) return
-    const crossings = this.#crossings
-    this.#crossings = []
-    for (const name of crossings) this.#events.emit(name, this.#use())
+    const news = this.#news
+    this.#news = []
+    for (const tell of news) tell()
   }
 
   #use(): BufferedChannelEvents['drain'] {
     return { usedBytes: this.budget.usedBytes, limitBytes: this.budget.limitBytes }
   }
 
-  #listenerThrew(cause: unknown): void {
-    // An error listener that throws must not be told of its own error for ever.
-    if (this.#isReporting) return
-    this.#isReporting = true
-    this.#events.emit('error', listenerThrew(cause))
-    this.#isReporting = false
+  #listenerThrew(cause: unknown, event: unknown): void {
+    // An error listener that fails must not be told of its own error for ever, neither at once nor by a promise.
+    if (!isListenerReport(event)) this.#events.emit('error', listenerThrew(cause))
   }
 
   #refused(error: MQError): MQError {

@@ -10,6 +10,7 @@ import { ArenaPool, smallArenaPool } from './arena-pool.js'
 import { BufferedChannel, chargeOf } from './buffered-channel.js'
 import type { BufferedChannelOptions } from './buffered-types.js'
 import { ByteBuffer, type Holder } from './byte-buffer.js'
+import { BUFFERED_RULES, boolean, checkOptions, checkWait, type OptionRules, objectWith, oneOf } from './options.js'
 import type { WaitOptions } from './waiters.js'
 
 export interface ByteChannelOptions extends BufferedChannelOptions {
@@ -41,6 +42,12 @@ const COPY_BELOW_BYTES = 1024
 /** Safe reading leases up to this; larger payloads own their memory, which the garbage collector takes back. */
 const LEASE_TO_BYTES = 32 * KIB
 const POOL_BYTES = 16 * MIB
+const BYTE_RULES: OptionRules = {
+  ...BUFFERED_RULES,
+  copyOnWrite: boolean,
+  readMode: oneOf('safe', 'zeroCopy'),
+  arenas: objectWith('an ArenaPool', 'take', 'retain', 'release', 'stats'),
+}
 
 export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk, Uint8Array, Buffer> {
   readonly #arenas: ArenaPool
@@ -63,6 +70,7 @@ export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk, Uint8Array, 
    * ```
    */
   constructor(options: ByteChannelOptions = {}) {
+    checkOptions(options, BYTE_RULES)
     super(options, BYTE_DEFAULTS, () => new ByteBuffer())
     this.#arenas = options.arenas ?? new ArenaPool({ maxRetainedBytes: POOL_BYTES })
     this.#small = smallArenaPool()
@@ -89,6 +97,7 @@ export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk, Uint8Array, 
    * `maxBlockMs` TIMEOUT/BUFFER_FULL.
    */
   override async writeAsync(bytes: Uint8Array, options: WaitOptions = {}): Promise<boolean> {
+    checkWait(options)
     const charge = chargeOf(lengthOf(bytes))
     if (this.tryAdmit(charge)) return this.#append(bytes, charge)
     const spills = this.spills(charge)
@@ -120,8 +129,7 @@ export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk, Uint8Array, 
 
   #append(bytes: Uint8Array, charge: number, isCopied = this.#copies): boolean {
     const length = bytes.length
-    // An item above `maxBytes` gets a buffer of its own.
-    if (length > this.maxBytes) this.seal()
+    if (length > this.maxBytes) this.sealBefore()
     const buffer = this.core.active
     if (!isCopied) buffer.keep(bytes)
     else if (this.#isSafe && length > LEASE_TO_BYTES) buffer.keep(ownCopy(bytes))

@@ -58,9 +58,19 @@ export function spillWaitTimedOut(bytes: number, timeoutMs: number | undefined, 
   return new MQError('TIMEOUT', text, { reason: 'BUFFER_FULL', bytes, timeoutMs, inLogRecords })
 }
 
+/** What `listenerThrew` has made. */
+const listenerReports = new WeakSet<object>()
+
 export function listenerThrew(cause: unknown): MQError {
   const text = 'a listener of the channel threw: catch inside the listener'
-  return new MQError('PRODUCE_FAILED', text, { reason: 'CALLBACK' }, { cause })
+  const error = new MQError('PRODUCE_FAILED', text, { reason: 'CALLBACK' }, { cause })
+  listenerReports.add(error)
+  return error
+}
+
+/** True for the event that tells of a listener that threw. */
+export function isListenerReport(event: unknown): boolean {
+  return typeof event === 'object' && event !== null && listenerReports.has(event)
 }
 
 export function policyThrew(cause: unknown): MQError {

@@ -392,9 +392,9 @@ export class DoubleBufferChannel<B extends ChannelBuffer> {
   }
 
   #untake(buffer: B): void {
+    assert(this.#takenBuffers > 0, 'a buffer came back that nobody had taken') // First: a mistake changes no count.
     this.#takenBuffers--
     this.#takenRecords -= buffer.records
-    assert(this.#takenBuffers >= 0, 'a buffer came back that nobody had taken')
   }
 
   #reuse(buffer: B): void {

@@ -5,7 +5,7 @@
  * Invariant: a policy that says no means the write is refused; nothing is pushed anyway.
  */
 import { MQError } from '../errors/index.js'
-import { optionsOf } from './channel-errors.js'
+import { checkOptions, count, milliseconds, type OptionRules, percent } from './options.js'
 
 /** What a policy is asked about. */
 export interface EvictStats {
@@ -51,6 +51,15 @@ export interface WaterMarkOptions {
   readonly idleTimeoutMs?: number
 }
 
+const RULES: OptionRules = {
+  maxRecords: count,
+  highWaterPercent: percent,
+  lowWaterPercent: percent,
+  minEvictRecords: count,
+  maxEvictRecords: count,
+  idleTimeoutMs: milliseconds,
+}
+
 /** The built-in policy: from the high water mark down to the low one. */
 export class WaterMarkPolicy implements EvictPolicy {
   readonly name = 'water-mark'
@@ -65,7 +74,8 @@ export class WaterMarkPolicy implements EvictPolicy {
   #evictedRecords = 0
 
   constructor(options: WaterMarkOptions = {}) {
-    this.#maxRecords = optionsOf(options).maxRecords ?? 0
+    checkOptions(options, RULES)
+    this.#maxRecords = options.maxRecords ?? 0
     this.#highWaterPercent = options.highWaterPercent ?? 80
     this.#lowWaterPercent = options.lowWaterPercent ?? 50
     this.#minEvictRecords = options.minEvictRecords ?? 1

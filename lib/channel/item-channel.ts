@@ -5,9 +5,9 @@
  * Invariant: as `BufferedChannel`; a channel is read in one of the two ways. CH-1.
  */
 import { MQError, toMQError } from '../errors/index.js'
-import { BufferedChannel } from './buffered-channel.js'
+import { BufferedChannel, DEFAULT_MEMORY_BYTES, SLOT_BYTES } from './buffered-channel.js'
 import type { BufferedChannelOptions, ReadableBuffer } from './buffered-types.js'
-import { optionsOf } from './channel-errors.js'
+import { BUFFERED_RULES, callable, checkOptions, checkWait, type OptionRules, objectWith } from './options.js'
 import type { WaitOptions } from './waiters.js'
 
 /** What throws here is SERIALIZATION_FAILED of that write, or an `error` event DESERIALIZATION_FAILED, and the item stays in the log. */
@@ -19,7 +19,7 @@ export interface SpillCodec<T> {
 }
 
 export interface ItemChannelOptions<T> extends BufferedChannelOptions {
-  /** Bytes an item counts for. Default 0: then `bufferMaxRecords` is the bound. */
+  /** Bytes an item counts for. Default 0: then `bufferMaxRecords` is the bound. Throws, or gives no number of at least 0: SERIALIZATION_FAILED. */
   readonly sizeOf?: (item: T) => number
   /** How an item becomes bytes of the spill log, and an item again. Needed with `onFull: 'spill'`. */
   readonly codec?: SpillCodec<T>
@@ -28,8 +28,14 @@ export interface ItemChannelOptions<T> extends BufferedChannelOptions {
 }
 
 const ITEM_DEFAULTS = Object.freeze({ maxRecords: 1000, windowMs: 5000 })
-/** Without a size per item the count must be bounded (trap 14). */
+/** Without a size per item the count must be bounded (trap 14); with one, too, since a size may be 0. */
 const DEFAULT_MAX_ITEMS = 1_000_000
+const ITEM_RULES: OptionRules = {
+  ...BUFFERED_RULES,
+  sizeOf: callable,
+  codec: objectWith('a codec', 'encode', 'decode'),
+  onDrop: callable,
+}
 
 export class ItemBuffer<T> implements ReadableBuffer {
   records = 0
@@ -50,13 +56,9 @@ export class ItemChannel<T> extends BufferedChannel<ItemBuffer<T>, T> {
   readonly #codec: SpillCodec<T> | null
 
   constructor(options: ItemChannelOptions<T> = {}) {
-    checkCodec(optionsOf(options))
-    const hasSize = optionsOf(options).sizeOf !== undefined || options.bufferMaxRecords !== undefined
-    super(
-      hasSize ? options : { ...options, bufferMaxRecords: DEFAULT_MAX_ITEMS },
-      ITEM_DEFAULTS,
-      () => new ItemBuffer<T>(),
-    )
+    checkOptions(options, ITEM_RULES)
+    checkCodec(options)
+    super({ ...options, bufferMaxRecords: maxItemsOf(options) }, ITEM_DEFAULTS, () => new ItemBuffer<T>())
     this.#sizeOf = options.sizeOf ?? null
     this.#onDrop = options.onDrop ?? null
     this.#codec = options.codec ?? null
@@ -73,6 +75,7 @@ export class ItemChannel<T> extends BufferedChannel<ItemBuffer<T>, T> {
 
   /** As `write`, but with `onFull: 'block'` or 'spill' waits for room (in memory, in the log), in the order of the calls. */
   override async writeAsync(item: T, options: WaitOptions = {}): Promise<boolean> {
+    checkWait(options)
     const bytes = this.#bytesOf(item)
     if (this.tryAdmit(bytes)) return this.#append(item, bytes)
     const append = () => this.#append(item, bytes)
@@ -94,7 +97,7 @@ export class ItemChannel<T> extends BufferedChannel<ItemBuffer<T>, T> {
 
   /** A taken buffer leaves first again, under its old number. */
   putBack(buffer: ItemBuffer<T>): void {
-    this.core.putBack(buffer)
+    this.putBackBuffer(buffer)
   }
 
   /** A taken buffer is done with: its memory is given back. */
@@ -106,7 +109,20 @@ export class ItemChannel<T> extends BufferedChannel<ItemBuffer<T>, T> {
     if (item === undefined) {
       throw new MQError('SERIALIZATION_FAILED', 'undefined is no item: tryRead() says by it that there is none')
     }
-    return this.#sizeOf === null ? 0 : this.#sizeOf(item)
+    return this.#sizeOf === null ? 0 : this.#measured(this.#sizeOf, item)
+  }
+
+  /** A size that is no number of bytes would make the memory budget a number that bounds nothing. */
+  #measured(sizeOf: (item: T) => number, item: T): number {
+    let bytes: number
+    try {
+      bytes = sizeOf(item)
+    } catch (cause) {
+      throw toMQError(cause, 'SERIALIZATION_FAILED', 'sizeOf threw, so the item was not taken')
+    }
+    if (typeof bytes === 'number' && bytes >= 0) return bytes
+    const text = `sizeOf gave ${String(bytes)}, so the item was not taken: expected bytes of at least 0`
+    throw new MQError('SERIALIZATION_FAILED', text, { field: 'sizeOf', value: String(bytes) })
   }
 
   protected override restore(payload: Uint8Array): number {
@@ -139,7 +155,7 @@ export class ItemChannel<T> extends BufferedChannel<ItemBuffer<T>, T> {
   }
 
   #append(item: T, bytes: number): boolean {
-    if (bytes > this.maxBytes) this.seal()
+    if (bytes > this.maxBytes) this.sealBefore()
     const buffer = this.core.active
     buffer.items[buffer.records] = item
     if (this.#sizeOf !== null) buffer.sizes[buffer.records] = bytes
@@ -155,7 +171,9 @@ export class ItemChannel<T> extends BufferedChannel<ItemBuffer<T>, T> {
   }
 
   protected override extract(buffer: ItemBuffer<T>, index: number): T {
-    return buffer.items[index] as T
+    const item = buffer.items[index] as T
+    buffer.items[index] = undefined as T // What was read is not kept alive until the last of its buffer was.
+    return item
   }
 
   protected override isLeased(): boolean {
@@ -176,9 +194,19 @@ export class ItemChannel<T> extends BufferedChannel<ItemBuffer<T>, T> {
     buffer.sizes.length = 0
   }
 
-  protected override dropping(buffer: ItemBuffer<T>): void {
-    this.#onDrop?.(buffer.items.slice())
+  protected override dropping(buffer: ItemBuffer<T>): (() => void) | null {
+    const onDrop = this.#onDrop
+    if (onDrop === null) return null
+    const items = buffer.items.slice()
+    return () => onDrop(items)
   }
+}
+
+/** As many as a byte channel of this memory takes, and no less than without sizes. */
+function maxItemsOf<T>({ sizeOf, bufferMaxRecords, bufferMemoryBytes }: ItemChannelOptions<T>): number {
+  if (bufferMaxRecords !== undefined) return bufferMaxRecords
+  if (sizeOf === undefined) return DEFAULT_MAX_ITEMS
+  return Math.max(DEFAULT_MAX_ITEMS, Math.floor((bufferMemoryBytes ?? DEFAULT_MEMORY_BYTES) / SLOT_BYTES))
 }
 
 function checkCodec<T>({ onFull, codec }: ItemChannelOptions<T>): void {

@@ -213,24 +213,23 @@ function shareOf(limit: number, percent: number): number {
   return limit === Number.POSITIVE_INFINITY ? limit : (limit * percent) / 100
 }
 
+function isLimit(limit: unknown): boolean {
+  return typeof limit === 'number' && limit >= 1
+}
+
 function checked(limits: BudgetLimits) {
   const { limitBytes, limitRecords = Number.POSITIVE_INFINITY } = limits
   const { softPercent = 80, resumePercent = 60, hardPercent = 95 } = limits
-  if (!(limitBytes >= 1 && limitRecords >= 1)) {
-    throw new MQError(
-      'INVALID_CONFIG',
-      `bufferMemoryBytes ${limitBytes}, bufferMaxRecords ${limitRecords}: expected >= 1`,
-      {
-        limitBytes,
-        limitRecords,
-      },
-    )
+  if (!(isLimit(limitBytes) && isLimit(limitRecords))) {
+    const field = isLimit(limitBytes) ? 'bufferMaxRecords' : 'bufferMemoryBytes'
+    const text = `bufferMemoryBytes ${limitBytes}, bufferMaxRecords ${limitRecords}: expected >= 1`
+    throw new MQError('INVALID_CONFIG', text, { field, limitBytes, limitRecords })
   }
   if (!(resumePercent >= 0 && resumePercent <= softPercent && softPercent <= hardPercent && hardPercent <= 100)) {
     throw new MQError(
       'INVALID_CONFIG',
       `resumePercent ${resumePercent}, softPercent ${softPercent}, hardPercent ${hardPercent}: expected 0 <= resume <= soft <= hard <= 100`,
-      { resumePercent, softPercent, hardPercent },
+      { field: 'softPercent', resumePercent, softPercent, hardPercent },
     )
   }
   return { limitBytes, limitRecords, softPercent, resumePercent, hardPercent }

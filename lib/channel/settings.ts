@@ -60,7 +60,7 @@ const RULES: { readonly [K in keyof ChannelTuning]: Rule } = {
   fillPercent: [(value) => isNumber(value) && value >= 1 && value <= 100, '1..100'],
 }
 
-const FIELDS = Object.keys(RULES) as readonly (keyof ChannelTuning)[]
+export const TUNING_FIELDS = Object.keys(RULES) as readonly (keyof ChannelTuning)[]
 
 /** The result of last time: lanes are made with equal tuning one after the other, and then share settings and plan. */
 let lastSettings: ChannelSettings | null = null
@@ -82,7 +82,7 @@ export function channelSettings(config: ChannelUpdate = {}, base: ChannelTuning 
 }
 
 function isSame(a: ChannelTuning, b: ChannelTuning): boolean {
-  return FIELDS.every((field) => Object.is(a[field], b[field]))
+  return TUNING_FIELDS.every((field) => Object.is(a[field], b[field]))
 }
 
 /** True for a field that `updateConfig` of a channel takes. */
@@ -93,7 +93,7 @@ export function isChannelField(field: string): field is keyof ChannelTuning {
 /** The settings among the options of a channel; those that are unset are left out. */
 export function tuningOf(options: ChannelUpdate): ChannelUpdate {
   return Object.fromEntries(
-    FIELDS.filter((field) => options[field] !== undefined).map((field) => [field, options[field]]),
+    TUNING_FIELDS.filter((field) => options[field] !== undefined).map((field) => [field, options[field]]),
   )
 }
 

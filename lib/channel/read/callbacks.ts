@@ -88,16 +88,19 @@ export class CallbackReaders<Item> {
 
   #call(reader: CallbackReader<Item>, item: Item): void {
     let result: unknown
+    let isPending: boolean
     try {
       result = reader.callback(item)
+      isPending = isThenable(result)
     } catch (cause) {
       this.#failed(item, cause)
       return
     }
-    if (!isThenable(result)) return
+    if (!isPending) return
     reader.isRunning = true
     this.#running++
-    result.then(reader.onDone, (cause: unknown) => {
+    // A promise as it is; what only looks like one may throw in `then`, or settle twice.
+    Promise.resolve(result).then(reader.onDone, (cause: unknown) => {
       this.#failed(item, cause)
       this.#finished(reader)
     })
@@ -140,6 +143,6 @@ class CallbackReader<Item> {
   }
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+function isThenable(value: unknown): boolean {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }

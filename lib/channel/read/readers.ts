@@ -6,6 +6,7 @@
  */
 import type { MQError } from '../../errors/index.js'
 import { badBatchSize, optionsOf, readerClosed, readTimedOut } from '../channel-errors.js'
+import { checkSignal, checkWait } from '../options.js'
 import { type Waiter, WaiterQueue, type WaitOptions } from '../waiters.js'
 import { CallbackReaders } from './callbacks.js'
 import { ChannelIterator } from './iterator.js'
@@ -33,7 +34,7 @@ export class Readers<Item> {
   }
 
   async read(options: WaitOptions): Promise<Item> {
-    throwIfAborted(options)
+    checkCall(options)
     const item = this.#source.tryRead()
     if (item !== undefined) return item
     const [served] = await this.#served(1, options)
@@ -42,7 +43,7 @@ export class Readers<Item> {
 
   async readBatch(max: number, options: WaitOptions): Promise<Item[]> {
     if (!((Number.isSafeInteger(max) || max === Number.POSITIVE_INFINITY) && max >= 1)) throw badBatchSize(max)
-    throwIfAborted(options)
+    checkCall(options)
     const batch = this.#take(max)
     return batch.length > 0 ? batch : [...(await this.#served(max, options))]
   }
@@ -52,7 +53,9 @@ export class Readers<Item> {
   }
 
   iterate(options: WaitOptions): ChannelIterator<Item> {
-    return new ChannelIterator(this.#source, (signal) => this.#wait(1, { signal }), optionsOf(options).signal)
+    const { signal } = optionsOf(options)
+    if (signal !== undefined) checkSignal(signal)
+    return new ChannelIterator(this.#source, (given) => this.#wait(1, { signal: given }), signal)
   }
 
   /** Something became readable: hands it to those who wait, and lets callbacks begin in a turn of their own. */
@@ -105,7 +108,7 @@ export class Readers<Item> {
   }
 }
 
-function throwIfAborted(options: WaitOptions): void {
-  const { signal } = optionsOf(options)
-  if (signal?.aborted === true) throw signal.reason
+function checkCall(options: WaitOptions): void {
+  checkWait(options)
+  if (options.signal?.aborted === true) throw options.signal.reason
 }

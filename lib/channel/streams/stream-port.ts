@@ -5,6 +5,7 @@
 import { MQError } from '../../errors/index.js'
 import { optionsOf } from '../channel-errors.js'
 import type { CloseOptions, CloseResult } from '../channel-types.js'
+import { checkCloseOptions } from '../options.js'
 import type { WaitOptions } from '../waiters.js'
 
 /** The end that is read from. */
@@ -75,6 +76,7 @@ export function checkStreamOptions(options: ReadableOptions & WritableOptions, h
   if (objectMode !== undefined && typeof objectMode !== 'boolean') refuse('objectMode', objectMode, 'a boolean')
   if (objectMode === false && !holdsBytes) refuse('objectMode', objectMode, 'true: items are no bytes')
   const isClosing = typeof closesChannel === 'object' && closesChannel !== null
+  if (isClosing) checkCloseOptions(closesChannel) // Now, and not when the last record was written.
   if (closesChannel !== undefined && typeof closesChannel !== 'boolean' && !isClosing) {
     refuse('closesChannel', closesChannel, 'a boolean, or options of close')
   }

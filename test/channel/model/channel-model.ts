@@ -256,10 +256,12 @@ export class ChannelModel extends SwitchModel {
   }
 
   putBack(buffer: SealedModel): void {
+    if (this.state === 'closed') return this.recycle(buffer) // Its records are counted as discarded.
     this.taken.splice(this.taken.indexOf(buffer), 1)
     this.sealed.push(buffer)
     this.sealed.sort((a, b) => a.sequence - b.sequence)
     this.sealedBytes += buffer.bytes
+    this.serve()
   }
 
   recycle(buffer: SealedModel): void {
@@ -284,6 +286,7 @@ export class ChannelModel extends SwitchModel {
   // --- waiting -----------------------------------------------------------------------------------------------------
 
   ready(call: Call, timeoutMs: number, isAborted: boolean): void {
+    if (this.isOpen && !isAborted && this.budget.isSoft) this.seal('who waits for room ends the window')
     if (!this.isOpen) call.expected = 'PRODUCER_CLOSED'
     else if (isAborted) call.expected = 'aborted'
     else if (!this.budget.isSoft) call.expected = 'ok'

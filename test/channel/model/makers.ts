@@ -57,9 +57,7 @@ const TWO: EvictPolicy = { ...NO, name: 'two', shouldEvict: () => true, evict: (
 export function optionsFor(setup: Setup, arenas: ArenaPool): Options {
   const { limits, policy, kind, hasSizes } = setup
   return {
-    arenas,
-    readMode: setup.readMode,
-    copyOnWrite: setup.copyOnWrite,
+    ...(kind === 'bytes' ? { arenas, readMode: setup.readMode, copyOnWrite: setup.copyOnWrite } : {}),
     onFull: setup.onFull,
     maxSpares: setup.maxSpares,
     bufferMemoryBytes: limits.bytes,
