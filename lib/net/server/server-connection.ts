@@ -208,7 +208,8 @@ export class ServerConnection implements Connection<unknown, unknown, unknown>, 
     this.#isBusy = true
     this.#writer.flush()
     this.#isBusy = false
-    this.#settleReading()
+    // What held complete messages back in the ring may have left with this write.
+    this.#readOn()
   }
 
   // AnswerSink
