@@ -14,7 +14,12 @@ export function isRefusal(error: MQError): boolean {
 }
 
 export function forbidden(operation: 'publish' | 'subscribe', topic: string): MQError {
-  return refusal('AUTHORIZATION_FAILED', `${operation} is not allowed for topic ${topic}`, { operation, topic })
+  const record = operation === 'publish' ? { persistence: 'not-persisted' as const } : {}
+  return refusal('AUTHORIZATION_FAILED', `${operation} is not allowed for topic ${topic}`, {
+    operation,
+    topic,
+    ...record,
+  })
 }
 
 export function forbiddenKey(topic: string): MQError {

@@ -15,6 +15,14 @@ import { credentialsOf, pathOf } from './requests.js'
 const OWN_FOLDER = fileURLToPath(new URL('./browser/', import.meta.url))
 const OWN_ASSET = /^\/[a-z0-9-]+\.(?:js|css)$/
 const DASHBOARD_ASSET = /^\/dashboard[.-]/
+/** What the page may load and talk to, and that nobody may show it inside his own page. */
+const DASHBOARD_POLICY = [
+  "default-src 'self'",
+  "connect-src 'self' ws: wss:",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
 const PLAIN = 'text/plain; charset=utf-8'
 
 export interface RoutesParts {
@@ -74,6 +82,7 @@ export class Routes {
     if (status !== 200) return say(response, status, status === 503 ? 'try again later' : 'this needs stats: true')
     // The token may be in the address: it goes nowhere else.
     response.setHeader('Referrer-Policy', 'no-referrer')
+    response.setHeader('Content-Security-Policy', DASHBOARD_POLICY)
     if (!(await this.#own.serve('/dashboard.html', request, response))) say(response, 404, 'not found')
   }
 }

@@ -170,7 +170,8 @@ export class Session implements FeedClient, Onlooker {
   failed(topic: string, error: MQError): void {
     this.#subscriptions.ended(topic)
     this.#tellOperator(error)
-    this.#say(backendErrorFrame(error, undefined, `the subscription of topic ${topic} has ended`))
+    const what = `the subscription of topic ${topic} has ended`
+    this.#say(backendErrorFrame(error.withContext('topic', topic), undefined, what))
   }
 
   tooSlow(): void {

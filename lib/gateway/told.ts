@@ -18,7 +18,9 @@ const SPEAKING: ReadonlySet<ErrorCode> = new Set([
 ])
 
 export function errorFrame(error: MQError, id: FrameId | undefined, message = error.message): ServerFrame {
-  return { type: 'error', id, code: error.code, reason: error.context.reason, message }
+  const { code, context } = error
+  const { reason, topic, persistence } = context
+  return { type: 'error', id, code, reason, message, topic, persistence }
 }
 
 /** True: the client did or named something wrong; nobody else has to hear of it. */

@@ -2,7 +2,7 @@
  * The words of the gateway: what clients say, what they are told, and what the gateway asks of Kafka. GW-1.
  * Why a backend: this room knows neither brokers nor groups; `gateway-backend.ts` beside the facade makes one of an `MQ`.
  */
-import type { MQError } from '../errors/index.js'
+import type { MQError, Persistence } from '../errors/index.js'
 
 export type Transport = 'tcp' | 'websocket'
 /** How frames are written. A client's first frame decides in which it is answered. */
@@ -85,6 +85,10 @@ export type ServerFrame =
       readonly code: string
       readonly reason: string | undefined
       readonly message: string
+      /** Which topic it is about, if it is about one: without an `id` its subscription has ended. */
+      readonly topic?: string | undefined
+      /** Of a publish that failed: may the record be there all the same? Absent: nobody knows, or there is no record. */
+      readonly persistence?: Persistence | undefined
     }
   | { readonly type: 'pong'; readonly id: FrameId | undefined }
   | { readonly type: 'stats'; readonly id: FrameId | undefined; readonly stats: unknown }

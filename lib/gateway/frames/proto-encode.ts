@@ -58,6 +58,8 @@ function writeBody(out: ProtoWriter, frame: ServerFrame): void {
       out.text(1, frame.code)
       if (frame.reason !== undefined) out.text(2, frame.reason)
       out.text(3, frame.message)
+      if (frame.topic !== undefined) out.text(4, frame.topic)
+      if (frame.persistence !== undefined) out.varint(5, frame.persistence === 'not-persisted' ? 1 : 2)
       return
     case 'stats':
       return out.text(1, JSON.stringify(frame.stats))
