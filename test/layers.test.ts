@@ -31,7 +31,17 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   metrics: ['config', 'channel', 'net', 'wal', 'queue', 'cluster', 'producer', 'consumer', 'gateway'],
 }
 /** Files beside the rooms: they wire everything. */
-const TOP = ['mq', 'mq-manager', 'default-mq', 'factories', 'signals', 'closing', 'queue-sender', 'index']
+const TOP = [
+  'mq',
+  'mq-manager',
+  'default-mq',
+  'factories',
+  'signals',
+  'closing',
+  'queue-sender',
+  'gateway-backend',
+  'index',
+]
 /** Files that are started, not imported: what `bin` in package.json names, and what a server forks. */
 const PROGRAMS = ['lib/cli/main.ts', 'lib/net/server/loops/loop-process.ts']
 /** Packages and built-in modules that only one room may touch. */

@@ -120,6 +120,11 @@ export class Cursor {
     return this.#place === PLACE.tail ? Math.max(this.next, this.home.blocks.end) : this.next
   }
 
+  /** Something is to be told before anything else is sent. */
+  get isOwing(): boolean {
+    return this.owedFrom >= 0 || this.deletedBefore > this.nextOffset
+  }
+
   moveTo(place: Place): void {
     const from = this.#place
     this.#place = place

@@ -53,6 +53,7 @@ export class Delivery {
     cursor.isLive = true
     if (cursor.subscription.keys === null) cursor.home.toTail(cursor)
     else cursor.moveTo(PLACE.tail)
+    if (cursor.isOwing) cursor.subscription.state.waitFor(cursor)
     return false
   }
 
@@ -72,12 +73,11 @@ export class Delivery {
 
   /** Skips to the end; the client is told when it can be. */
   #drop(cursor: Cursor): false {
-    const { home, subscription } = cursor
+    const { home } = cursor
     const dropped = this.#countFrom(cursor)
     if (dropped > 0 && cursor.owedFrom < 0) cursor.owedFrom = cursor.next
     this.droppedRecords += dropped
     cursor.next = home.blocks.end
-    if (cursor.owedFrom >= 0) subscription.state.waitFor(cursor)
     return this.#rest(cursor)
   }
 

@@ -90,7 +90,7 @@ export class Reader implements FeedReader {
     this.#state.waiting = []
     for (const cursor of waiting) {
       cursor.isWaiting = false
-      if (cursor.place === PLACE.tail && cursor.owedFrom >= 0) cursor.detach()
+      if (cursor.place === PLACE.tail && cursor.isOwing) cursor.detach()
       else if (cursor.place !== PLACE.parked) continue
       this.#parts.turns.add(cursor)
     }
