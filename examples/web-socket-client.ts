@@ -13,6 +13,7 @@ export class WebSocketClient {
   closeCode: number | undefined
   closeReason = ''
   readonly #socket: Socket
+  readonly #frames: Record<string, unknown>[] = []
   #rest: Buffer = Buffer.alloc(0)
 
   /** `url` with http: instead of ws:. Rejects with the status when the upgrade is refused. */
@@ -50,9 +51,12 @@ export class WebSocketClient {
     this.#write(typeof data === 'string' ? 1 : 2, Buffer.from(data as string))
   }
 
-  /** Messages in JSON, each as an object. */
-  get frames(): Record<string, unknown>[] {
-    return this.messages.map((text) => JSON.parse(String(text)) as Record<string, unknown>)
+  /** Messages in JSON, each as an object; each is parsed once. */
+  get frames(): readonly Record<string, unknown>[] {
+    for (const text of this.messages.slice(this.#frames.length)) {
+      this.#frames.push(JSON.parse(String(text)) as Record<string, unknown>)
+    }
+    return this.#frames
   }
 
   /** Stops and goes on reading: a client that is slow. */

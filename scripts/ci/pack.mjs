@@ -12,6 +12,8 @@ const ENTRIES = {
   'tandem-mq': 'Producer',
   'tandem-mq/broker': 'createBroker',
   'tandem-mq/channel': 'DoubleBufferChannel',
+  'tandem-mq/gateway': 'Gateway',
+  'tandem-mq/net': 'Server',
   'tandem-mq/wal': 'WriteAheadLog',
 }
 const MUST_SHIP = [
@@ -19,7 +21,13 @@ const MUST_SHIP = [
   'dist/index.d.ts',
   'dist/cli/main.js',
   'docs/broker.md',
+  'dist/gateway/browser/dashboard.html',
+  'dist/gateway/browser/tandem-mq.js',
   'docs/channel.md',
+  'docs/gateway.md',
+  'docs/gateway.proto',
+  'docs/net.md',
+  'docs/pictures/fan-out.svg',
   'docs/pictures/ownership.svg',
   'docs/pictures/put-back.svg',
   'docs/pictures/rotation.svg',
@@ -51,7 +59,7 @@ function pack() {
   const missing = MUST_SHIP.filter((path) => !shipped.includes(path))
   const foreign = shipped.filter(
     (path) =>
-      !/^(dist\/|docs\/(broker|channel|migrating-from-kafkajs|wal)\.md$|docs\/pictures\/[\w-]+\.svg$|[A-Z]+\.md$|LICENSE$|package\.json$)/.test(
+      !/^(dist\/|docs\/(broker|channel|gateway|migrating-from-kafkajs|net|wal)\.md$|docs\/gateway\.proto$|docs\/pictures\/[\w-]+\.svg$|[A-Z]+\.md$|LICENSE$|package\.json$)/.test(
         path,
       ),
   )

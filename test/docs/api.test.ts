@@ -22,6 +22,7 @@ const ENTRIES = {
   'tandem-mq': 'lib/index.ts',
   'tandem-mq/broker': 'lib/broker/index.ts',
   'tandem-mq/channel': 'lib/channel/index.ts',
+  'tandem-mq/gateway': 'lib/gateway/index.ts',
   'tandem-mq/net': 'lib/net/index.ts',
   'tandem-mq/queue': 'lib/queue/index.ts',
   'tandem-mq/wal': 'lib/wal/index.ts',
