@@ -26,6 +26,8 @@ const PARTITION_BYTES = 1024 * 1024
 const FETCH_WAIT_MS = 100
 /** Records that are handed over at once. */
 const BATCH_RECORDS = 1_000
+/** How long finding a partition may take; then its reader fails, and may be opened again. Milliseconds. */
+const FIND_MS = 10_000
 /** How long a consumer without partitions is kept. Milliseconds. */
 const REST_MS = 30_000
 /** Payloads below `SMALL_BYTES` are copied into pieces. Bytes. */
@@ -196,7 +198,7 @@ class PartitionReader implements Feed {
 
   open(): void {
     const onBatch = (records: readonly RecordView[]) => this.#records(records)
-    this.#pooled.consumer.assignBatch([{ ...this.#tp, offset: this.#from }], onBatch).then(
+    this.#pooled.consumer.assignBatch([{ ...this.#tp, offset: this.#from }], onBatch, { timeoutMs: FIND_MS }).then(
       () => this.#assigned(),
       (error: unknown) => {
         this.#leave()
