@@ -314,11 +314,17 @@ export abstract class BufferedChannel<
   }
 
   /**
-   * As `admit`, but waits where `onFull` is 'block'. `append` puts the record in, in the same turn in which it has its room:
+   * As `admit`, but waits where `onFull` is 'block', and for a stream, which can only wait or fail, where it is 'reject'. `append` puts the record in, in the same turn in which it has its room:
    * between the two nobody writes and nobody closes.
    */
-  protected async admitLater(chargeBytes: number, options: WaitOptions, append: () => boolean): Promise<boolean> {
-    if (this.#onFull !== 'block' || !this.#isOpen) {
+  protected async admitLater(
+    chargeBytes: number,
+    options: WaitOptions,
+    isStream: boolean,
+    append: () => boolean,
+  ): Promise<boolean> {
+    const waits = this.#onFull === 'block' || (isStream && this.#onFull === 'reject')
+    if (!waits || !this.#isOpen) {
       this.admit(chargeBytes)
       return append()
     }
@@ -351,6 +357,7 @@ export abstract class BufferedChannel<
 
   /** Into the log; false: it has no room now. Throws what the log throws. */
   protected spillNow(payload: Uint8Array, bytes: number): boolean {
+    if (!this.#isOpen) throw this.#refused(writerClosed()) // By the codec.
     try {
       return (this.#spilling as Spilling).push(payload, bytes)
     } catch (cause) {
@@ -383,6 +390,12 @@ export abstract class BufferedChannel<
   protected readmit(chargeBytes: number): boolean {
     if (chargeBytes > this.budget.limitBytes) throw recordTooLarge(chargeBytes, this.limitBytes)
     return this.budget.tryTake(chargeBytes, 1)
+  }
+
+  /** A record that was let in, and could not be put into its buffer. */
+  protected notAppended(chargeBytes: number, error: MQError): MQError {
+    this.giveBack(chargeBytes)
+    return this.#refused(error)
   }
 
   /** Accounts for a record that the kind has put into `buffer`, and lets the strategy decide. */

@@ -4,7 +4,7 @@
  * not change until they were read. A chunk's bytes are the reader's until he releases it.
  * Invariant: a chunk gives its memory back exactly once, however often it is released. CH-4, CH-12, CH-16.
  */
-import { MQError } from '../errors/index.js'
+import { MQError, toMQError } from '../errors/index.js'
 import { Arena } from './arena.js'
 import { ArenaPool, smallArenaPool } from './arena-pool.js'
 import { BufferedChannel, chargeOf } from './buffered-channel.js'
@@ -96,7 +96,15 @@ export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk, Uint8Array, 
    * As `write`, but with `onFull: 'block'` or 'spill' waits for room (in memory, in the log), in the order of the calls; past
    * `maxBlockMs` TIMEOUT/BUFFER_FULL.
    */
-  override async writeAsync(bytes: Uint8Array, options: WaitOptions = {}): Promise<boolean> {
+  override writeAsync(bytes: Uint8Array, options: WaitOptions = {}): Promise<boolean> {
+    return this.#writeLater(bytes, options, false)
+  }
+
+  protected override writeFromStream(bytes: Uint8Array, options: WaitOptions): Promise<boolean> {
+    return this.#writeLater(bytes, options, true)
+  }
+
+  async #writeLater(bytes: Uint8Array, options: WaitOptions, isStream: boolean): Promise<boolean> {
     checkWait(options)
     const charge = chargeOf(lengthOf(bytes))
     if (this.tryAdmit(charge)) return this.#append(bytes, charge)
@@ -106,7 +114,7 @@ export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk, Uint8Array, 
     const mine = this.#copies ? Buffer.from(bytes) : bytes
     const append = () => this.#append(mine, charge)
     if (spills) return this.spillLater(mine, mine.length, charge, append, options)
-    return this.admitLater(charge, options, append)
+    return this.admitLater(charge, options, isStream, append)
   }
 
   /** Buffers really allocated for copies, on writing and reading (metric `pool_alloc_total`). */
@@ -132,9 +140,18 @@ export class ByteChannel extends BufferedChannel<ByteBuffer, Chunk, Uint8Array, 
     if (length > this.maxBytes) this.sealBefore()
     const buffer = this.core.active
     if (!isCopied) buffer.keep(bytes)
-    else if (this.#isSafe && length > LEASE_TO_BYTES) buffer.keep(ownCopy(bytes))
-    else buffer.copy(bytes, this.#arenas)
+    else this.#copyInto(buffer, bytes, charge)
     return this.wrote(buffer, length, charge)
+  }
+
+  #copyInto(buffer: ByteBuffer, bytes: Uint8Array, charge: number): void {
+    try {
+      if (this.#isSafe && bytes.length > LEASE_TO_BYTES) buffer.keep(ownCopy(bytes))
+      else buffer.copy(bytes, this.#arenas)
+    } catch (cause) {
+      const text = `there is no memory for a copy of ${bytes.length} B`
+      throw this.notAppended(charge, toMQError(cause, 'POOL_EXHAUSTED', text, { bytes: bytes.length }))
+    }
   }
 
   protected override bytesAt(buffer: ByteBuffer, index: number): number {

@@ -24,6 +24,7 @@ import {
   type Sequencer,
 } from './channel-types.js'
 import { Closing } from './closing.js'
+import { checkCoreOptions } from './options.js'
 import { SealedHeap } from './sealed-heap.js'
 import { type ChannelSettings, type ChannelUpdate, channelSettings } from './settings.js'
 import { NEVER } from './switch-plan.js'
@@ -65,6 +66,7 @@ export class DoubleBufferChannel<B extends ChannelBuffer> {
 
   /** `settings` come from `channelSettings`; channels with equal tuning share one object. */
   constructor(owner: ChannelOwner<B>, settings: ChannelSettings, options: DoubleBufferOptions = {}) {
+    checkCoreOptions(options)
     this.#owner = owner
     this.#settings = settings
     this.#clock = options.clock ?? systemClock

@@ -19,7 +19,7 @@ export interface SpillCodec<T> {
 }
 
 export interface ItemChannelOptions<T> extends BufferedChannelOptions {
-  /** Bytes an item counts for. Default 0: then `bufferMaxRecords` is the bound. Throws, or gives no number of at least 0: SERIALIZATION_FAILED. */
+  /** Bytes an item counts for, rounded up. Default 0: then `bufferMaxRecords` is the bound. Throws, or gives no number of at least 0: SERIALIZATION_FAILED. */
   readonly sizeOf?: (item: T) => number
   /** How an item becomes bytes of the spill log, and an item again. Needed with `onFull: 'spill'`. */
   readonly codec?: SpillCodec<T>
@@ -74,12 +74,20 @@ export class ItemChannel<T> extends BufferedChannel<ItemBuffer<T>, T> {
   }
 
   /** As `write`, but with `onFull: 'block'` or 'spill' waits for room (in memory, in the log), in the order of the calls. */
-  override async writeAsync(item: T, options: WaitOptions = {}): Promise<boolean> {
+  override writeAsync(item: T, options: WaitOptions = {}): Promise<boolean> {
+    return this.#writeLater(item, options, false)
+  }
+
+  protected override writeFromStream(item: T, options: WaitOptions): Promise<boolean> {
+    return this.#writeLater(item, options, true)
+  }
+
+  async #writeLater(item: T, options: WaitOptions, isStream: boolean): Promise<boolean> {
     checkWait(options)
     const bytes = this.#bytesOf(item)
     if (this.tryAdmit(bytes)) return this.#append(item, bytes)
     const append = () => this.#append(item, bytes)
-    if (!this.spills(bytes)) return this.admitLater(bytes, options, append)
+    if (!this.spills(bytes)) return this.admitLater(bytes, options, isStream, append)
     const payload = this.#encoded(item)
     if (this.spillNow(payload, bytes)) return false
     return this.spillLater(payload, bytes, bytes, append, options)
@@ -120,7 +128,7 @@ export class ItemChannel<T> extends BufferedChannel<ItemBuffer<T>, T> {
     } catch (cause) {
       throw toMQError(cause, 'SERIALIZATION_FAILED', 'sizeOf threw, so the item was not taken')
     }
-    if (typeof bytes === 'number' && bytes >= 0) return bytes
+    if (typeof bytes === 'number' && bytes >= 0) return Math.ceil(bytes) // Sums of fractions do not come back to 0.
     const text = `sizeOf gave ${String(bytes)}, so the item was not taken: expected bytes of at least 0`
     throw new MQError('SERIALIZATION_FAILED', text, { field: 'sizeOf', value: String(bytes) })
   }

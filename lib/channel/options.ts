@@ -7,7 +7,7 @@
 import { MQError } from '../errors/index.js'
 import { nearestName } from '../util/index.js'
 import { optionsOf } from './channel-errors.js'
-import type { CloseOptions } from './channel-types.js'
+import type { CloseOptions, DoubleBufferOptions } from './channel-types.js'
 import { TUNING_FIELDS } from './settings.js'
 import type { WaitOptions } from './waiters.js'
 
@@ -48,6 +48,9 @@ export function oneOf(...values: readonly string[]): OptionRule {
 
 const clock = objectWith('a Clock', 'now', 'monotonicMs', 'setTimer', 'defer')
 
+const SEQUENCER = objectWith('a Sequencer', 'next')
+const SEAL_ON = oneOf('due', 'demand')
+
 /** Of `BufferedChannelOptions`. */
 export const BUFFERED_RULES: OptionRules = {
   ...Object.fromEntries(TUNING_FIELDS.map((field) => [field, any])), // `channelSettings` looks at them.
@@ -62,7 +65,7 @@ export const BUFFERED_RULES: OptionRules = {
   maxBlockMs: milliseconds,
   metrics: objectWith('metrics, as mq.metrics or createMetrics()', 'attachChannel'),
   clock,
-  sequencer: objectWith('a Sequencer', 'next'),
+  sequencer: SEQUENCER,
   maxSpares: count,
 }
 
@@ -73,6 +76,15 @@ export function checkOptions(options: object, rules: OptionRules): void {
   const given = optionsOf(options) as Readonly<Record<string, unknown>>
   for (const field of Object.keys(given)) if (!Object.hasOwn(rules, field)) throw unknownOption(field, rules)
   for (const [field, rule] of Object.entries(rules)) checkOption(field, given[field], rule)
+}
+
+/** Of `DoubleBufferChannel`: ten thousand lanes have one each, so nothing is made here. */
+export function checkCoreOptions(options: DoubleBufferOptions): void {
+  const { clock: given, maxSpares, sealOn, sequencer } = optionsOf(options)
+  checkOption('clock', given, clock)
+  checkOption('maxSpares', maxSpares, count)
+  checkOption('sealOn', sealOn, SEAL_ON)
+  checkOption('sequencer', sequencer, SEQUENCER)
 }
 
 export function checkCloseOptions(options: CloseOptions): void {

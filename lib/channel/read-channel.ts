@@ -8,6 +8,7 @@ import type { ReadableStream, WritableStream } from 'node:stream/web'
 import type { MQError } from '../errors/index.js'
 import type { Clock } from '../util/index.js'
 import type { ChannelState, CloseOptions, CloseResult } from './channel-types.js'
+import type { RecordIterator } from './read/iterator.js'
 import { Readers } from './read/readers.js'
 import { readableOf, writableOf } from './streams/node-streams.js'
 import type {
@@ -71,11 +72,11 @@ export abstract class ReadChannel<Item, Input, Streamed> {
   }
 
   /** The records to come, for `for await`: ends when the channel is closed and drained. */
-  register(options: Pick<WaitOptions, 'signal'> = {}): AsyncIterableIterator<Item, undefined, undefined> {
+  register(options: Pick<WaitOptions, 'signal'> = {}): RecordIterator<Item> {
     return this.readers.iterate(options)
   }
 
-  [Symbol.asyncIterator](): AsyncIterableIterator<Item, undefined, undefined> {
+  [Symbol.asyncIterator](): RecordIterator<Item> {
     return this.register()
   }
 
@@ -104,6 +105,9 @@ export abstract class ReadChannel<Item, Input, Streamed> {
   toWritableStream(options: WritableStreamOptions = {}): WritableStream<Input> {
     return writableStreamOf(this.#port(), options)
   }
+
+  /** As `writeAsync`, for a stream: it waits under 'reject', too. */
+  protected abstract writeFromStream(record: Input, options: WaitOptions): Promise<boolean>
 
   abstract ready(options?: WaitOptions): Promise<void>
   abstract seal(): boolean
@@ -146,7 +150,7 @@ export abstract class ReadChannel<Item, Input, Streamed> {
       detach: (item) => this.detach(item),
       raise: (error) => this.raise(error),
       tryWrite: (record) => this.tryWrite(record),
-      writeAsync: (record, options) => this.writeAsync(record, options),
+      writeAsync: (record, options) => this.writeFromStream(record, options),
       ready: (options) => this.ready(options),
       seal: () => this.seal(),
       close: (options) => this.close(options),

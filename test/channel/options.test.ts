@@ -1,6 +1,14 @@
 /** What means nothing is refused where it is given, and named: constructors, calls that wait, `close`, policies and pools. */
 import { describe, expect, it } from 'vitest'
-import { ArenaPool, ByteChannel, ItemChannel, MemoryBudget, WaterMarkPolicy } from '../../lib/channel/index.js'
+import {
+  ArenaPool,
+  ByteChannel,
+  channelSettings,
+  DoubleBufferChannel,
+  ItemChannel,
+  MemoryBudget,
+  WaterMarkPolicy,
+} from '../../lib/channel/index.js'
 import { FakeClock } from '../../lib/util/index.js'
 
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve))
@@ -101,6 +109,19 @@ describe('options of a channel that mean nothing', () => {
     )
   })
 
+  it.each(
+    cases([
+      ['maxSpares', Number.NaN, -1],
+      ['sealOn', 'demanded'],
+      ['sequencer', {}],
+      ['clock', {}],
+    ]),
+  )('CH-2 CH-10: DoubleBufferChannel with $field $value', ({ field, value }) => {
+    const owner = { createBuffer: () => ({ records: 0, bytes: 0, sequence: -1, firstAtMs: -1 }) }
+    const make = () => new DoubleBufferChannel(owner, channelSettings(), { [field]: value } as object)
+    expect(thrownBy(make)).toEqual(wrong(field))
+  })
+
   it('on() takes known events and functions', () => {
     const channel = new ItemChannel<number>()
     expect(thrownBy(() => channel.on('eror' as 'error', () => {}))).toEqual(wrong('event'))
@@ -160,6 +181,13 @@ describe('sizeOf', () => {
       expect([channel.usedBytes, channel.pendingRecords]).toEqual([0, 0])
     },
   )
+
+  it('CH-17: fractions are rounded up: what was taken comes back to nothing', () => {
+    const channel = new ItemChannel<number>({ sizeOf: (size) => size, maxRecords: 3 })
+    for (const size of [0.1, 0.2, 0.3]) channel.write(size)
+    expect(channel.usedBytes).toBe(3)
+    expect([channel.tryRead(), channel.tryRead(), channel.tryRead(), channel.usedBytes]).toEqual([0.1, 0.2, 0.3, 0])
+  })
 
   it('trap 25: one that throws is an MQError with its cause', () => {
     const cause = new Error('no bytes')

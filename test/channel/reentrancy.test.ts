@@ -1,7 +1,8 @@
 /** Listeners, policies and callbacks that write, close, throw or reject in the middle of something: every count stays right. */
 import { describe, expect, it } from 'vitest'
-import { ByteChannel, type CloseResult, type EvictPolicy, ItemChannel } from '../../lib/channel/index.js'
+import { ArenaPool, ByteChannel, type CloseResult, type EvictPolicy, ItemChannel } from '../../lib/channel/index.js'
 import { FakeClock } from '../../lib/util/index.js'
+import { FakeSpillLog } from './spill/fake-log.js'
 
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve))
 const NEVER = Number.POSITIVE_INFINITY
@@ -161,6 +162,31 @@ describe('policies', () => {
   })
 })
 
+describe('codecs', () => {
+  it('CH-17 CH-19: one that closes the channel: nothing goes into the log of a closed channel', async () => {
+    const clock = new FakeClock()
+    const spillLog = new FakeSpillLog()
+    const channel: ItemChannel<number> = new ItemChannel<number>({
+      clock,
+      bufferMaxRecords: 4,
+      onFull: 'spill',
+      spillLog,
+      codec: {
+        encode: (item) => {
+          void channel.close({ drain: false })
+          return Buffer.of(item)
+        },
+        decode: (bytes) => bytes[0] as number,
+      },
+    })
+    for (let n = 0; n < 4; n++) channel.write(n)
+    expect(codeOf(() => channel.write(4))).toBe('PRODUCER_CLOSED')
+    expect(await channel.close()).toEqual({ delivered: 0, undelivered: 4 })
+    expect(spillLog.records).toBe(0)
+    expectEnded(channel)
+  })
+})
+
 describe('what fails later', () => {
   it('trap 25: an error listener that rejects is told of itself once and not for ever', async () => {
     const channel = new ItemChannel<number>({ maxRecords: 1 })
@@ -254,6 +280,27 @@ describe('whole buffers', () => {
     expect(() => channel.putBack(batch)).toThrow(/nobody had taken/)
     expect(await channel.readBatch(5)).toEqual([1, 2])
     expect(await channel.close({ timeoutMs: 1000 })).toEqual({ delivered: 0, undelivered: 0 })
+  })
+})
+
+describe('memory that is not there', () => {
+  it('CH-10 CH-17: a copy that cannot be made refuses that record, and its room comes back', async () => {
+    const arenas = new ArenaPool()
+    let isEmpty = true
+    const take = arenas.take.bind(arenas)
+    arenas.take = (minBytes) => {
+      if (isEmpty) throw new RangeError('Array buffer allocation failed')
+      return take(minBytes)
+    }
+    const channel = new ByteChannel({ arenas })
+    expect(codeOf(() => channel.write(Buffer.alloc(100)))).toBe('POOL_EXHAUSTED')
+    await expect(channel.writeAsync(Buffer.alloc(100))).rejects.toMatchObject({ code: 'POOL_EXHAUSTED' })
+    expect([channel.usedBytes, channel.pendingRecords, channel.counters().refusedWrites]).toEqual([0, 0, 2])
+    isEmpty = false
+    channel.write(Buffer.from('a'))
+    channel.seal()
+    expect(String(channel.tryRead()?.bytes)).toBe('a')
+    await channel.close()
   })
 })
 

@@ -14,7 +14,14 @@ interface Pending<Item> {
   readonly finish: (result: IteratorResult<Item, undefined>) => void
 }
 
-export class ChannelIterator<Item> implements AsyncIterableIterator<Item, undefined, undefined> {
+/** An `AsyncIterableIterator`, in words that TypeScript before 5.6 knows too. */
+export interface RecordIterator<Item> extends AsyncIterable<Item> {
+  next(): Promise<IteratorResult<Item, undefined>>
+  return(): Promise<IteratorReturnResult<undefined>>
+  [Symbol.asyncIterator](): RecordIterator<Item>
+}
+
+export class ChannelIterator<Item> implements RecordIterator<Item> {
   readonly #source: ReadSource<Item>
   readonly #wait: (signal: AbortSignal | undefined) => Waiter<Served<Item>>
   readonly #signal: AbortSignal | undefined

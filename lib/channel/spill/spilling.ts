@@ -186,7 +186,11 @@ export class Spilling {
     const placed: Placed = { result: false, error: null }
     if (this.#log.records === 0 && write.admit()) {
       this.#waiters.wake(1, placed)
-      placed.result = write.append()
+      try {
+        placed.result = write.append()
+      } catch (cause) {
+        placed.error = toMQError(cause, 'PRODUCE_FAILED', 'the record was not taken')
+      }
       return true
     }
     try {

@@ -73,6 +73,20 @@ describe('CH-16: toWritable', () => {
     },
   )
 
+  it('CH-17: onFull reject: a record that does not fit below the limits yet waits, it does not fail the stream', async () => {
+    const channel = bytes({ bufferMemoryBytes: 1000, onFull: 'reject' })
+    const writable = channel.toWritable()
+    const told = writing(writable, [Buffer.alloc(700), Buffer.alloc(600)])
+    await turns()
+    expect(told).toHaveLength(1)
+    channel.tryRead()?.release()
+    await turns()
+    expect(told).toHaveLength(2)
+    expect(channel.counters().refusedWrites).toBe(0)
+    writable.destroy()
+    await channel.close({ drain: false })
+  })
+
   it('CH-17: onFull dropOldest makes room by itself: the stream goes on, and what was dropped is told', async () => {
     const channel = bytes({ bufferMemoryBytes: 1000, maxRecords: 5, onFull: 'dropOldest' })
     let dropped = 0
