@@ -13,7 +13,7 @@ import { credentialsOf, pathOf } from './requests.js'
 
 /** Client module and dashboard as they ship: scripts, styles, one page. */
 const OWN_FOLDER = fileURLToPath(new URL('./browser/', import.meta.url))
-const OWN_ASSET = /^\/[a-z0-9-]+\.(?:js|css)$/
+const OWN_ASSET = /^\/[a-z0-9-]+\.(?:js|css|svg)$/
 const DASHBOARD_ASSET = /^\/dashboard[.-]/
 /** What the page may load and talk to, and that nobody may show it inside his own page. */
 const DASHBOARD_POLICY = [
@@ -63,7 +63,7 @@ export class Routes {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       return say(response, 405, 'only GET and HEAD', { Allow: 'GET, HEAD' })
     }
-    if (path === '/healthz') return health(response, isRunning())
+    if (path === '/healthz') return health(response, isRunning(), options.path)
     if (path === options.path) {
       return say(response, 426, 'a WebSocket is here', { Upgrade: 'websocket', Connection: 'Upgrade' })
     }
@@ -92,9 +92,10 @@ function statusOf(verdict: Verdict): 200 | 401 | 403 | 503 {
   return verdict === 'unauthenticated' ? 401 : verdict === 'late' ? 503 : 403
 }
 
-function health(response: ServerResponse, isRunning: boolean): void {
-  const status = isRunning ? 200 : 503
-  write(response, status, 'application/json; charset=utf-8', `{"status":"${isRunning ? 'ok' : 'stopping'}"}\n`, {})
+/** `path` is how a page learns where the WebSocket is. */
+function health(response: ServerResponse, isRunning: boolean, path: string): void {
+  const body = JSON.stringify({ status: isRunning ? 'ok' : 'stopping', path })
+  write(response, isRunning ? 200 : 503, 'application/json; charset=utf-8', `${body}\n`, {})
 }
 
 function say(response: ServerResponse, status: number, text: string, headers: Readonly<Record<string, string>> = {}) {
