@@ -20,7 +20,7 @@ const TASKS = {
   build: [
     [process.execPath, 'scripts/lib/clean.mjs', 'dist'],
     ['tsc', '-p', 'tsconfig.build.json'],
-    [process.execPath, 'scripts/lib/copy.mjs', 'lib/gateway/browser', 'dist/gateway/browser', '.html', '.css'],
+    [process.execPath, 'scripts/lib/copy.mjs', 'lib/gateway/browser', 'dist/gateway/browser', '.html', '.css', '.svg'],
   ],
   check: [
     ['biome', 'check', '.'],

@@ -191,10 +191,14 @@ describe('GW-1: publishing', () => {
     gateway.isAutomatic = false
     const refused = client.publish('secret', 'x')
     const failed = client.publish('chat', 'x')
-    const [a, b] = gateway.socket.sent as { id: number }[]
+    const dropped = client.publish('chat', 'x')
+    const [a, b, c] = gateway.socket.sent as { id: number }[]
     gateway.socket.tell({ type: 'error', id: a?.id, code: 'AUTHORIZATION_FAILED', message: 'secret: publish' })
     gateway.socket.tell({ type: 'error', id: b?.id, code: 'TIMEOUT', reason: 'DROPPED', message: 'late' })
+    const told = { code: 'TIMEOUT', message: 'it never left', topic: 'chat', persistence: 'not-persisted' }
+    gateway.socket.tell({ type: 'error', id: c?.id, ...told })
     expect(await failure(refused)).toMatchObject({ code: 'AUTHORIZATION_FAILED', persisted: 'not-persisted' })
+    expect(await failure(dropped)).toMatchObject({ code: 'TIMEOUT', persisted: 'not-persisted' })
     expect(await failure(failed)).toMatchObject({ code: 'TIMEOUT', reason: 'DROPPED', persisted: 'possibly-persisted' })
   })
 })

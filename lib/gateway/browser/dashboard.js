@@ -18,8 +18,11 @@ import { connect } from './tandem-mq.js'
 /** @typedef {(total: (stats: StatsFrame) => number | undefined) => number | undefined} Rate Per second since the last frame. */
 
 const SECONDS = 120
+/** A young curve is stretched no further than this many values. */
+const FEWEST = 30
 const HEIGHT = 32
 const SVG = 'http://www.w3.org/2000/svg'
+const NOBODY = 'No consumer of this instance has a position.'
 /** Partitions that fit on a page; the worst are shown. */
 const MAX_PARTITIONS = 24
 
@@ -153,20 +156,14 @@ class TileView {
   #area = svg('path', { class: 'area' })
   #line = svg('path', {})
   #second = svg('path', { class: 'second' })
+  #spark = svg('svg', { class: 'spark', preserveAspectRatio: 'none', 'aria-hidden': 'true' })
   #series = [new Series(SECONDS), new Series(SECONDS)]
 
   /** @param {Tile} tile */
   constructor(tile) {
     this.#tile = tile
-    const box = {
-      class: 'spark',
-      viewBox: `0 0 ${SECONDS} ${HEIGHT}`,
-      preserveAspectRatio: 'none',
-      'aria-hidden': 'true',
-    }
-    const spark = svg('svg', box)
-    spark.append(this.#area, this.#line, this.#second)
-    this.root = element('article', 'card tile', element('h2', '', tile.title), this.#number, spark)
+    this.#spark.append(this.#area, this.#line, this.#second)
+    this.root = element('article', 'card tile', element('h2', '', tile.title), this.#number, this.#spark)
     this.root.hidden = true
   }
 
@@ -181,13 +178,13 @@ class TileView {
     for (const [index, value] of values.entries()) this.#series[index]?.push(value)
     this.#number.replaceChildren(...values.flatMap((value, index) => this.#text(value, index)))
     const top = Math.max(...this.#series.flatMap(({ values: all }) => all))
-    const [first = '', second = ''] = this.#series.map(({ values: all }) =>
-      line(all, { size: SECONDS, height: HEIGHT, top }),
-    )
+    const { length } = this.#series[0]?.values ?? []
+    const size = Math.max(FEWEST, length)
+    const [first = '', second = ''] = this.#series.map((series) => line(series.values, { size, height: HEIGHT, top }))
+    this.#spark.setAttribute('viewBox', `0 0 ${size} ${HEIGHT}`)
     this.#line.setAttribute('d', first)
     this.#second.setAttribute('d', second)
-    const left = SECONDS - (this.#series[0]?.values.length ?? 0) + 1
-    this.#area.setAttribute('d', first === '' ? '' : `${first}L${SECONDS} ${HEIGHT}L${left} ${HEIGHT}Z`)
+    this.#area.setAttribute('d', first === '' ? '' : `${first}L${size} ${HEIGHT}L${size - length + 1} ${HEIGHT}Z`)
   }
 
   /**
@@ -229,7 +226,7 @@ class PanelView {
 /** How far readers are behind, the worst first. */
 class LagView {
   #body = element('tbody')
-  #note = element('p', 'empty', 'Nobody reads yet.')
+  #note = element('p', 'empty', NOBODY)
 
   constructor() {
     const table = element('table', '', this.#body)
@@ -249,7 +246,7 @@ class LagView {
       ...shown.map(([name, lag]) => rowOf(name, barOf(lag / top), element('td', '', count(lag)))),
     )
     const more = known.length - shown.length
-    this.#note.textContent = known.length === 0 ? 'Nobody reads yet.' : `and ${more} more`
+    this.#note.textContent = known.length === 0 ? NOBODY : `and ${more} more`
     this.#note.hidden = known.length > 0 && more === 0
   }
 }

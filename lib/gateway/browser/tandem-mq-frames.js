@@ -58,7 +58,7 @@ export class GatewayError extends Error {
   }
 }
 
-/** Publishes refused with these were never given to Kafka. */
+/** Publishes refused with these were never given to Kafka; of others it is said, or in doubt. */
 const REFUSALS = [
   'AUTHENTICATION_FAILED',
   'AUTHORIZATION_FAILED',
@@ -184,10 +184,20 @@ function errorOf(fields) {
   const code = text(fields, 'code')
   const error = new GatewayError(code, text(fields, 'message'), {
     reason: typeof fields.reason === 'string' ? fields.reason : '',
-    persisted: REFUSALS.includes(code) ? 'not-persisted' : 'possibly-persisted',
+    persisted: doubtOf(code, fields.persistence),
   })
   const id = typeof fields.id === 'number' ? fields.id : undefined
   return { type: 'error', id, topic: typeof fields.topic === 'string' ? fields.topic : undefined, error }
+}
+
+/**
+ * @param {string} code
+ * @param {unknown} persistence
+ * @returns {Persistence}
+ */
+function doubtOf(code, persistence) {
+  if (persistence === 'not-persisted' || persistence === 'possibly-persisted') return persistence
+  return REFUSALS.includes(code) ? 'not-persisted' : 'possibly-persisted'
 }
 
 /** @param {any} fields */
