@@ -31,6 +31,8 @@ import {
   type WarningEvent,
 } from './consumer/index.js'
 import { findMQError, type MQError } from './errors/index.js'
+import { Gateway, type GatewayOptions } from './gateway/index.js'
+import { gatewayBackend } from './gateway-backend.js'
 import {
   type Alert,
   checkConsumer,
@@ -107,10 +109,14 @@ export interface MQMetrics extends OperationsSnapshot {
   readonly wal: WalSnapshot | null
 }
 
-/** A client of the instance, and what takes it out of its figures. */
-interface Part {
+interface Leaving {
   readonly client: ClosablePart & { readonly state: string }
+  /** What takes it out of the figures. */
   readonly leave: readonly (() => void)[]
+}
+
+/** A client of the instance, and what takes it out of its figures. */
+interface Part extends Leaving {
   /** Throws what is wrong with it. */
   readonly check: () => void
   /** Of a producer: throws what is wrong with its log. */
@@ -118,7 +124,7 @@ interface Part {
 }
 
 /** Kinds of parts, in the order in which they are closed. */
-type Kind = 'consumers' | 'producers' | 'admin' | 'pool'
+type Kind = 'gateways' | 'consumers' | 'producers' | 'admin' | 'pool'
 
 /** What records hold when they are read: bytes, unless a serializer makes something else of them. */
 type Read<T> = RecordBytes extends T ? Buffer : T
@@ -148,9 +154,10 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
   readonly #process: ProcessMonitor | null
   #producers: readonly Part[] = []
   #consumers: readonly Part[] = []
+  #gateways: readonly Leaving[] = []
   #producer: Producer<V, K> | null = null
   #consumer: Consumer<Read<V>, Read<K>> | null = null
-  #deadLetters: Producer | null = null
+  #bytesProducer: Producer | null = null
   #admin: AdminClient | null = null
   #pool: ConnectionPool | null = null
   #closing: Promise<CloseReport> | null = null
@@ -264,7 +271,7 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
   createConsumer<V2 = Read<V>, K2 = Read<K>>(config?: ConsumerConfig): Consumer<V2, K2>
   createConsumer<V2 = Read<V>, K2 = Read<K>>(config: ConsumerConfig = {}): Consumer<V2, K2> {
     const resolved = this.#telling(() => resolveFurtherConsumer(this.config, config))
-    const deadLetters = { sendSync: this.#sendDeadLetter }
+    const deadLetters = { sendSync: this.#sendBytes }
     const { clientId, groupId, logger } = resolved
     const hooks = this.#hooks === null ? null : tracingHooks({ clientId, groupId, logger })
     const consumer = new Consumer<V2, K2>(resolved, { ...this.#deps, hooks, deadLetters })
@@ -346,6 +353,38 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
    */
   queueSender<T = V>(topic: string, options: QueueSenderOptions<T, V, K> = {}): SendFunc<T> {
     return queueSender<T, V, K>(() => this.producer, topic, options)
+  }
+
+  /**
+   * A server through which browsers and TCP clients publish and subscribe (GW-1); it is measured with the instance, and
+   * stopped by `close()`. Throws INVALID_CONFIG or MISSING_CONFIG naming every field.
+   *
+   * ```ts
+   * const gateway = mq.gateway({ websocket: '127.0.0.1:8080', anonymous: { subscribe: ['news'] } })
+   * await gateway.start()
+   * ```
+   */
+  gateway(options: GatewayOptions): Gateway {
+    const { clock } = this.#deps
+    const createConsumer = (config: ConsumerConfig) => this.createConsumer<Buffer, Buffer>(config)
+    const gateway = this.#telling(() => {
+      const backend = gatewayBackend({ sendSync: this.#sendBytes, admin: this.admin, createConsumer, clock })
+      const stats = () => this.getMetrics()
+      return new Gateway(backend, { stats, ...options }, { clock, logger: this.config.logger })
+    })
+    gateway.on('error', (error) => this.#events.emit('error', error))
+    gateway.on('warning', ({ message, context }) => this.#events.emit('warning', { message, context }))
+    const net = { readings: () => gateway.netReadings() }
+    const leave = [this.metrics.attachRoom('gateway', gateway), this.metrics.attachRoom('net', net)]
+    const client = {
+      close: (limit?: { readonly timeoutMs?: number }) => gateway.stop(limit),
+      get state() {
+        return gateway.state === 'stopped' ? 'closed' : 'open'
+      },
+    }
+    this.#gateways = [...stillOpen(this.#gateways), { client, leave }]
+    this.#keep('gateways', client)
+    return gateway
   }
 
   /** `consumer.subscribe`: joins `consumer.groupId` and calls back per record. Without a callback records wait to be pulled. */
@@ -437,7 +476,7 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
   }
 
   /**
-   * Closes the consumers (callbacks end, offsets are committed), then the producers (what was accepted is sent), then
+   * Stops the gateways, closes the consumers (callbacks end, offsets are committed), then the producers (what was accepted is sent), then
    * admin and pool. Every part is closed; the first error is thrown, the others are in its `context.others`. Idempotent.
    * `timeoutMs`: of all of it, default `closeTimeoutMs`. Gives the number of records that could not be sent in time.
    * A wrong `timeoutMs` is INVALID_CONFIG, and nothing is closed then.
@@ -458,6 +497,7 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
     this.#process?.close()
     this.#checks.close()
     const steps = [
+      this.#step('gateways', () => this.#gateways.map(({ client }) => client)),
       this.#step('consumers', () => this.#consumers.map(({ client }) => client)),
       this.#step('producers', () => this.#producers.map(({ client }) => client)),
       this.#step('admin', () => (this.#admin === null ? [] : [this.#admin])),
@@ -515,17 +555,17 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
     })
   }
 
-  /** Dead letters are bytes as they were read: serializers of the instance must not touch them. */
-  readonly #sendDeadLetter: Producer['sendSync'] = (...record) => {
+  /** Dead letters and what clients of a gateway publish are bytes: serializers of the instance must not touch them. */
+  readonly #sendBytes: Producer['sendSync'] = (...record) => {
     const { keySerializer, valueSerializer, topics } = this.config.producer
     const isPlain = keySerializer === undefined && valueSerializer === undefined && Object.keys(topics).length === 0
-    // A log has one owner, the instance's own producer; a dead letter is waited for until Kafka has it.
+    // A log has one owner, the instance's own producer; these records are waited for until Kafka has them.
     const noLog = { durability: 'memory' } as const
     const plain = { keySerializer: bytes(), valueSerializer: bytes(), topics: {}, wal: noLog }
-    this.#deadLetters ??= isPlain
+    this.#bytesProducer ??= isPlain
       ? (this.producer as unknown as Producer)
       : this.createProducer<RecordBytes, RecordBytes>(plain)
-    return this.#deadLetters.sendSync(...record)
+    return this.#bytesProducer.sendSync(...record)
   }
 
   #registerChecks(): void {
@@ -548,7 +588,7 @@ function checkEach(parts: readonly Part[], own: unknown): void {
 }
 
 /** Without the parts that their users have closed: these leave the figures, where their totals stay counted. */
-function stillOpen(parts: readonly Part[]): readonly Part[] {
+function stillOpen<P extends Leaving>(parts: readonly P[]): readonly P[] {
   for (const { client, leave } of parts) if (client.state === 'closed') for (const one of leave) one()
   return parts.filter(({ client }) => client.state !== 'closed')
 }

@@ -19,7 +19,7 @@ export class Liveness {
   readonly #host: SessionHost
   readonly #pinged: Pinged
   #pongs = 0
-  #isPinged = false
+  #pingedAtMs = -1 // since it was last heard; -1 = not yet
   #timer: { stop(): void } | null = null
 
   constructor(session: Session, host: SessionHost, pinged: Pinged) {
@@ -45,24 +45,27 @@ export class Liveness {
   #look(): void {
     const { idleMs } = this.#host.options
     const nowMs = this.#host.clock.monotonicMs()
-    if (this.#hasSignOfLife()) this.#session.heardAtMs = nowMs
+    this.#noteSigns(nowMs)
     const silentMs = nowMs - this.#session.heardAtMs
     if (silentMs >= idleMs) {
       this.#session.end(silent(idleMs))
       return
     }
-    if (silentMs < this.#halfMs) this.#isPinged = false
-    else if (!this.#isPinged) {
-      this.#isPinged = true
+    if (silentMs < this.#halfMs) this.#pingedAtMs = -1
+    else if (this.#pingedAtMs < 0) {
+      this.#pingedAtMs = nowMs
       this.#pinged.ping()
     }
-    this.#lookIn(Math.max(1, (this.#isPinged ? idleMs : this.#halfMs) - silentMs))
+    this.#lookIn(Math.max(1, (this.#pingedAtMs < 0 ? this.#halfMs : idleMs) - silentMs))
   }
 
-  #hasSignOfLife(): boolean {
+  #noteSigns(nowMs: number): void {
+    if (this.#session.isHeldBack) this.#session.heardAtMs = nowMs
     const pongs = this.#pinged.pongs()
-    const hasPonged = pongs !== this.#pongs
+    if (pongs === this.#pongs) return
     this.#pongs = pongs
-    return hasPonged || this.#session.isHeldBack
+    // It came at some time behind our ping: the earliest is the safe guess.
+    this.#session.heardAtMs = Math.max(this.#session.heardAtMs, this.#pingedAtMs)
+    this.#pingedAtMs = -1
   }
 }

@@ -26,7 +26,7 @@ import {
 } from './refusals.js'
 import { Subscriptions } from './subscriptions.js'
 import { asMQError, backendErrorFrame, errorFrame, isFaultOfClient } from './told.js'
-import type { ClientFrame, Credentials, Format, FrameId, ServerFrame, Transport } from './types.js'
+import type { ClientFrame, Credentials, Format, FrameId, PublishOptions, ServerFrame, Transport } from './types.js'
 
 type Publish = Extract<ClientFrame, { type: 'publish' }>
 type Subscribe = Extract<ClientFrame, { type: 'subscribe' }>
@@ -227,7 +227,7 @@ export class Session implements FeedClient, Onlooker {
     this.#host.traffic.unacknowledged++
     return this.#owe(async () => {
       try {
-        const { partition, offset, timestamp } = await this.#host.backend.publish(topic, frame.value, frame)
+        const { partition, offset, timestamp } = await this.#host.backend.publish(topic, frame.value, optionsOf(frame))
         this.#say({ type: 'ack', id, topic, partition, offset, timestamp })
       } catch (error) {
         this.#failed(error, id, `the record for topic ${topic} was not published`)
@@ -379,6 +379,15 @@ export class Session implements FeedClient, Onlooker {
         resolve()
       })
     })
+  }
+}
+
+function optionsOf({ key, headers, partition, timestamp }: Publish): PublishOptions {
+  return {
+    key,
+    headers,
+    ...(partition === undefined ? {} : { partition }),
+    ...(timestamp === undefined ? {} : { timestamp }),
   }
 }
 

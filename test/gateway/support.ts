@@ -215,6 +215,11 @@ abstract class Client {
     await done.promise
   }
 
+  /** Hears every byte as it comes. */
+  onRaw(hear: (bytes: Buffer) => void): void {
+    this.socket.on('data', hear)
+  }
+
   pause(): void {
     this.socket.pause()
   }
@@ -286,6 +291,7 @@ export class WebSocketClient extends Client {
   closeCode = 0
   closeReason = ''
   pings = 0
+  pongs = 0
   readonly binary: Buffer[] = []
   #isUpgraded = false
   #isMute = false
@@ -354,7 +360,8 @@ export class WebSocketClient extends Client {
     else if (opcode === 9) {
       this.pings++
       if (!this.#isMute) this.raw(frame({ opcode: 10, payload }))
-    } else if (opcode === 8) {
+    } else if (opcode === 10) this.pongs++
+    else if (opcode === 8) {
       this.closeCode = payload.length >= 2 ? payload.readUInt16BE(0) : 1005
       this.closeReason = payload.toString('utf8', 2)
       if (!this.#isMute) this.raw(frame({ opcode: 8, payload: payload.subarray(0, 2) }))
