@@ -69,6 +69,15 @@ Examples:
   tandem-mq broker -t orders:6 -t events
   tandem-mq broker --nodes 3 --port 0 --json
 `,
+  gateway: `
+Examples:
+  tandem-mq gateway -b localhost:9092 --publish 'chat-*' --subscribe 'chat-*' --origin https://chat.example
+  tandem-mq gateway --tcp 127.0.0.1:8081 --token-file tokens        only TCP, and only who is named
+  tandem-mq gateway --listen :8443 --tls-cert cert.pem --tls-key key.pem --token-file tokens --origin https://chat.example
+  tandem-mq gateway --subscribe news --pages ./web --dashboard      for pages of its own, on this machine
+
+Without --publish, --subscribe or --token-file nobody may do anything, and it does not start.
+${SECRETS}`,
   wal: `
 Examples:
   tandem-mq wal inspect --dir ./orders.wal          what is in it; also beside the producer that writes it

@@ -9,6 +9,7 @@ import { Command, CommanderError, Option } from 'commander'
 import type { BenchFlags } from './commands/bench.js'
 import type { BrokerFlags } from './commands/broker.js'
 import type { ConsumeFlags } from './commands/consume.js'
+import type { GatewayFlags } from './commands/gateway.js'
 import type { GroupFlags } from './commands/groups.js'
 import type { MetadataFlags } from './commands/metadata.js'
 import type { PingFlags } from './commands/ping.js'
@@ -71,6 +72,7 @@ function programOf(io: CliIo, version: string, exit: { code: number }): Command 
   addData(program, io, exit, add)
   addAdmin(program, io, exit, add)
   addLocal(program, io, exit, add)
+  addGateway(program, io, exit, add)
   addWal(program, io, exit, add)
   return program
 }
@@ -260,6 +262,34 @@ function addLocal(program: Command, io: CliIo, exit: { code: number }, add: Add)
     .option('-z, --compression <codec>', 'none, gzip, snappy, lz4 or zstd; default lz4')
     .option('--keep-topic', 'do not delete the topic')
     .action(perform<BenchFlags>(io, exit, async () => (await import('./commands/bench.js')).bench))
+}
+
+function addGateway(program: Command, io: CliIo, exit: { code: number }, add: Add): void {
+  const description = 'browsers and TCP clients publish and subscribe here, until stopped'
+  clusterOptions(add(program, 'gateway', description))
+    .option('--listen <address>', 'for WebSockets: host:port, port 0: any; default 127.0.0.1:8080, without --tcp')
+    .option('--tcp <address>', 'for TCP clients: host:port')
+    .option('--path <path>', 'of the WebSocket, default /mq')
+    .option(
+      '--publish <rule>',
+      'everybody may publish to this topic; * behind the beginning of topics; repeatable',
+      append,
+    )
+    .option('--subscribe <rule>', 'everybody may read this topic; as above', append)
+    .option('--keys <key>', 'everybody may subscribe to this key; * for all; repeatable', append)
+    .option('--token-file <file>', 'who may what: lines token name publish=... subscribe=... keys=... stats')
+    .option('--origin <origin>', 'pages from there may connect, such as https://chat.example, or *; repeatable', append)
+    .option('--tls-cert <file>', 'certificate with its chain, PEM')
+    .option('--tls-key <file>', 'its key, PEM; TANDEM_GATEWAY_KEY_PASSWORD opens it')
+    .option('--key-topic <topic>', 'read by subscriptions that name only a key; repeatable', append)
+    .option('--pages <folder>', 'files to serve beside the WebSocket')
+    .option('--dashboard', 'serve /dashboard: figures, live')
+    .option(
+      '--slow-client <policy>',
+      'what becomes of a client that does not keep up: pause (default), drop or disconnect',
+    )
+    .option('--max-clients <n>', 'at one time, default 10000')
+    .action(perform<GatewayFlags>(io, exit, async () => (await import('./commands/gateway.js')).gateway))
 }
 
 function addWal(program: Command, io: CliIo, exit: { code: number }, add: Add): void {
