@@ -219,7 +219,7 @@ export class DoubleBufferChannel<B extends ChannelBuffer> {
     this.#state = 'closing'
     const closing = new Closing(this.pendingRecords, () => this.#takenBuffers === 0 && this.#heap.size === 0)
     this.#closing = closing
-    const sealed = this.seal()
+    const sealed = this.#sealLast()
     if (sealed !== null) this.#owner.onSealed?.(sealed)
     closing.start(this.#clock, options.drain === false ? 0 : (options.timeoutMs ?? DEFAULT_CLOSE_MS), () =>
       this.#finishClosing(),
@@ -229,6 +229,17 @@ export class DoubleBufferChannel<B extends ChannelBuffer> {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close().then(() => {})
+  }
+
+  /** What the owner cannot seal leaves the channel open: the next `close` tries again. */
+  #sealLast(): B | null {
+    try {
+      return this.seal()
+    } catch (error) {
+      this.#state = 'open'
+      this.#closing = null
+      throw error
+    }
   }
 
   // --- the switch decision -----------------------------------------------------------------------------------------

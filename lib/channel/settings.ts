@@ -12,7 +12,7 @@ import { DEFAULT_STRATEGY, type StrategyConfig } from './switch-strategy.js'
 export interface ChannelTuning extends StrategyConfig {
   /** The write that reaches this many records makes the buffer due. Default `Infinity`. */
   readonly maxRecords: number
-  /** The write that reaches this many bytes makes the buffer due. Default `Infinity`. */
+  /** The write that reaches this many bytes makes the buffer due. Default `Infinity`; above 2 GiB (2^31 - 1) it counts as that. */
   readonly maxBytes: number
   /** Longest time since the first record of a buffer. Milliseconds, default 5,000; 0 = due at the first record, `Infinity` = no deadline. */
   readonly windowMs: number

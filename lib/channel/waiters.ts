@@ -54,6 +54,10 @@ export class WaiterQueue<Value, Need = undefined> {
       place.reject(options.signal.reason)
       return place
     }
+    if (options.timeoutMs === 0) {
+      place.reject(timedOut()) // At once: a timer would take a turn, and a clock that stands would never ring.
+      return place
+    }
     this.#link(place)
     place.start(options, timedOut)
     return place

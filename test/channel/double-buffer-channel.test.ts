@@ -66,6 +66,28 @@ channelSuite<ItemBuffer<number>>({
   read: (buffer) => [...buffer.items],
 })
 
+describe('CH-19: an owner that cannot make a buffer', () => {
+  it('close throws, nothing is closed, and the next close does it', async () => {
+    let isEmpty = false
+    const createBuffer = () => {
+      if (isEmpty) throw new Error('no memory')
+      return { records: 0, bytes: 0, sequence: -1, firstAtMs: -1 }
+    }
+    const channel = new DoubleBufferChannel<ChannelBuffer>({ createBuffer }, channelSettings(), {
+      clock: new FakeClock(),
+    })
+    channel.active.records = 1
+    channel.wrote()
+    isEmpty = true
+    expect(() => channel.close()).toThrow('no memory')
+    expect([channel.state, channel.pendingRecords]).toEqual(['open', 1])
+    isEmpty = false
+    const closing = channel.close()
+    channel.recycle(channel.take() as ChannelBuffer)
+    expect(await closing).toEqual({ delivered: 1, undelivered: 0 })
+  })
+})
+
 describe('CH-20: no cost per write', () => {
   class Counter implements ChannelBuffer {
     records = 0

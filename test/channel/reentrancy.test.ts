@@ -315,6 +315,19 @@ describe('waiting for room', () => {
     expect(await reading).toHaveLength(8)
   })
 
+  it('CH-12 CH-15: a timeoutMs of 0 rejects at once, whatever the clock, and takes no place', async () => {
+    const clock = new FakeClock()
+    const channel = new ItemChannel<number>({ clock, bufferMaxRecords: 1, maxRecords: 10, hardPercent: 100 })
+    const late = { code: 'TIMEOUT' }
+    await expect(channel.read({ timeoutMs: 0 })).rejects.toMatchObject(late)
+    await expect(channel.readBatch(2, { timeoutMs: 0 })).rejects.toMatchObject(late)
+    channel.write(1)
+    await expect(channel.writeAsync(2, { timeoutMs: 0 })).rejects.toMatchObject(late)
+    await expect(channel.ready({ timeoutMs: 0 })).rejects.toMatchObject(late)
+    expect([channel.stats().waiters, clock.pendingTimers, channel.tryRead()]).toEqual([0, 0, 1])
+    expect(channel.write(3)).toBe(false)
+  })
+
   it('CH-17: ready() that is aborted already seals nothing', async () => {
     const channel = new ItemChannel<number>({ clock: new FakeClock(), bufferMaxRecords: 10 })
     for (let n = 0; n < 8; n++) channel.write(n)

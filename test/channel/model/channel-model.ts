@@ -101,6 +101,7 @@ export class ChannelModel extends SwitchModel {
     else if (isAborted) error = 'aborted'
     else if (this.writers.length > 0 || !this.budget.tryTake(record.charge)) {
       this.writers.push({ call, record, max: 0, untilMs: this.now() + timeoutMs })
+      if (timeoutMs === 0) this.giveUp(call, 'TIMEOUT')
       return
     }
     this.continuations.push({ call, record, error })
@@ -186,6 +187,7 @@ export class ChannelModel extends SwitchModel {
     if (records.length > 0) this.#got(call, records)
     else if (isEnded) this.#endReader(call)
     else this.readers.push({ call, max, record: null, untilMs: this.now() + timeoutMs })
+    if (timeoutMs === 0) this.giveUp(call, 'TIMEOUT')
   }
 
   #got(call: Call, records: readonly Rec[]): void {
@@ -291,6 +293,7 @@ export class ChannelModel extends SwitchModel {
     else if (isAborted) call.expected = 'aborted'
     else if (!this.budget.isSoft) call.expected = 'ok'
     else this.readyWaiters.push({ call, max: 0, record: null, untilMs: this.now() + timeoutMs })
+    if (timeoutMs === 0) this.giveUp(call, 'TIMEOUT')
   }
 
   /** The caller of a waiting call gave up, or its time is over. */
