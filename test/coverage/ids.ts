@@ -1,7 +1,7 @@
 /**
  * The ids that the tests of this version must name, and those that are deliberately left for later, each with its reason.
  * An id is a requirement of the specification: CH channel, CD codec, CL cluster, PR producer, WA write-ahead
- * log, QU queue, BR and B broker,
+ * log, QU queue, BR and B broker, NT reactor, GW gateway,
  * CF configuration, ER errors, CO consumer, W wire, R record batch, P producer rule, C consumer rule, K what other
  * clients get wrong, F in-process broker.
  */
@@ -22,7 +22,9 @@ const FEATURES = [
   'CM-1',
   ...span('ME', 1, 8),
   ...span('FA', 1, 5),
-  ...['EX-1', 'EX-3'],
+  ...span('NT', 1, 9),
+  ...span('GW', 1, 4),
+  ...span('EX', 1, 3),
 ]
 
 /** Later: transactions (P-60, C-37, K-25). */
