@@ -65,14 +65,14 @@ export class Files {
     return true
   }
 
-  async #find(path: string): Promise<Found | undefined> {
-    const names = namesOf(path)
+  async #find(asked: string): Promise<Found | undefined> {
+    const names = namesOf(asked)
     if (names === undefined) return undefined
     try {
       const root = await realpath(this.#folder)
-      const found = await this.#fileAt(root, join(root, ...names))
       // A folder is its page, at an address that ends in a slash: links of the page would lead elsewhere without it.
-      return found === undefined && path.endsWith('/') ? this.#fileAt(root, join(root, ...names, 'index.html')) : found
+      const path = join(root, ...names, ...(asked.endsWith('/') ? ['index.html'] : []))
+      return await this.#fileAt(root, path)
     } catch (error) {
       if (isMissing(error)) return undefined
       throw error

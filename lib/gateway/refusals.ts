@@ -67,6 +67,11 @@ export function authenticatedLate(authTimeoutMs: number): MQError {
   return refusal('TIMEOUT', text, { authTimeoutMs, closeCode: POLICY, closeReason: text })
 }
 
+/** Nobody hears it: what was asked is not begun. */
+export function gone(): MQError {
+  return refusal('CONNECTION_CLOSED', 'the client is gone', {})
+}
+
 export function slow(writeBufferBytes: number): MQError {
   const text = `reads too slowly: more than ${writeBufferBytes} bytes wait`
   return refusal('CONNECTION_CLOSED', text, { closeCode: TRY_AGAIN_LATER, closeReason: 'slow', writeBufferBytes })

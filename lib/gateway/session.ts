@@ -123,7 +123,9 @@ export class Session implements FeedClient, Onlooker {
     if (this.#isLeaving) return
     this.#isLeaving = true
     this.#hold()
-    this.#leaveWhenDone()
+    // Who has not come in yet is owed nothing.
+    if (this.#permissions === null) this.end(stopping())
+    else this.#leaveWhenDone()
   }
 
   /** It is told why, and ended. */
@@ -342,9 +344,8 @@ export class Session implements FeedClient, Onlooker {
 
   /** Of a client that is gone also its own faults: nobody else hears of a record that was not published. */
   #tellOperator(error: MQError): void {
-    if (this.#isGone ? error.code !== 'CONNECTION_CLOSED' : !isFaultOfClient(error)) {
-      this.#host.warn(error.with({ peer: this.#link.peerAddr, client: this.facts.name }))
-    }
+    if (!this.#isGone && isFaultOfClient(error)) return
+    this.#host.warn(error.with({ peer: this.#link.peerAddr, client: this.facts.name }))
   }
 
   async #owe(work: () => Promise<void>): Promise<void> {

@@ -3,11 +3,10 @@
  * Why one after the other: an `unsubscribe` right behind its `subscribe` must not overtake it, whatever Kafka takes its time for.
  * Invariant: a topic and a key (or all keys) count as one subscription, never more than `maxSubscriptions` of them.
  */
-import { MQError } from '../errors/index.js'
 import type { FeedClient, FeedReader } from './feed/types.js'
 import type { SessionHost } from './host.js'
 import type { Permissions } from './permissions.js'
-import { forbidden, forbiddenKey, needsKey, noTopics, tooManySubscriptions } from './refusals.js'
+import { forbidden, forbiddenKey, gone, needsKey, noTopics, tooManySubscriptions } from './refusals.js'
 import type { ClientFrame } from './types.js'
 
 type Subscribe = Extract<ClientFrame, { type: 'subscribe' }>
@@ -107,7 +106,7 @@ export class Subscriptions {
 
   #inTurn<T>(change: () => Promise<T>): Promise<T> {
     const done = this.#last.then(() => {
-      if (this.#isClosed) throw new MQError('CONNECTION_CLOSED', 'the client is gone')
+      if (this.#isClosed) throw gone()
       return change()
     })
     // Whoever asked hears of a failure by `done`; the next one only waits for it.
