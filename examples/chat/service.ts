@@ -1,6 +1,6 @@
 /**
- * The chat service: messages go out through a producer, come back through a consumer group, and reach open web pages as
- * server-sent events.
+ * The chat service: messages go out through a producer, come back through a consumer group, and reach who listens: programs
+ * as server-sent events. Web pages are served by the gateway, from the same topic.
  * Invariant: what one person receives comes in the order in which it was sent (key = `to_user`).
  */
 import { json, MQ, type RecordMetadata, type RecordView } from 'tandem-mq'

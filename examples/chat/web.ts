@@ -1,14 +1,12 @@
 /**
- * The chat's web server: the page, a way to send, and a stream of what comes for one person.
- * GET / the page; POST /messages {from_user, to_user, content}; GET /messages?user= the last ones; GET /events?user= as
- * they come (server-sent events); GET /metrics for Prometheus; GET /healthz.
+ * The chat for programs that speak HTTP only; the page talks to the gateway.
+ * POST /messages {from_user, to_user, content}; GET /messages?user= the last ones; GET /events?user= as they come
+ * (server-sent events); GET /metrics for Prometheus; GET /healthz.
  */
-import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { type ChatMessage, parsedMessage } from './message.js'
 import type { ChatService } from './service.js'
 
-const PAGE = readFileSync(new URL('./page.html', import.meta.url))
 const MAX_BODY_BYTES = 16_384
 
 export function chatServer(chat: ChatService): Server {
@@ -17,7 +15,6 @@ export function chatServer(chat: ChatService): Server {
     const url = new URL(request.url ?? '/', 'http://chat')
     const route = `${request.method} ${url.pathname}`
     const user = url.searchParams.get('user') ?? ''
-    if (route === 'GET /') return void response.setHeader('content-type', 'text/html; charset=utf-8').end(PAGE)
     if (route === 'POST /messages') return void receive(chat, request, response)
     if (route === 'GET /messages') return answer(response, 200, chat.messagesTo(user))
     if (route === 'GET /events') return stream(chat, user, response)

@@ -114,7 +114,11 @@ describe.skipIf(chromiumPath() === undefined)(
       const load = setInterval(() => mq.sendAsync('numbers', String(n++)), 5)
       const published = page.locator('.tile', { hasText: 'Records published' }).locator('p')
       const moves = () =>
-        eventually('records per second', async () => Number.parseFloat(await published.textContent()) > 10, 15_000)
+        eventually(
+          'records per second',
+          async () => Number.parseFloat((await published.textContent()) ?? '') > 10,
+          15_000,
+        )
       await moves()
       expect(await page.locator('.tile:not([hidden])').count()).toBe(8)
       expect(await page.locator('.panel:not([hidden])').count()).toBe(4)

@@ -5,10 +5,8 @@ import { fileURLToPath } from 'node:url'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import { onTestFinished } from 'vitest'
 import { createBroker } from '../../lib/broker/index.js'
-import { Gateway, type GatewayOptions } from '../../lib/gateway/index.js'
-import { gatewayBackend } from '../../lib/gateway-backend.js'
+import type { GatewayOptions } from '../../lib/gateway/index.js'
 import { MQ } from '../../lib/index.js'
-import { systemClock } from '../../lib/util/index.js'
 
 export const CHAT_PAGES = fileURLToPath(new URL('../../examples/chat/page/', import.meta.url))
 
@@ -78,19 +76,12 @@ export async function gatewayStage(options: Partial<GatewayOptions> = {}) {
   const relay = new Relay()
   const address = await relay.listen()
   const start = async () => {
-    const backend = gatewayBackend({
-      sendSync: (topic, value, sendOptions) => mq.sendSync(topic, value, sendOptions as never),
-      admin: mq.admin,
-      createConsumer: (config) => mq.createConsumer(config) as never,
-      clock: systemClock,
-    })
-    const gateway = new Gateway(backend, {
+    const gateway = mq.gateway({
       websocket: '127.0.0.1:0',
       authenticate: ({ token }) => (token === undefined ? null : { name: token, ...RULES }),
       origins: [address],
       pages: CHAT_PAGES,
       dashboard: true,
-      stats: () => mq.getMetrics(),
       ...options,
     })
     await gateway.start()

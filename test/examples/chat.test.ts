@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { chatGateway } from '../../examples/chat/gateway.js'
 import { ChatService, TOPIC } from '../../examples/chat/service.js'
 import { chatServer } from '../../examples/chat/web.js'
 import { createBroker } from '../../lib/broker/index.js'
@@ -44,7 +45,6 @@ async function* events(url: string, signal: AbortSignal): AsyncGenerator<{ conte
 describe('examples/chat', () => {
   it('EX-1: a message posted by one person reaches the page of the other, with key and headers', async () => {
     const { broker, base, post } = await chat()
-    expect(await (await fetch(base)).text()).toContain('<title>tandem-mq chat</title>')
     const abort = new AbortController()
     onTestFinished(() => abort.abort())
     const stream = events(`${base}/events?user=bob`, abort.signal)
@@ -93,7 +93,28 @@ describe('examples/chat', () => {
     expect(service.mq.getMetrics().producer.totalMessages).toBe(0)
   })
 
-  it('EX-1: serves metrics and health beside the page, and 404 elsewhere', async () => {
+  it('EX-1: its gateway serves the page, the client and the dashboard, to those who say a name', async () => {
+    const { service } = await chat()
+    const gateway = chatGateway(service)
+    await gateway.start()
+    const page = `http://127.0.0.1:${gateway.addresses.websocket?.port}`
+    expect(await (await fetch(page)).text()).toContain('<title>tandem-mq chat</title>')
+    for (const path of [
+      '/chat.js',
+      '/chat.css',
+      '/icon.svg',
+      '/tandem-mq.js',
+      '/tandem-mq-link.js',
+      '/dashboard.css',
+    ]) {
+      expect([path, (await fetch(page + path)).status]).toEqual([path, 200])
+    }
+    expect((await fetch(`${page}/dashboard`)).status).toBe(401)
+    expect((await fetch(`${page}/dashboard?token=alice`)).status).toBe(200)
+    expect((await fetch(`${page}/service.ts`)).status).toBe(404)
+  })
+
+  it('EX-1: serves metrics and health beside the messages, and 404 elsewhere', async () => {
     const { base } = await chat()
     expect(await (await fetch(`${base}/metrics`)).text()).toContain('tandem_mq_consumer_records_total 0')
     expect((await fetch(`${base}/healthz`)).status).toBe(200)
