@@ -3,7 +3,7 @@
  * Why a cache: the suite is Python 2 and its own world; it is installed once, with pinned versions, outside the repository.
  * Compression (12.*, 13.*) is left out, because it is never negotiated. Needs python2.7 with pip, or AUTOBAHN_PYTHON; without
  * one it fails and says so: test/net/websocket/autobahn.test.ts holds cases 1 to 7 and 10 for machines without it.
- * `--probe` says by its exit code whether there is one. Ends within LIMIT_MS and leaves no process behind. Exit code 0 only when every case is OK, NON-STRICT or INFORMATIONAL.
+ * `--probe` installs the suite and says by its exit code whether that is possible here. Ends within LIMIT_MS and leaves no process behind. Exit code 0 only when every case is OK, NON-STRICT or INFORMATIONAL.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
@@ -50,8 +50,8 @@ try {
 
 async function main(cases) {
   const python = pythonOf()
-  if (cases[0] === '--probe') return 0
   const packages = install(python)
+  if (cases[0] === '--probe') return 0
   const work = mkdtempSync(join(tmpdir(), 'autobahn-'))
   atExit.push(() => rmSync(work, { recursive: true, force: true }))
   const port = await startServer()
