@@ -116,7 +116,7 @@ export class CachedBlocks implements EntryOwner {
     entry.owner = this
     this.#entries.pushBack(entry)
     this.#cache.append(entry)
-    this.#joinOlder()
+    while (this.#joinOlder());
   }
 
   /** The block with the first record at or behind `offset`; null when that is not here. Hot path. */
@@ -149,12 +149,12 @@ export class CachedBlocks implements EntryOwner {
   }
 
   /** The two before the newest: that one is being sent just now, and encoded for it. */
-  #joinOlder(): void {
+  #joinOlder(): boolean {
     const { size } = this.#entries
     const left = this.#entries.at(size - 3)
     const right = this.#entries.at(size - 2)
     const both = left === undefined || right === undefined ? null : joined(left, right)
-    if (both === null) return
+    if (both === null) return false
     const newest = this.#entries.popBack() as FeedEntry
     this.#entries.popBack()
     this.#entries.popBack()
@@ -162,5 +162,6 @@ export class CachedBlocks implements EntryOwner {
     this.#entries.pushBack(both)
     this.#entries.pushBack(newest)
     this.#cache.replace(left as FeedEntry, right as FeedEntry, both)
+    return true
   }
 }
