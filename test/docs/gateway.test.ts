@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import protobuf from 'protobufjs'
 import { describe, expect, it } from 'vitest'
 import { resolveGatewayOptions } from '../../lib/config/index.js'
-import { decodeFrame, FeedBlock, frameBytes, type ServerFrame, wireOf } from '../../lib/gateway/index.js'
+import { decodeFrame, FeedBlock, formatOf, frameBytes, type ServerFrame, wireOf } from '../../lib/gateway/index.js'
 import { ERROR_CODES, ERROR_REASONS } from '../../lib/index.js'
 import { SERIES } from '../../lib/metrics/index.js'
 import { ROOT, read, tableRows } from './markdown.js'
@@ -47,6 +47,14 @@ describe('docs/gateway.md', () => {
       expect(ServerFrameType.toObject(ServerFrameType.decode(asProtobuf as Buffer), AS_SHOWN)).toEqual(expected)
     },
   )
+
+  it('GW-1: the bytes of the TCP example are a whole frame', () => {
+    const [, hex = '', text = ''] = /^((?:[0-9a-f]{2} +)+)(\{.*\})$/m.exec(guide) ?? []
+    const bytes = Buffer.from(hex.replaceAll(' ', ''), 'hex')
+    expect(bytes.readUInt32BE()).toBe(bytes.length - 4)
+    expect(bytes.subarray(4).toString()).toBe(text)
+    expect(decodeFrame(bytes.subarray(4), formatOf(bytes.subarray(4)))).toEqual({ type: 'ping' })
+  })
 
   it('GW-3, GW-4: gives the real defaults', () => {
     const settings = resolveGatewayOptions({ websocket: ':0' }) as unknown as Record<string, unknown>
