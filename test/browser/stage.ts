@@ -71,7 +71,7 @@ const RULES = { publish: ['chat-*', 'numbers'], subscribe: ['chat-*', 'numbers']
 
 export async function gatewayStage(options: Partial<GatewayOptions> = {}) {
   const broker = await createBroker()
-  const mq = new MQ({ brokers: broker.bootstrap, clientId: 'browser-test' })
+  const mq = new MQ({ brokers: broker.bootstrap, clientId: 'browser-test', consumer: { groupId: 'browser-test' } })
   for (const name of ['chat-messages', 'numbers']) await mq.admin.createTopic({ name, partitions: 3 })
   const relay = new Relay()
   const address = await relay.listen()

@@ -37,20 +37,20 @@ const listed = (value) => (value === undefined ? undefined : [value])
 const TILES = [
   { title: 'Records published', of: (_, rate) => listed(rate((s) => s.producer?.successMessages)), shown: perSecond },
   {
-    title: 'Bytes published, 10 s mean',
+    title: 'Bytes published',
     of: ({ producer }) => listed(producer?.bytesPerSecond),
     shown: (value) => [bytes(value)[0], `${bytes(value)[1]}/s`],
   },
   { title: 'Batches', of: (_, rate) => listed(rate((s) => s.producer?.batches)), shown: perSecond },
   {
-    title: 'Produce latency, p50 and p99',
+    title: 'Latency p50, p99',
     of: ({ producer }) => producer && [producer.p50LatencyMs, producer.p99LatencyMs],
     shown: (value) => [duration(value), 'ms'],
   },
   { title: 'Frames to clients', of: (_, rate) => listed(rate((s) => s.gateway.messagesOut)), shown: perSecond },
   { title: 'Frames from clients', of: (_, rate) => listed(rate((s) => s.gateway.messagesIn)), shown: perSecond },
   { title: 'Clients', of: ({ gateway }) => [gateway.clients.websocket + gateway.clients.tcp], shown: plain },
-  { title: 'Records without an answer', of: ({ producer }) => listed(producer?.pendingMessages), shown: plain },
+  { title: 'Pending records', of: ({ producer }) => listed(producer?.pendingMessages), shown: plain },
 ]
 
 /** @type {readonly { title: string, rows: (stats: StatsFrame) => readonly Row[] | undefined }[]} */
