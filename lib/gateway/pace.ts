@@ -12,6 +12,9 @@ export interface PaceLimits {
   readonly bytesPerSecond: number
 }
 
+/** One wait; what is still owed then makes the next frame wait. Milliseconds. */
+const LONGEST_WAIT_MS = 86_400_000
+
 class Bucket {
   readonly #perSecond: number
   readonly #most: number
@@ -46,6 +49,7 @@ export class Pace {
 
   /** One frame of `bytes`, with `records` in it; gives the milliseconds for which nothing more is to be read. */
   take(records: number, bytes: number, nowMs: number): number {
-    return Math.max(this.#records.take(records, nowMs), this.#bytes.take(bytes, nowMs))
+    const waitMs = Math.max(this.#records.take(records, nowMs), this.#bytes.take(bytes, nowMs))
+    return Math.min(waitMs, LONGEST_WAIT_MS)
   }
 }

@@ -246,7 +246,8 @@ export class Session implements FeedClient, Onlooker {
         const topics = await this.#subscriptions.subscribe(frame, permissions)
         this.#say({ type: 'subscribed', id: frame.id, topics })
       } catch (error) {
-        this.#failed(error, frame.id, 'subscribing failed')
+        // What somebody who is gone does not read is nobody's loss.
+        if (!this.#isGone) this.#failed(error, frame.id, 'subscribing failed')
       }
     })
   }
@@ -257,7 +258,7 @@ export class Session implements FeedClient, Onlooker {
         await this.#subscriptions.unsubscribe(frame)
         this.#say({ type: 'unsubscribed', id: frame.id })
       } catch (error) {
-        this.#failed(error, frame.id, 'unsubscribing failed')
+        if (!this.#isGone) this.#failed(error, frame.id, 'unsubscribing failed')
       }
     })
   }

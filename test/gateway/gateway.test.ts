@@ -239,6 +239,70 @@ describe('the life of a gateway', () => {
     expect(at.backend.published).toHaveLength(2)
   })
 
+  it('GW-4: stop does not wait for those who are still being asked who they are', async () => {
+    const asked = deferred<void>()
+    let count = 0
+    const authenticate = () => {
+      if (++count === 2) asked.resolve()
+      return new Promise<null>(() => {})
+    }
+    const at = await stage({ authenticate })
+    const clients = [new WebSocketClient(at.httpPort), new TcpClient(at.tcpPort)]
+    await asked.promise
+    await at.gateway.stop({ timeoutMs: 600_000 })
+    for (const client of clients) await client.ended()
+  })
+
+  it('GW-1: stop waits for records of clients that are gone, before Kafka is let go', async () => {
+    const at = await stage()
+    at.backend.isHeld = true
+    const client = new TcpClient(at.tcpPort)
+    client.send({ type: 'publish', id: 1, topic: 'chat-x', value: 'v' })
+    await at.backend.saw(1)
+    const gone = new Promise((resolve) => at.gateway.on('clientClosed', resolve))
+    client.destroy()
+    await gone
+    const stopping = at.gateway.stop({ timeoutMs: 600_000 })
+    while (at.gateway.netReadings().net_connections > 0) await new Promise(setImmediate)
+    expect(at.backend.isClosed).toBe(false)
+    at.backend.acknowledge(0)
+    await stopping
+    expect(at.backend.isClosed).toBe(true)
+  })
+
+  it('GW-1: who ends its side after its last record is still answered', async () => {
+    const at = await stage()
+    at.backend.isHeld = true
+    const client = new TcpClient(at.tcpPort)
+    for (const id of [1, 2]) client.send({ type: 'publish', id, topic: 'chat-x', value: 'v' })
+    client.end()
+    await at.backend.saw(2)
+    at.backend.acknowledge(1)
+    at.backend.acknowledge(0)
+    await client.ended()
+    expect(client.said.slice(1).map(({ type, id }) => [type, id])).toEqual([
+      ['ack', 2],
+      ['ack', 1],
+    ])
+    expect(at.closed).toEqual([null])
+  })
+
+  it('GW-1: who leaves while it subscribes is no trouble', async () => {
+    const at = await stage()
+    const gate = deferred<void>()
+    at.feeds.gate = gate.promise
+    at.feeds.fails = new MQError('CONNECTION_CLOSED', 'the client is gone: nothing is subscribed')
+    const client = new TcpClient(at.tcpPort)
+    client.send({ type: 'subscribe', id: 1, topics: ['chat-x'] })
+    while (at.feeds.asked.length === 0) await new Promise(setImmediate)
+    const gone = new Promise((resolve) => at.gateway.on('clientClosed', resolve))
+    client.destroy()
+    await gone
+    gate.resolve()
+    await new Promise(setImmediate)
+    expect([at.errors, at.warnings]).toEqual([[], []])
+  })
+
   it('GW-1: stop does not wait longer than it may', async () => {
     const at = await stage()
     const client = new TcpClient(at.tcpPort)

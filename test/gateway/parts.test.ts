@@ -31,6 +31,12 @@ describe('pace', () => {
     expect(pace.take(1, 0, 0)).toBe(2000)
   })
 
+  it('GW-1: one wait is a day at most; the rest is waited for behind the next frame', () => {
+    const pace = new Pace({ publishPerSecond: 0, bytesPerSecond: 0.001 }, 0)
+    expect(pace.take(1, 1_048_576, 0)).toBe(86_400_000)
+    expect(pace.take(1, 1, 86_400_000)).toBe(86_400_000)
+  })
+
   it('GW-1: the slower of both counts', () => {
     const pace = new Pace({ publishPerSecond: 1, bytesPerSecond: 10 }, 0)
     expect(pace.take(1, 10, 0)).toBe(0)
