@@ -21,6 +21,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^tandem-mq$/, replacement: lib('index.ts') },
+      { find: /^tandem-mq\/gateway\/client$/, replacement: lib('gateway/browser/tandem-mq.js') },
       { find: /^tandem-mq\/(.*)$/, replacement: lib('$1/index.ts') },
     ],
   },

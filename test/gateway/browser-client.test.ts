@@ -1,6 +1,7 @@
 /** The browser's client over a fake WebSocket: what it sends, what it delivers, and what cuts at any place do to both. */
+
+import { connect, type GatewayError } from 'tandem-mq/gateway/client'
 import { describe, expect, it } from 'vitest'
-import { connect, type GatewayError } from '../../lib/gateway/browser/tandem-mq.js'
 import { randomInt, seededRandom } from '../../lib/util/index.js'
 import { FakeGateway, settled } from './browser-stage.js'
 
