@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { type GatewayFlags, gatewayOptions } from '../../lib/cli/commands/gateway.js'
 import { makeAuthority } from '../support/certificates.js'
 import { cliStage, jsonLines, type Running } from './stage.js'
 
@@ -115,6 +116,45 @@ function statusOf(url: string): Promise<number | undefined> {
     }).on('error', reject)
   })
 }
+
+describe('what the words of gateway ask for', () => {
+  const options = (flags: Partial<GatewayFlags>, env = {}) =>
+    gatewayOptions(flags as GatewayFlags, env, (text) => expect.fail(text))
+  const tokens = () => fileOf('named', 't0ken-ann ann publish=a\n')
+
+  it('GW-4: pages of its own may connect where browsers call it by a known name, others only when they are named', () => {
+    const subscribe = ['a']
+    expect(options({ subscribe }).origins).toEqual([])
+    expect(options({ subscribe, dashboard: true }).origins).toEqual([
+      'http://127.0.0.1:8080',
+      'http://localhost:8080',
+      'http://[::1]:8080',
+    ])
+    const tls = { tlsCert: fileOf('any.pem', 'x'), tlsKey: fileOf('any.key', 'y') }
+    expect(options({ subscribe, pages: '.', listen: 'localhost:8443', ...tls }).origins).toContain(
+      'https://localhost:8443',
+    )
+    expect(options({ subscribe, pages: '.', listen: ':8080' }).origins).toEqual([])
+    expect(options({ subscribe, pages: '.', origin: ['https://chat.example'] }).origins).toEqual([
+      'https://chat.example',
+    ])
+  })
+
+  it('GW-4: figures are for whoever is named; for everybody only where nobody is', () => {
+    expect(options({ publish: ['a'], dashboard: true }).anonymous).toMatchObject({ stats: true })
+    expect(options({ publish: ['a'] }).anonymous).toMatchObject({ stats: false })
+    expect(options({ publish: ['a'], dashboard: true, tokenFile: tokens() }).anonymous).toMatchObject({ stats: false })
+    expect(options({ dashboard: true, tokenFile: tokens() }).anonymous).toBeUndefined()
+  })
+
+  it('CM-1: WebSockets on loopback unless TCP was asked for alone; a password opens the key', () => {
+    expect(options({ publish: ['a'] })).toMatchObject({ websocket: '127.0.0.1:8080' })
+    expect(options({ publish: ['a'], tcp: ':1' })).not.toHaveProperty('websocket')
+    const tls = { tlsCert: fileOf('any.pem', 'x'), tlsKey: fileOf('any.key', 'y') }
+    const env = { TANDEM_GATEWAY_KEY_PASSWORD: 'open sesame' }
+    expect(options({ publish: ['a'], ...tls }, env).tls).toEqual({ cert: 'x', key: 'y', passphrase: 'open sesame' })
+  })
+})
 
 describe('gateway', () => {
   it('CM-1, GW-4: without a rule it does not start, and says what to give', async () => {

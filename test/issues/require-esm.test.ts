@@ -20,7 +20,7 @@ it('every entry of the package can be required as well as imported', () => {
       string,
       { default: string },
     ][]
-    expect(entries).toHaveLength(7)
+    expect(entries.length).toBeGreaterThanOrEqual(7)
     mkdirSync(home, { recursive: true })
     writeFileSync(join(home, 'package.json'), manifest)
     const { resolve } = createRequire(join(folder, 'user.cjs'))
