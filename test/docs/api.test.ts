@@ -117,6 +117,16 @@ describe.each(Object.entries(ENTRIES))('API.md on %s', (entry, index) => {
   })
 })
 
+describe('API.md on tandem-mq/gateway/client', () => {
+  it('has a heading for every export of the script that browsers load, and every member of its classes', async () => {
+    const exported = (await import(join(ROOT, 'lib/gateway/browser/tandem-mq.js'))) as Record<string, unknown>
+    expect(headingNames('API.md').get('tandem-mq/gateway/client')?.sort()).toEqual(Object.keys(exported).sort())
+    const chapter = chapterOf('API.md', 'tandem-mq/gateway/client')
+    const members = membersOf(exported.GatewayClient as never)
+    expect(members.filter((member) => !new RegExp(`\\b${member}\\b`).test(chapter))).toEqual([])
+  })
+})
+
 describe('API.md on the configuration', () => {
   const client = tableRows(read('API.md'), 'client field')
   const producer = tableRows(read('API.md'), 'producer field')
