@@ -1,5 +1,6 @@
 /** The gateway's way to Kafka, on the broker of this process: our producer, consumers and admin client as they are. */
 import { afterEach, describe, expect, it } from 'vitest'
+import { fault } from '../../lib/broker/index.js'
 import { MQError } from '../../lib/errors/index.js'
 import type { Feed, FeedRecord, FeedSink, GatewayBackend } from '../../lib/gateway/types.js'
 import { gatewayBackend } from '../../lib/gateway-backend.js'
@@ -241,6 +242,16 @@ describe('gatewayBackend', () => {
     broker.deleteTopic('t')
     await heard.failure()
     expect(heard.errors[0]?.code).toBe('TOPIC_NOT_FOUND')
+  })
+
+  it('GW-1: a topic that may not be read ends its readers with AUTHORIZATION_FAILED', async () => {
+    const broker = await kafka.start()
+    broker.createTopic('t')
+    broker.on({ api: 'Fetch' }, fault.error(29))
+    const { heard } = read(stage().backend, 0)
+    await heard.failure()
+    expect(heard.errors[0]?.code).toBe('AUTHORIZATION_FAILED')
+    expect(heard.errors).toHaveLength(1)
   })
 
   it('GW-1: a connection that breaks is repaired below, without a gap', async () => {
