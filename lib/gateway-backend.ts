@@ -142,7 +142,7 @@ class KafkaBackend implements GatewayBackend {
     return made
   }
 
-  /** Kept for a while, but not the first: that one has the feeds. */
+  /** Kept for a while: connections and metadata are there already for the next reader. */
   #left(pooled: PooledConsumer): void {
     if (pooled.readers.size > 0 || this.#isClosed) return
     pooled.rest ??= this.#parts.clock.setTimer(() => this.#retire(pooled), REST_MS)

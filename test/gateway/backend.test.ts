@@ -6,7 +6,7 @@ import type { Feed, FeedRecord, FeedSink, GatewayBackend } from '../../lib/gatew
 import { gatewayBackend } from '../../lib/gateway-backend.js'
 import { MQ } from '../../lib/index.js'
 import { json } from '../../lib/serializers/index.js'
-import { silentLogger, systemClock } from '../../lib/util/index.js'
+import { type Clock, FakeClock, silentLogger, systemClock } from '../../lib/util/index.js'
 import { bench } from '../consumer/support.js'
 
 const kafka = bench()
@@ -64,7 +64,7 @@ interface Stage {
   readonly made: { readonly state: string; readonly assignment: readonly unknown[] }[]
 }
 
-function stage(): Stage {
+function stage(clock: Clock = systemClock): Stage {
   const connection = { retryBackoffMs: 5, retryBackoffMaxMs: 20 }
   const mq = new MQ({ brokers: kafka.broker.bootstrap, logger: silentLogger, connection, consumer: { groupId: 'g' } })
   mq.on('error', () => {})
@@ -77,7 +77,7 @@ function stage(): Stage {
       made.push(consumer)
       return consumer
     },
-    clock: systemClock,
+    clock,
   })
   open.push(backend, mq)
   return { backend, mq, made }
@@ -303,6 +303,25 @@ describe('gatewayBackend', () => {
     const { heard } = read(backend, 0)
     await heard.count(1)
     expect(String(heard.got[0]?.value)).toBe('not json')
+  })
+
+  it('GW-1: a consumer that nobody reads with is closed after a while', async () => {
+    const broker = await kafka.start()
+    broker.createTopic('t')
+    const clock = new FakeClock()
+    const { backend, made } = stage(clock)
+    await kafka.produceNumbers('t', 0, 0, 1)
+    const [first, second] = [read(backend, 0), read(backend, 0)]
+    await Promise.all([first.heard.count(1), second.heard.count(1)])
+    second.feed.close()
+    clock.advance(29_000)
+    expect(made.map(({ state }) => state)).toEqual(['open', 'open'])
+    const third = read(backend, 0)
+    await third.heard.count(1)
+    clock.advance(29_000)
+    third.feed.close()
+    clock.advance(31_000)
+    expect(made.map(({ state }) => state)).toEqual(['open', expect.stringMatching(/clos/)])
   })
 
   it('GW-1: close ends its consumers, and nothing is opened after it', async () => {

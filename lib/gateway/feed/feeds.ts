@@ -32,8 +32,9 @@ export class Feeds implements FeedSource {
     const cache = new BlockCache(options.cacheBytes)
     const delivery = new Delivery(options.slowClient, cache)
     const turns = new Turns(clock, (cursor) => delivery.visit(cursor, catchUps))
-    const catchUps = new CatchUps({ backend, clock, random }, options.maxCatchUps, turns, ({ topic }, error) => {
-      this.#topics.get(topic)?.fail(error)
+    const catchUps = new CatchUps({ backend, clock, random }, options.maxCatchUps, turns, (home, error) => {
+      const topic = this.#topics.get(home.topic)
+      if (topic?.owns(home) === true) topic.fail(error)
     })
     this.#parts = { backend, clock, random, cache, turns }
     this.#delivery = delivery

@@ -31,8 +31,8 @@ export class PartitionFeed implements CursorHome, Arrivals {
   readonly topic: string
   readonly partition: number
   readonly blocks: CachedBlocks
-  /** Where it was opened: nothing before it was ever cached. */
-  readonly openedAt: number
+  /** The first offset there was: who was subscribed before the partition came begins there. */
+  readonly earliest: number
   readonly #turns: Turns
   readonly #followers: KeyFollowers
   readonly #reader: LogReader
@@ -46,13 +46,13 @@ export class PartitionFeed implements CursorHome, Arrivals {
   /** `ended`: it cannot be read any more. */
   constructor(
     parts: PartitionFeedParts,
-    at: { readonly topic: string; readonly partition: number; readonly from: number },
+    at: { readonly topic: string; readonly partition: number; readonly from: number; readonly earliest: number },
     followers: KeyFollowers,
     ended: (error: MQError) => void,
   ) {
     this.topic = at.topic
     this.partition = at.partition
-    this.openedAt = at.from
+    this.earliest = at.earliest
     this.blocks = new CachedBlocks(parts.cache, at.from)
     this.#turns = parts.turns
     this.#followers = followers

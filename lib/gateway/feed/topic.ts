@@ -10,7 +10,7 @@
  */
 import { MQError, toMQError } from '../../errors/index.js'
 import type { TimerHandle } from '../../util/index.js'
-import { Cursor, PLACE, type Start, type Subscription } from './cursor.js'
+import { Cursor, type CursorHome, PLACE, type Start, type Subscription } from './cursor.js'
 import { isFinal } from './log-reader.js'
 import { PartitionFeed, type PartitionFeedParts } from './partition-feed.js'
 
@@ -46,6 +46,10 @@ export class FeedTopic {
     return this.#feeds.size
   }
 
+  owns(home: CursorHome): boolean {
+    return this.#feeds.get(home.partition) === home
+  }
+
   claim(): void {
     this.#claims++
     this.#linger?.cancel()
@@ -59,8 +63,10 @@ export class FeedTopic {
 
   /** Where to begin, by partition. Needs a claim. */
   async starts(from: TopicStart): Promise<Map<number, Start>> {
-    const partitions = await this.#known()
     const named = typeof from === 'string' ? [] : [...from.keys()]
+    let partitions = await this.#known()
+    // Another gateway may have seen the topic grow before us.
+    if (!named.every((partition) => partitions.includes(partition))) partitions = await this.#lookAgain()
     const unknown = named.find((partition) => !partitions.includes(partition))
     if (unknown !== undefined) throw noPartition(this.name, unknown, partitions)
     const found = partitions.map(async (partition) => {
@@ -163,26 +169,24 @@ export class FeedTopic {
     // Read, but not known there: a follower that became the leader may say less for a moment.
     const end = Math.max(next, this.#feeds.get(partition)?.blocks.end ?? 0)
     if (typeof from === 'number' && from > end) throw beyondEnd(this.name, partition, from, end)
-    this.#openAt(partition, next)
+    this.#openAt(partition, next, earliest)
     if (from === 'latest') return { next, deletedBefore: -1 }
     if (from === 'earliest') return { next: earliest, deletedBefore: -1 }
     return { next: from, deletedBefore: from < earliest ? earliest : -1 }
   }
 
-  #openAt(partition: number, from: number): PartitionFeed {
-    const known = this.#feeds.get(partition)
-    if (known !== undefined) return known
-    const at = { topic: this.name, partition, from }
+  #openAt(partition: number, from: number, earliest: number): void {
+    if (this.#feeds.has(partition)) return
+    const at = { topic: this.name, partition, from, earliest }
     const feed = new PartitionFeed(this.#parts, at, this.#followers, (error) => this.fail(error))
     this.#feeds.set(partition, feed)
     for (const subscription of this.#subscriptions) this.#addCursor(subscription, feed, undefined)
     feed.open()
-    return feed
   }
 
-  /** Without a start it is a partition that came later: from where it was opened. */
+  /** Without a start: the partition came after the subscription was asked for. */
   #addCursor(subscription: Subscription, feed: PartitionFeed, start: Start | undefined): void {
-    const cursor = new Cursor(subscription, feed, feed.openedAt)
+    const cursor = new Cursor(subscription, feed, feed.earliest)
     if (start !== undefined) cursor.seek(start)
     subscription.cursors[feed.partition] = cursor
     this.#parts.turns.add(cursor)
@@ -246,20 +250,24 @@ export class FeedTopic {
   /** Has it grown, or gone? What fails for another reason is looked at again. */
   async #look(): Promise<void> {
     try {
-      const partitions = await this.#parts.backend.partitionsOf(this.name)
-      if (this.#end !== null) return
-      this.#partitions = Promise.resolve(partitions)
-      for (const partition of partitions) if (!this.#feeds.has(partition)) await this.#join(partition)
+      for (const partition of await this.#lookAgain()) if (!this.#feeds.has(partition)) await this.#join(partition)
     } catch (thrown) {
       const error = toMQError(thrown, 'CONSUME_FAILED', `${this.name} cannot be looked at`)
-      if (isFinal(error)) this.fail(error)
+      if (isFinal(error)) this.fail(error) // Not when it was closed meanwhile: `fail` is told once.
     }
     this.#pollLater()
   }
 
   async #join(partition: number): Promise<void> {
     const { earliest } = await this.#parts.backend.positions(this.name, partition)
-    if (this.#end === null) this.#openAt(partition, earliest)
+    if (this.#end === null) this.#openAt(partition, earliest, earliest)
+  }
+
+  async #lookAgain(): Promise<readonly number[]> {
+    const partitions = await this.#parts.backend.partitionsOf(this.name)
+    this.#ensureUsable()
+    this.#partitions = Promise.resolve(partitions)
+    return partitions
   }
 }
 

@@ -467,6 +467,17 @@ describe('lifetimes', () => {
     expect(keyed.offsets).toEqual([2])
   })
 
+  it('GW-1: who names a partition before the topic was looked at again has it at once, and the others too', async () => {
+    const stage = new Stage()
+    const client = await stage.join()
+    stage.backend.topic('t', 2)
+    await stage.produce(4, undefined, 1)
+    const offsets: StartAt = new Map([['t', new Map([[1, 2]])]])
+    const early = await stage.join(offsets)
+    expect(early.offsets).toEqual([2, 3])
+    expect(client.offsets, 'from its beginning').toEqual([0, 1, 2, 3])
+  })
+
   it('GW-1: a reader that breaks is opened again where it stood, after a wait', async () => {
     const stage = new Stage()
     const client = await stage.join()
