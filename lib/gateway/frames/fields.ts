@@ -14,6 +14,15 @@ export function malformed(text: string, context: Readonly<Record<string, unknown
   return new MQError('DESERIALIZATION_FAILED', text, { reason: 'MALFORMED_FRAME', ...context })
 }
 
+/**
+ * The error with the id of its frame. Made anew, because `withContext` would write out a stack that nobody reads: broken
+ * frames must not cost more than whole ones by far.
+ */
+export function identified(error: unknown, id: FrameId | undefined): unknown {
+  if (!(error instanceof MQError) || id === undefined) return error
+  return new MQError(error.code, error.message, { ...error.context, id })
+}
+
 export function checkId(id: unknown): FrameId | undefined {
   if (id === undefined) return undefined
   if (typeof id === 'number' && Number.isSafeInteger(id) && id >= 0) return id

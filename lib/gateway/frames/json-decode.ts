@@ -3,9 +3,8 @@
  * Invariants: unknown types and fields are refused by name, so that a misspelt field is not a field left out; bytes come as
  * text (`value`) or as base64 (`value64`), never both.
  */
-import { MQError } from '../../errors/index.js'
 import type { ClientFrame, HeaderList, StartAt } from '../types.js'
-import { checkId, checkOffset, checkPartition, checkTimestamp, checkTopic, malformed } from './fields.js'
+import { checkId, checkOffset, checkPartition, checkTimestamp, checkTopic, identified, malformed } from './fields.js'
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -26,7 +25,7 @@ export function decodeJsonFrame(text: string): ClientFrame {
   try {
     return frameOf(fields, id === undefined ? {} : { id })
   } catch (error) {
-    throw error instanceof MQError && id !== undefined ? error.withContext('id', id) : error
+    throw identified(error, id)
   }
 }
 

@@ -3,9 +3,8 @@
  * Invariant: as for JSON, what passes is legal for Kafka; of a field that is given twice the last one counts, as everywhere
  * in Protocol Buffers.
  */
-import { MQError } from '../../errors/index.js'
 import type { ClientFrame, FrameId, StartAt } from '../types.js'
-import { checkId, checkOffset, checkPartition, checkTimestamp, checkTopic, malformed } from './fields.js'
+import { checkId, checkOffset, checkPartition, checkTimestamp, checkTopic, identified, malformed } from './fields.js'
 import { ProtoReader } from './proto-wire.js'
 
 type Id = { readonly id?: FrameId }
@@ -28,7 +27,7 @@ export function decodeProtoFrame(bytes: Buffer): ClientFrame {
   try {
     return frameOf(kind, body, id === undefined ? {} : { id })
   } catch (error) {
-    throw error instanceof MQError && id !== undefined ? error.withContext('id', id) : error
+    throw identified(error, id)
   }
 }
 
