@@ -372,7 +372,11 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
       const stats = () => this.getMetrics()
       return new Gateway(backend, { stats, ...options }, { clock, logger: this.config.logger })
     })
-    gateway.on('error', (error) => this.#events.emit('error', error))
+    const count = this.#counter('gateway')
+    gateway.on('error', (error) => {
+      count(error)
+      this.#events.emit('error', error)
+    })
     gateway.on('warning', ({ message, context }) => this.#events.emit('warning', { message, context }))
     const net = { readings: () => gateway.netReadings() }
     const leave = [this.metrics.attachRoom('gateway', gateway), this.metrics.attachRoom('net', net)]

@@ -196,6 +196,22 @@ describe('the gateway of an instance', () => {
     expect(text).toMatch(/net_connections(\{[^}]*\})? 1/)
   })
 
+  it('part 5, trap 25: its errors are those of the instance, and counted', async () => {
+    const authenticate = () => {
+      throw new Error('the directory is down')
+    }
+    const at = await setUp({ authenticate })
+    const errors: string[] = []
+    at.mq.on('error', ({ message }) => errors.push(message))
+    const client = new WebSocketClient(at.httpPort)
+    await client.until(() => client.status !== 0)
+    expect(client.status).toBe(403)
+    expect(errors).toEqual([expect.stringContaining('the directory is down')])
+    expect(await at.mq.metrics.text()).toMatch(
+      /errors_total\{[^}]*component="gateway",code="AUTHENTICATION_FAILED"[^}]*\} 1/,
+    )
+  })
+
   it('GW-1: stats show the instance to whom may see them', async () => {
     const at = await setUp({ authenticate: () => ({ name: 'ops', stats: true, publish: ['*'] }) })
     const client = new WebSocketClient(at.httpPort)
