@@ -8,6 +8,8 @@ import type { Identity } from './types.js'
 
 const MAX_NAME_LENGTH = 249
 const TOPIC_RULE = /^(?:[a-zA-Z0-9._-]{1,249}\*?|\*)$/
+/** How names of Kafka's own topics begin. */
+const INTERNAL = '__'
 const LISTS = ['publish', 'subscribe', 'keys'] as const
 
 export class Permissions {
@@ -32,11 +34,11 @@ export class Permissions {
   }
 
   mayPublish(topic: string): boolean {
-    return this.#publish.allow(topic)
+    return this.#publish.allowTopic(topic)
   }
 
   maySubscribe(topic: string): boolean {
-    return this.#subscribe.allow(topic)
+    return this.#subscribe.allowTopic(topic)
   }
 
   /** Keys are bytes; what is no text only `*` allows. */
@@ -64,6 +66,13 @@ class Rules {
 
   allow(name: string): boolean {
     return this.#names.has(name) || this.#beginnings.some((beginning) => name.startsWith(beginning))
+  }
+
+  /** As `allow`, but Kafka's own topics (`__consumer_offsets`) only by a rule that begins as they do. */
+  allowTopic(topic: string): boolean {
+    if (!topic.startsWith(INTERNAL)) return this.allow(topic)
+    const spelt = (beginning: string) => beginning.startsWith(INTERNAL) && topic.startsWith(beginning)
+    return this.#names.has(topic) || this.#beginnings.some(spelt)
   }
 }
 
