@@ -7,7 +7,7 @@
  * Why a pool: a consumer reads a partition once, the gateway reads it at several places. Feeds come first, so that they
  * share the first consumer, and readers of older records do not stand in their way.
  * Why no offset reset: the gateway has to know when a place was deleted; it would not notice a consumer that goes elsewhere.
- * Invariant: a consumer has fetched at most `PREFETCH_BYTES`; bytes that leave here are copies, which keep no fetch in
+ * Invariant: what a consumer has fetched is bounded; bytes that leave here are copies, which keep no fetch in
  * memory; one (consumer, partition) belongs to one reader from `open` until its `unassign`.
  */
 import type { AdminClient } from './admin/index.js'
@@ -19,8 +19,9 @@ import type { RecordMetadata, SendSyncOptions } from './producer/index.js'
 import { bytes } from './serializers/index.js'
 import type { Clock, TimerHandle } from './util/index.js'
 
-/** What one consumer has fetched and asked for. Bytes. */
+/** What a consumer has fetched and asked for: the first, which has the feeds, and each of the others. Bytes. */
 const PREFETCH_BYTES = 16 * 1024 * 1024
+const PAST_PREFETCH_BYTES = 4 * 1024 * 1024
 const PARTITION_BYTES = 1024 * 1024
 /** A partition that is added waits so long, at most, for the answer that the others wait for. Milliseconds. */
 const FETCH_WAIT_MS = 100
@@ -113,6 +114,7 @@ class KafkaBackend implements GatewayBackend {
   }
 
   #another(): PooledConsumer {
+    const prefetchBytes = this.#pool.length === 0 ? PREFETCH_BYTES : PAST_PREFETCH_BYTES
     const consumer = this.#parts.createConsumer({
       autoOffsetReset: 'none',
       readMode: 'zeroCopy', // What leaves is copied once, here.
@@ -124,9 +126,9 @@ class KafkaBackend implements GatewayBackend {
       concurrencyBy: 'partition',
       deliverErrors: false,
       maxPollRecords: BATCH_RECORDS,
-      prefetchBytes: PREFETCH_BYTES,
+      prefetchBytes,
       fetchMinBytes: 1,
-      fetchMaxBytes: PREFETCH_BYTES,
+      fetchMaxBytes: prefetchBytes,
       maxPartitionFetchBytes: PARTITION_BYTES,
       fetchMaxWaitMs: FETCH_WAIT_MS,
     })
