@@ -25,6 +25,7 @@ let sampleEvery = 1
 let untilSample = 1
 let chunkUs = 0
 let heardUs = 0
+let cpuBefore = process.cpuUsage()
 
 process.on('message', (message: ToClients) => {
   answer(message).then(
@@ -68,6 +69,7 @@ function begin(every: number): object {
   sampleEvery = every
   untilSample = every
   samples = []
+  cpuBefore = process.cpuUsage()
   for (const { check } of subscribers) check.delivered = 0
   return {}
 }
@@ -81,6 +83,7 @@ async function until(ends: readonly number[], silentMs: number): Promise<Heard> 
     lastUs = Math.max(lastUs, heardUs)
   }
   const reading = subscribers.filter(({ isPaused }) => !isPaused)
+  const { user, system } = process.cpuUsage(cpuBefore)
   const sum = (of: (check: NumberCheck) => number) => reading.reduce((total, { check }) => total + of(check), 0)
   return {
     delivered: sum(({ delivered }) => delivered),
@@ -89,6 +92,7 @@ async function until(ends: readonly number[], silentMs: number): Promise<Heard> 
     troubles,
     samples,
     lastUs: heardUs,
+    cpuMicroseconds: user + system,
   }
 }
 

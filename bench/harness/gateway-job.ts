@@ -36,6 +36,7 @@ export type ToGateway =
       readonly brokers: readonly string[]
       readonly wire: Wire
       readonly cacheBytes: number
+      readonly writeBufferBytes: number
     }
   | { readonly kind: 'figures' }
   | { readonly kind: 'begin' }
@@ -80,6 +81,8 @@ export interface Heard {
   /** Milliseconds from the call that published to its arrival, of every `sampleEvery`-th. */
   readonly samples: readonly number[]
   readonly lastUs: number
+  /** Of the subscribers' process, since `begin`. */
+  readonly cpuMicroseconds: number
 }
 
 /** One clock for all processes of a machine. Microseconds. */

@@ -31,6 +31,7 @@ export interface GatewayRun {
   /** One or two. */
   readonly clientProcesses: number
   readonly cacheBytes: number
+  readonly writeBufferBytes: number
 }
 
 export interface StageResult extends GatewayStage {
@@ -49,6 +50,8 @@ export interface StageResult extends GatewayStage {
   readonly cpuUsPerDelivery: number
   /** Share of one core. */
   readonly cpuShare: number
+  /** Of the subscribers together: near the number of their processes, it is they who are slow. */
+  readonly clientsCpuShare: number
   readonly rssMib: number
   readonly peakRssMib: number
   readonly troubles: readonly string[]
@@ -71,9 +74,15 @@ export class GatewayBench {
   }
 
   async open(): Promise<void> {
-    const { what, cacheBytes, clients, silent } = this.#run
+    const { what, cacheBytes, writeBufferBytes, clients, silent } = this.#run
     const { brokers } = await this.#askSource<SourceStarted>({ kind: 'start', brokers: this.#run.brokers, what })
-    const { port } = await this.#askGateway<GatewayStarted>({ kind: 'start', brokers, wire: what.wire, cacheBytes })
+    const { port } = await this.#askGateway<GatewayStarted>({
+      kind: 'start',
+      brokers,
+      wire: what.wire,
+      cacheBytes,
+      writeBufferBytes,
+    })
     const shares = sharesOf(clients, this.#readers.length)
     await Promise.all(
       this.#readers.map((reader, index) =>
@@ -114,6 +123,7 @@ export class GatewayBench {
       publishLateMs: Math.max(0, (done.lastUs - done.firstUs) / 1000 - milliseconds),
       cpuUsPerDelivery: cpuUs / Math.max(1, heard.delivered),
       cpuShare: cpuUs / 1e6 / seconds,
+      clientsCpuShare: heard.cpuMicroseconds / 1e6 / seconds,
       rssMib: after.rssBytes / MIB,
       peakRssMib: after.peakRssBytes / MIB,
       troubles: [...after.troubles, ...heard.troubles],
@@ -161,6 +171,7 @@ export class GatewayBench {
       troubles: all.flatMap(({ troubles }) => troubles),
       samples: all.flatMap(({ samples }) => samples),
       lastUs: Math.max(...all.map(({ lastUs }) => lastUs)),
+      cpuMicroseconds: sum(({ cpuMicroseconds }) => cpuMicroseconds),
     }
   }
 

@@ -26,11 +26,12 @@ async function answer(message: ToGateway): Promise<GatewayStarted | GatewayFigur
   return figures()
 }
 
-async function start({ brokers, wire, cacheBytes }: ToGateway & { kind: 'start' }): Promise<GatewayStarted> {
+async function start({ brokers, wire, ...limits }: ToGateway & { kind: 'start' }): Promise<GatewayStarted> {
   const mq = new MQ({ brokers: brokers.join(',') })
   mq.on('error', (error) => note(error.message))
   mq.on('warning', ({ message }) => note(message))
-  gateway = mq.gateway({ [wire]: '127.0.0.1:0', anonymous: { subscribe: ['*'] }, cacheBytes })
+  const { cacheBytes, writeBufferBytes } = limits
+  gateway = mq.gateway({ [wire]: '127.0.0.1:0', anonymous: { subscribe: ['*'] }, cacheBytes, writeBufferBytes })
   await gateway.start()
   return { port: gateway.addresses[wire]?.port ?? 0 }
 }

@@ -27,7 +27,8 @@ const HEAD = [
   'p99 ms',
   'drain ms',
   'CPU us/delivery',
-  'core',
+  'core of gateway',
+  'of subscribers',
   'RSS MiB (peak)',
   'kept up',
 ]
@@ -44,6 +45,7 @@ export function stageTable(stages: readonly StageResult[]): string {
     one.drainMs.toFixed(0),
     one.cpuUsPerDelivery.toFixed(2),
     `${(100 * one.cpuShare).toFixed(0)} %`,
+    `${(100 * one.clientsCpuShare).toFixed(0)} %`,
     `${one.rssMib.toFixed(0)} (${one.peakRssMib.toFixed(0)})`,
     behind(one) ?? 'yes',
   ])

@@ -2,15 +2,17 @@
  * One run: a server process and a client process, each on a core of its own where the system lets us say so.
  * Invariant: both processes are gone when the run settles, also when it failed.
  */
-import { type ChildProcess, execFileSync, fork } from 'node:child_process'
-import { once } from 'node:events'
-import { compiledWorker } from './compiled.js'
-import type { ClientJob, Echo, FromClient, ServerFigures, ServerJob } from './net-job.js'
+import type { ChildProcess } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { gone, next, pin, start } from './child.js'
+import type { ClientJob, Echo, FromClient, Reaped, ServerFigures, ServerJob } from './net-job.js'
 
 export interface NetCase {
   readonly echo: Echo
   readonly connections: number
   readonly messageBytes: number
+  /** Each echo, not only the first of each connection. */
+  readonly comparesAll: boolean
   readonly warmupMs: number
   readonly measureMs: number
 }
@@ -25,12 +27,24 @@ export interface NetMeasurement {
   readonly rssMib: number
 }
 
+export interface ReapingMeasurement extends Reaped {
+  readonly idleMs: number
+  /** Open at the same time. */
+  readonly open: number
+  /** Open still. */
+  readonly left: number
+}
+
 const MIB = 1024 * 1024
-/** A run that says nothing for so long is ended. */
-const SILENT_MS = 60_000
+/** Beyond its idle time a server that closes nothing is not waited for longer. */
+const SETTLE_MS = 30_000
+const ACCEPT_MS = 5_000
+const LOOK_MS = 20
 
 export async function measureEcho(what: NetCase): Promise<NetMeasurement> {
-  return withBoth({ echo: what.echo, idleMs: 0 }, what, async (server, client) => {
+  const { echo, ...rest } = what
+  const wire = echo === 'websocket' ? 'websocket' : 'length'
+  return withBoth({ echo, idleMs: 0 }, { ...rest, wire, fallsSilent: false }, async (server, client) => {
     await next<FromClient>(client)
     const before = await figuresOf(server)
     const end = await next<FromClient>(client)
@@ -48,12 +62,36 @@ export async function measureEcho(what: NetCase): Promise<NetMeasurement> {
   })
 }
 
+const SILENT = {
+  wire: 'length',
+  messageBytes: 0,
+  comparesAll: false,
+  fallsSilent: false,
+  warmupMs: 0,
+  measureMs: 0,
+} as const
+
 /** Memory of a server of ours whose connections say nothing. */
 export async function measureIdle(connections: number): Promise<ServerFigures> {
-  const silent = { connections, messageBytes: 0, warmupMs: 0, measureMs: 0 }
+  const silent = { ...SILENT, connections }
   return withBoth({ echo: 'tandem', idleMs: 600_000 }, silent, async (server, client) => {
     await next<FromClient>(client)
-    return figuresOf(server)
+    return whenOpen(server, connections)
+  })
+}
+
+/**
+ * When a server of ours closes connections that fell silent: all are open, each says one message, and all are due within
+ * the time that these messages took. Told: the figures when all were open, and what was closed at the end.
+ */
+export async function measureReaping(connections: number, idleMs: number): Promise<ReapingMeasurement> {
+  const silent = { ...SILENT, connections, fallsSilent: true }
+  return withBoth({ echo: 'tandem', idleMs }, silent, async (server, client) => {
+    await next<FromClient>(client)
+    const [open, end] = await Promise.all([whenOpen(server, connections), next<FromClient>(client, idleMs + SETTLE_MS)])
+    const { reaped, connections: left } = await figuresOf(server)
+    if (end.kind !== 'closed') throw new Error(`expected the end of all connections, got ${JSON.stringify(end)}`)
+    return { idleMs, open: open.connections, left, ...reaped }
   })
 }
 
@@ -62,55 +100,31 @@ async function withBoth<T>(
   what: Omit<ClientJob, 'port'>,
   measure: (server: ChildProcess, client: ChildProcess) => Promise<T>,
 ): Promise<T> {
-  const server = fork(compiledWorker('net-server'), [], { execArgv: [] })
-  const client = fork(compiledWorker('net-client'), [], { execArgv: [] })
+  const server = start('net-server')
+  const client = start('net-client')
   try {
     pin(server, 0)
     pin(client, 1)
     server.send({ kind: 'start', job })
     const { port } = await next<{ port: number }>(server)
-    const { connections, messageBytes, warmupMs, measureMs } = what
-    client.send({ port, connections, messageBytes, warmupMs, measureMs } satisfies ClientJob)
+    client.send({ ...what, port } satisfies ClientJob)
     return await measure(server, client)
   } finally {
     await Promise.all([gone(client), gone(server)])
   }
 }
 
+/** A client is connected before the server has accepted it. Figures when all are, or what there is after `ACCEPT_MS`. */
+async function whenOpen(server: ChildProcess, connections: number): Promise<ServerFigures> {
+  const untilMs = Date.now() + ACCEPT_MS
+  for (;;) {
+    const figures = await figuresOf(server)
+    if (figures.connections >= connections || Date.now() > untilMs) return figures
+    await sleep(LOOK_MS)
+  }
+}
+
 async function figuresOf(server: ChildProcess): Promise<ServerFigures> {
   server.send({ kind: 'figures' })
   return next<ServerFigures>(server)
-}
-
-function next<T>(child: ChildProcess): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const limit = setTimeout(() => reject(new Error(`a process said nothing for ${SILENT_MS} ms`)), SILENT_MS)
-    const settle = (act: () => void) => {
-      clearTimeout(limit)
-      child.off('message', onMessage)
-      child.off('exit', onExit)
-      act()
-    }
-    const onMessage = (message: unknown) => settle(() => resolve(message as T))
-    const onExit = (code: number | null) => settle(() => reject(new Error(`a process ended with ${code}`)))
-    child.on('message', onMessage)
-    child.on('exit', onExit)
-  })
-}
-
-async function gone(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const exit = once(child, 'exit')
-  child.kill('SIGKILL')
-  await exit
-}
-
-/** Linux only; elsewhere the system places them. */
-function pin(child: ChildProcess, core: number): void {
-  if (process.platform !== 'linux' || child.pid === undefined) return
-  try {
-    execFileSync('taskset', ['-a', '-p', '-c', String(core), String(child.pid)], { stdio: 'ignore' })
-  } catch {
-    // No taskset, or one core only: the run is as good as the system makes it, and the table says what is compared.
-  }
 }

@@ -4,11 +4,13 @@
  * back a view of the chunk (`plain-view`), the least that node:net can do.
  */
 import { type AddressInfo, createServer, type Socket } from 'node:net'
-import { lengthPrefixedProtocol, Server } from '../../lib/net/index.js'
-import type { Echo, ServerFigures, ServerJob, ToServer } from './net-job.js'
+import { type Connection, lengthPrefixedProtocol, Server, webSocketProtocol } from '../../lib/net/index.js'
+import type { Echo, Reaped, ServerFigures, ServerJob, ToServer } from './net-job.js'
 
 const LENGTH_BYTES = 4
+const NONE_REAPED: Reaped = { count: 0, others: 0, soonestMs: Number.POSITIVE_INFINITY, latestMs: 0 }
 let connections = () => 0
+let reaped: Reaped = NONE_REAPED
 
 process.on('message', async (message: ToServer) => {
   if (message.kind === 'start') process.send?.(await start(message.job))
@@ -17,20 +19,53 @@ process.on('message', async (message: ToServer) => {
 process.on('disconnect', () => process.exit(0))
 
 async function start({ echo, idleMs }: ServerJob): Promise<{ port: number }> {
+  if (echo === 'websocket') return startWebSocket(idleMs)
   return echo === 'tandem' ? startOurs(idleMs) : startPlain(echo)
 }
 
 async function startOurs(idleMs: number): Promise<{ port: number }> {
-  const server = new Server(
-    { onMessage: (_connection, _ctx, data) => data },
-    { address: '127.0.0.1:0', protocol: lengthPrefixedProtocol(), idleMs },
+  return listening(
+    new Server(
+      { onMessage: (_connection, _ctx, data) => data, ...(idleMs > 0 ? reaping(idleMs) : {}) },
+      { address: '127.0.0.1:0', protocol: lengthPrefixedProtocol(), idleMs },
+    ),
   )
+}
+
+function startWebSocket(idleMs: number): Promise<{ port: number }> {
+  return listening(
+    new Server(
+      { onMessage: (_connection, { opcode }, data) => ({ opcode, data }) },
+      { address: '127.0.0.1:0', protocol: webSocketProtocol(), idleMs },
+    ),
+  )
+}
+
+async function listening<Ctx, In, Out>(server: Server<Ctx, In, Out>): Promise<{ port: number }> {
   server.on('error', (error) => {
     throw error
   })
   await server.start()
   connections = () => server.connections
   return { port: server.address?.port ?? 0 }
+}
+
+/** Notes when each connection spoke last, and how long after that it was closed. */
+function reaping(idleMs: number) {
+  const spokeMs = new Map<Connection<undefined, Buffer, Uint8Array | string>, number>()
+  return {
+    onMessage: (c: Connection<undefined, Buffer, Uint8Array | string>, _ctx: undefined, data: Buffer) => {
+      spokeMs.set(c, performance.now())
+      return data
+    },
+    onClose: (c: Connection<undefined, Buffer, Uint8Array | string>) => {
+      const ms = performance.now() - (spokeMs.get(c) ?? Number.NaN)
+      spokeMs.delete(c)
+      const { count, others, soonestMs, latestMs } = reaped
+      if (!(ms >= idleMs / 2)) reaped = { ...reaped, others: others + 1 }
+      else reaped = { count: count + 1, others, soonestMs: Math.min(soonestMs, ms), latestMs: Math.max(latestMs, ms) }
+    },
+  }
 }
 
 function startPlain(echo: Echo): Promise<{ port: number }> {
@@ -79,5 +114,5 @@ function writeView(socket: Socket, bytes: Buffer, at: number, end: number): void
 
 function figures(): ServerFigures {
   const { user, system } = process.cpuUsage()
-  return { connections: connections(), cpuMicroseconds: user + system, rssBytes: process.memoryUsage.rss() }
+  return { connections: connections(), cpuMicroseconds: user + system, rssBytes: process.memoryUsage.rss(), reaped }
 }

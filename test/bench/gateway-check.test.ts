@@ -112,6 +112,7 @@ const STAGE: StageResult = {
   publishLateMs: 0,
   cpuUsPerDelivery: 1.5,
   cpuShare: 0.2,
+  clientsCpuShare: 0.9,
   rssMib: 90,
   peakRssMib: 100,
   troubles: [],
