@@ -259,7 +259,8 @@ describe('what a client may do', () => {
     ['a beginning', { subscribe: ['a-*'] }, 'subscribe', 'a-b', true],
     ['a beginning, itself', { subscribe: ['a-*'] }, 'subscribe', 'a-', true],
     ['a beginning, shorter', { subscribe: ['a-*'] }, 'subscribe', 'a', false],
-    ['everything', { publish: ['*'] }, 'publish', '__anything', true],
+    ['everything', { publish: ['*'] }, 'publish', '_anything', true],
+    ["everything, but Kafka's own", { publish: ['*'] }, 'publish', '__anything', false],
     ['case counts', { publish: ['A'] }, 'publish', 'a', false],
   ]
   const identity = (rules: { publish?: string[]; subscribe?: string[] }) => new Permissions({ name: 'ann', ...rules })
