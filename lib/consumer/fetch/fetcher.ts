@@ -345,9 +345,11 @@ export class Fetcher {
   }
 
   #askAgain(cursor: PartitionCursor, error: MQError, isRefreshed: boolean): void {
-    if (cursor.failures >= TELL_AFTER) this.#tellOnce(cursor, error)
+    const isTold = cursor.failures >= TELL_AFTER
     if (isRefreshed) this.#refreshLater(cursor)
     else this.#backOff(cursor)
+    // Last: a listener may unassign the partition, and then no timer of ours may remain.
+    if (isTold) this.#tellOnce(cursor, error)
   }
 
   #tellOnce(cursor: PartitionCursor, error: MQError): void {
@@ -389,8 +391,8 @@ export class Fetcher {
 
   /** Told once; asked again as often as metadata is, since an ACL may change. */
   #denied(cursor: PartitionCursor, error: MQError): void {
-    this.#tellOnce(cursor, error.with({ resource: `topic ${cursor.topic}`, operation: 'READ', kafkaCode: DENIED }))
     this.#holdFor(cursor, this.#parts.config.metadataMaxAgeMs, () => {})
+    this.#tellOnce(cursor, error.with({ resource: `topic ${cursor.topic}`, operation: 'READ', kafkaCode: DENIED }))
   }
 
   #corrupt(cursor: PartitionCursor, at: number, error: unknown): void {
