@@ -17,7 +17,7 @@ const HELP = `npx tsx bench/gateway.ts: subscribers of one topic, each gets ever
   --brokers <host:port,..>  a running Kafka (default: the in-process broker, beside the publisher)
   --clients <n>             subscribers (default 1000)
   --rates <n,..>            messages published per second, one stage each; the first that is not carried ends it
-                            (default 10,20,50,100,200,500,1000,2000,5000,10000)
+                            (default 10,50,100,200,500,1000,1500,2000,3000,5000,10000)
   --seconds <n>             of one stage (default 5)
   --partitions <n>          (default 1)
   --bytes <n>               of a value (default 100)
@@ -92,7 +92,7 @@ function parseOptions(args: readonly string[]): Options | null {
   })
   if (values.help) return null
   const { slow, quick } = values
-  const usual = quick ? '10,200' : '10,20,50,100,200,500,1000,2000,5000,10000'
+  const usual = quick ? '10,200' : '10,50,100,200,500,1000,1500,2000,3000,5000,10000'
   return {
     brokers: values.brokers?.split(',') ?? null,
     clients: whole('clients', values.clients ?? (quick ? '50' : slow ? '101' : '1000'), 2, 10_000),
