@@ -11,7 +11,15 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { createBroker } from '../../lib/broker/index.js'
 import { type Block, blocksOf, ROOT, read } from './markdown.js'
 
-const DOCUMENTS = ['README.md', 'API.md', 'docs/broker.md', 'docs/channel.md', 'docs/gateway.md', 'docs/net.md', 'docs/wal.md']
+const DOCUMENTS = [
+  'README.md',
+  'API.md',
+  'docs/broker.md',
+  'docs/channel.md',
+  'docs/gateway.md',
+  'docs/net.md',
+  'docs/wal.md',
+]
 /** Topics the blocks write to and read from. */
 const TOPICS = ['orders', 'events']
 const blocks = DOCUMENTS.flatMap(blocksOf)
