@@ -42,8 +42,7 @@ export class ManualAssignment {
   async add(what: Assignable, delivery: Delivery, options: AssignOptions, ensureOpen: () => void): Promise<void> {
     const wishes = parseWishes(what)
     const until = this.#lookup.until(options.timeoutMs)
-    const names = [...new Set(wishes.map((wish) => wish.topic))]
-    const topics = await withSignal(this.#lookup.find(names, until), options.signal)
+    const topics = await withSignal(this.#lookup.findFor(wishes, until), options.signal)
     const partitions = wishes.flatMap((wish) => partitionsOf(wish, topics.get(wish.topic) as TopicInfo))
     this.#refuseAssigned(partitions)
     const offsets = await withSignal(this.#startsOf(partitions, options, until.leftMs()), options.signal)

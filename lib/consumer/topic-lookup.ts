@@ -4,7 +4,7 @@
  */
 import { MQError } from '../errors/index.js'
 import type { Clock } from '../util/index.js'
-import { checkTimeout } from './assignment.js'
+import { checkTimeout, type Wish } from './assignment.js'
 import type { ConsumerCluster, TopicInfo } from './ports.js'
 
 const DEFAULT_TIMEOUT_MS = 60_000
@@ -45,6 +45,18 @@ export class TopicLookup {
       return [name, await this.#cluster.waitForTopic(name, { timeoutMs, allowAutoCreate: false })] as const
     })
     return new Map(await Promise.all(waiting))
+  }
+
+  /** As `find` for wishes; a topic with too few partitions is asked for once more, because it may have grown since. */
+  async findFor(wishes: readonly Wish[], until: Until): Promise<Map<string, TopicInfo>> {
+    const names = [...new Set(wishes.map(({ topic }) => topic))]
+    const topics = await this.find(names, until)
+    const isKnown = ({ topic, partition }: Wish) => partition < (topics.get(topic) as TopicInfo).partitions.length
+    if (wishes.every(isKnown)) return topics
+    const text = `metadata did not come within ${until.timeoutMs} ms`
+    const late = () => new MQError('TIMEOUT', text, { timeoutMs: until.timeoutMs })
+    await this.within(this.#cluster.refresh('a partition is asked for that is not known'), until, late)
+    return this.find(names, until)
   }
 
   connect(until: Until): Promise<void> {
