@@ -373,11 +373,17 @@ export class MQ<V = RecordBytes, K = RecordBytes> {
       return new Gateway(backend, { stats, ...options }, { clock, logger: this.config.logger })
     })
     const count = this.#counter('gateway')
+    const { logger } = this.config
+    // Where nobody listens the log is told, as a gateway without an instance does.
     gateway.on('error', (error) => {
       count(error)
-      this.#events.emit('error', error)
+      if (this.#events.has('error')) this.#events.emit('error', error)
+      else logger.warn(error.message, { error })
     })
-    gateway.on('warning', ({ message, context }) => this.#events.emit('warning', { message, context }))
+    gateway.on('warning', ({ message, context }) => {
+      if (this.#events.has('warning')) this.#events.emit('warning', { message, context })
+      else logger.warn(message, context)
+    })
     const net = { readings: () => gateway.netReadings() }
     const leave = [this.metrics.attachRoom('gateway', gateway), this.metrics.attachRoom('net', net)]
     const client = {

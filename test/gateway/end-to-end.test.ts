@@ -233,3 +233,15 @@ describe('the gateway of an instance', () => {
     )
   })
 })
+
+it('GW-4, ME-8: what authenticate throws is in the log of the instance when nobody listens', async () => {
+  const told: string[] = []
+  const logger = { ...silentLogger, warn: (text: string) => void told.push(text) }
+  const authenticate = () => {
+    throw new Error('the directory is down')
+  }
+  const { httpPort } = await setUp({ dashboard: true, authenticate }, { logger })
+  const answer = await fetch(`http://127.0.0.1:${httpPort}/dashboard?token=ann`)
+  expect(answer.status).toBe(403)
+  expect(told.filter((text) => text.includes('the directory is down'))).toHaveLength(1)
+})
