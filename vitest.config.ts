@@ -5,12 +5,17 @@ import { defineConfig } from 'vitest/config'
 /** Minutes each: crashes, failing calls, full disks, killed processes. `vitest.faults.config.ts` runs them. */
 export const FAULTS = [
   'test/chaos/**/*.test.ts',
+  'test/consumer/group/{chaos,classic-storm,kill}.test.ts',
+  'test/errors/kafka-numbers.test.ts',
+  'test/net/server/loops/*.test.ts',
+  'test/producer/{conservation.property,faults,lifecycle}.test.ts',
   'test/producer/log/live/**/*.test.ts',
   'test/queue/conservation.property.test.ts',
   'test/wal/crash/**/*.test.ts',
   'test/wal/lifecycle/**/*.test.ts',
   'test/wal/nth-error/**/*.test.ts',
-  'test/wal/open/real-faults.test.ts',
+  'test/wal/fs/locks.test.ts',
+  'test/wal/open/{owners,real-faults}.test.ts',
   'test/wal/read/{damage,fuzz}.test.ts',
   'test/wal/write/{crash,faults}.test.ts',
 ]

@@ -1,6 +1,6 @@
 /**
- * The long tests of log and queue: crashes by the thousand, each call failing, real disks that are full, processes that are
- * killed. Apart, so that `npm test` stays a matter of minutes; `.ci/run` and `node scripts/run.mjs faults` run them.
+ * The long tests: crashes by the thousand, each call failing, real disks that are full, processes that are killed, outages at
+ * random. Apart, so that `npm test` stays a matter of minutes; `.ci/run` and `node scripts/run.mjs faults` run them.
  */
 import { defineConfig } from 'vitest/config'
 import base, { FAULTS } from './vitest.config.js'
