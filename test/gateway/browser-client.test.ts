@@ -161,6 +161,20 @@ describe('GW-1: publishing', () => {
     expect(gateway.log.map(({ value }) => value)).toEqual(['sent', 'waits'])
   })
 
+  it('GW-1: what a closing socket would not take waits for the next connection, and is in no doubt', async () => {
+    const { gateway, client } = await open()
+    const dying = gateway.socket
+    dying.isClosing = true
+    const waits = client.publish('chat', 'waits')
+    expect(dying.sent.filter(({ type }) => type === 'publish')).toEqual([])
+    dying.cut()
+    await gateway.timers.advance(375)
+    gateway.welcome()
+    gateway.pump()
+    expect(await waits).toMatchObject({ offset: 0 })
+    client.close()
+  })
+
   it('GW-1: has at most one publish less in flight than the gateway allows, in the order of the calls, and a bounded queue', async () => {
     const { gateway, client } = await open({ maxQueued: 3 })
     gateway.isAutomatic = false

@@ -62,6 +62,8 @@ export class FakeSocket {
   onclose: ((event: { code: number; reason: string }) => void) | null = null
   readonly sent: Frame[] = []
   isOpen = true
+  /** The other side has said that it closes; this one has not been told yet. */
+  isClosing = false
   closedWith = 0
   readonly url: string
   readonly #gateway: FakeGateway
@@ -71,8 +73,12 @@ export class FakeSocket {
     this.url = url
   }
 
+  get readyState(): number {
+    return this.isOpen ? (this.isClosing ? 2 : 1) : 3
+  }
+
   send(text: string): void {
-    if (!this.isOpen) return // as a browser: what a closing socket is given is gone
+    if (this.readyState !== 1) throw new Error('a browser complains, and what it was given is gone')
     const frame = JSON.parse(text) as Frame
     this.sent.push(frame)
     this.#gateway.heard(this, frame)

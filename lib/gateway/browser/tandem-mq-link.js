@@ -48,6 +48,8 @@ import { frameOf, GatewayError, malformed } from './tandem-mq-frames.js'
 
 /** A connection that lasted so long was a good one: the next pause is short again. */
 const STABLE_MS = 5_000
+/** `WebSocket.OPEN`. */
+const OPEN = 1
 const GIVEN_UP = 4000
 const PROTOCOL_FAULT = 4002
 
@@ -103,12 +105,21 @@ export class Link {
     return this.#state === 'open'
   }
 
+  /** Open, and the socket takes something: one that is closing says so before it says that it is closed. */
+  get canSend() {
+    return this.isOpen && this.#isTaking
+  }
+
   /**
    * Only while it is open. What a dying socket does not take is lost: `onLost` follows.
    * @param {string} text
    */
   send(text) {
-    this.#socket.send(text)
+    if (this.#isTaking) this.#socket.send(text)
+  }
+
+  get #isTaking() {
+    return (this.#socket.readyState ?? OPEN) === OPEN
   }
 
   /**

@@ -204,7 +204,8 @@ export class GatewayClient {
   }
 
   #flush() {
-    while (this.#link.isOpen && this.#inFlight.size < this.#window) {
+    // What a closing socket would not take waits for the next one, and is in no doubt.
+    while (this.#link.canSend && this.#inFlight.size < this.#window) {
       const publish = this.#queue.shift()
       if (publish === undefined) return
       if (!this.#fits(publish.text)) {
