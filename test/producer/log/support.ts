@@ -41,7 +41,8 @@ export function loggedProducer(
  */
 export function crashed(dir: string): string {
   const copy = newDirectory()
-  cpSync(dir, copy, { recursive: true })
+  // A spare that is being made is renamed while we copy, and is nothing of the log yet.
+  cpSync(dir, copy, { recursive: true, filter: (path) => !path.endsWith('.tmp') })
   return copy
 }
 
